@@ -1,0 +1,25 @@
+"""Strict settings for every test: shapes are checked, warnings are errors."""
+
+import pathlib
+
+from absl import flags
+import jax
+import jaxtyping
+import pytest
+
+# Public signatures carry jaxtyping shapes; here they are enforced at run time.
+jaxtyping.install_import_hook('vidcolor', 'beartype.beartype')
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+# Grain's worker processes ask absl for its flags, which pytest never parses.
+flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture
+def shared_dir() -> pathlib.Path:
+  """The folder of real video beside a developer's checkout."""
+  path = pathlib.Path(__file__).parents[2] / 'shared'
+  if not path.is_dir():
+    pytest.skip('no ../shared folder with real video on this machine')
+  return path

@@ -1,0 +1,1 @@
+"""vidcolor: trackers that emerge from learning to colorize video."""

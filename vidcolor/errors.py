@@ -1,0 +1,45 @@
+"""Errors that end in one line a person can act on, not in a traceback."""
+
+from collections.abc import Callable, Sequence
+import sys
+
+from absl import app
+from absl import flags
+
+
+class UserError(Exception):
+  """Something the person at the keyboard can mend.
+
+  The message is one line: what is wrong, the file or flag it is wrong in, and
+  how to mend it.
+  """
+
+
+def run(main: Callable[[Sequence[str]], object]) -> None:
+  """Runs an absl `main`; a `UserError` ends it in one line and exit code 2."""
+  app.run(_one_line_errors(main), flags_parser=_parse_flags)
+
+
+def _one_line_errors(main):
+
+  def wrapped(argv):
+    try:
+      return main(argv)
+    except UserError as error:
+      _exit(error)
+
+  return wrapped
+
+
+def _parse_flags(argv):
+  try:
+    return flags.FLAGS(argv)
+  # ml_collections raises AttributeError for a field the config does not have.
+  except (flags.Error, AttributeError, UserError) as error:
+    _exit(error)
+
+
+def _exit(error):
+  message = ' '.join(str(error).replace('\\n', ' ').split())
+  print(f'error: {message}', file=sys.stderr)
+  sys.exit(2)
