@@ -1,0 +1,1 @@
+"""Videos, training clips and annotated sequences: what goes in."""

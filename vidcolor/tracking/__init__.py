@@ -1,0 +1,1 @@
+"""Label propagation by the copy operation."""

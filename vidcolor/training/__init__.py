@@ -1,0 +1,1 @@
+"""From a config and a dataset to a checkpoint."""

@@ -1,0 +1,126 @@
+"""Colour: sRGB to CIE Lab and back, and the palette of ab colours.
+
+Lab is in true units (L in [0, 100], a and b about [-110, 110]), D65 white and
+the 2-degree observer, as in scikit-image. It is not OpenCV's 8-bit Lab, which
+rescales the channels.
+"""
+
+import os
+import pathlib
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Int, UInt8
+import numpy as np
+from sklearn import cluster
+
+# Linear sRGB to CIE XYZ (IEC 61966-2-1), rows X, Y, Z.
+_XYZ_FROM_RGB = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_RGB_FROM_XYZ = np.linalg.inv(_XYZ_FROM_RGB)
+_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2-degree observer.
+# Lab's companding is a cube root above this value and a line below it.
+_EPSILON = (6 / 29) ** 3
+_SLOPE = 841 / 108
+
+
+def rgb_to_lab(
+    rgb: Float[Array, '*shape 3'] | UInt8[Array, '*shape 3'],
+) -> Float[Array, '*shape 3']:
+  """Converts sRGB to CIE Lab.
+
+  Args:
+    rgb: uint8 in [0, 255] or float in [0, 1].
+
+  Returns:
+    float32 L in [0, 100], a and b.
+  """
+  if rgb.dtype == jnp.uint8:
+    # 256 possible values: a table is exact and spares the power.
+    linear = jnp.asarray(_linear_from_srgb(np.arange(256) / 255), jnp.float32)
+    linear = linear[rgb]
+  else:
+    linear = _linear_from_srgb(rgb.astype(jnp.float32))
+  matrix = jnp.asarray((_XYZ_FROM_RGB.T / _WHITE), jnp.float32)
+  xyz = jnp.matmul(linear, matrix, precision=jax.lax.Precision.HIGHEST)
+  # The clip keeps the unused branch of `where` from a NaN gradient at zero.
+  f = jnp.where(
+      xyz > _EPSILON,
+      jnp.cbrt(jnp.maximum(xyz, _EPSILON)),
+      _SLOPE * xyz + 4 / 29,
+  )
+  x, y, z = f[..., 0], f[..., 1], f[..., 2]
+  return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def lab_to_rgb(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 3']:
+  """Converts CIE Lab to sRGB in [0, 1]; colours out of gamut are clipped."""
+  lightness, a, b = lab[..., 0], lab[..., 1], lab[..., 2]
+  y = (lightness + 16) / 116
+  f = jnp.stack([y + a / 500, y, jnp.maximum(y - b / 200, 0)], axis=-1)
+  xyz = jnp.where(f > 6 / 29, f**3, (f - 4 / 29) / _SLOPE)
+  matrix = jnp.asarray((_RGB_FROM_XYZ * _WHITE).T, jnp.float32)
+  linear = jnp.matmul(xyz, matrix, precision=jax.lax.Precision.HIGHEST)
+  linear = jnp.clip(linear, 0, 1)
+  return jnp.where(
+      linear > 0.0031308,
+      1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055,
+      12.92 * linear,
+  )
+
+
+def _linear_from_srgb(srgb):
+  return jnp.where(
+      srgb > 0.04045,
+      (jnp.maximum(srgb, 0.04045) / 1.055 + 0.055 / 1.055) ** 2.4,
+      srgb / 12.92,
+  )
+
+
+def grey_from_lab(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 1']:
+  """The network's grey input: lightness scaled to [-1, 1]."""
+  return lab[..., :1] / 50 - 1
+
+
+def fit_palette(
+    ab: Float[np.ndarray, 'samples 2'], num_colors: int, seed: int
+) -> Float[np.ndarray, 'num_colors 2']:
+  """K-means centres of ab samples, the paper's 16 colours (section 3.3)."""
+  kmeans = cluster.KMeans(num_colors, n_init=4, random_state=seed).fit(ab)
+  centers = kmeans.cluster_centers_
+  # Sorted by hue, so that the class numbers do not depend on k-means' order.
+  order = np.argsort(np.arctan2(centers[:, 1], centers[:, 0]))
+  return centers[order].astype(np.float32)
+
+
+def quantize(
+    ab: Float[Array, '*shape 2'], palette: Float[Array, 'num_colors 2']
+) -> Int[Array, '*shape']:
+  """The class of the nearest palette colour."""
+  # |ab - p|^2 without the term in ab alone, which the argmin does not need.
+  cross = jnp.matmul(ab, palette.T, precision=jax.lax.Precision.HIGHEST)
+  norms = jnp.broadcast_to(jnp.sum(palette**2, axis=-1), cross.shape)
+  return jnp.argmin(norms - 2 * cross, axis=-1)
+
+
+def save_palette(
+    path: str | os.PathLike[str], palette: Float[np.ndarray, 'num_colors 2']
+) -> None:
+  """Writes the palette as .npy, whole or not at all."""
+  path = pathlib.Path(path)
+  temporary = path.with_name(f'.{path.name}.tmp')
+  with temporary.open('wb') as file:
+    np.save(file, palette)
+  os.replace(temporary, path)
+
+
+def load_palette(
+    path: str | os.PathLike[str],
+) -> Float[np.ndarray, 'num_colors 2']:
+  """Reads a palette written by `save_palette`."""
+  return np.load(path)
