@@ -1,0 +1,160 @@
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from vidcolor import copying
+
+BATCH, TIME, HEIGHT, WIDTH, DIM, CHANNELS = 2, 3, 9, 13, 8, 5
+TEMPERATURE = 0.7
+FORMS = {
+    'plain': {},
+    'blockwise': {'block_size': 50},
+    'windowed': {'radius': 3},
+    'windowed top-k': {'radius': 4.5, 'top_k': 7},
+    'global top-k': {'top_k': 6},
+    'window larger than the frame': {'radius': 40},
+}
+
+
+def _inputs(dtype=np.float32):
+  rng = np.random.default_rng(0)
+  normal = lambda *shape: rng.normal(0, 1, shape).astype(dtype)
+  return (
+      normal(BATCH, HEIGHT, WIDTH, DIM),
+      normal(BATCH, TIME, HEIGHT, WIDTH, DIM),
+      normal(BATCH, TIME, HEIGHT, WIDTH, CHANNELS),
+  )
+
+
+def _numpy_copy(target, reference, values, valid, radius=None, top_k=None):
+  """The definition in float64: returns copied values and the affinity."""
+  to_64 = lambda x, *shape: np.asarray(x, np.float64).reshape(BATCH, *shape)
+  target = to_64(target, -1, DIM)
+  reference = to_64(reference, -1, DIM)
+  values = to_64(values, -1, CHANNELS)
+  scores = target @ reference.transpose(0, 2, 1) / TEMPERATURE
+  y, x = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
+  distance = np.hypot(y[:, None] - y, x[:, None] - x)
+  near = distance <= (np.inf if radius is None else radius)
+  mask = near[:, None, :] & valid[:, None, :, None]
+  scores = np.where(mask.reshape(scores.shape), scores, -np.inf)
+  if top_k is not None:
+    kth = np.sort(scores, axis=-1)[..., [-top_k]]
+    scores = np.where(scores >= kth, scores, -np.inf)
+  weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+  affinity = weights / weights.sum(axis=-1, keepdims=True)
+  return affinity @ values, affinity
+
+
+def _numpy_gradients(target, reference, values, affinity, gradient):
+  """Gradients of sum(copied * gradient), by hand, in float64."""
+  shapes = target.shape, reference.shape, values.shape
+  target = np.asarray(target, np.float64).reshape(BATCH, -1, DIM)
+  reference = np.asarray(reference, np.float64).reshape(BATCH, -1, DIM)
+  values = np.asarray(values, np.float64).reshape(BATCH, -1, CHANNELS)
+  transpose = lambda x: x.transpose(0, 2, 1)
+  inner = gradient @ transpose(values)
+  mean = np.sum(affinity * inner, axis=-1, keepdims=True)
+  scores_gradient = affinity * (inner - mean) / TEMPERATURE
+  gradients = (
+      scores_gradient @ reference,
+      transpose(scores_gradient) @ target,
+      transpose(affinity) @ gradient,
+  )
+  return [g.reshape(shape) for g, shape in zip(gradients, shapes, strict=True)]
+
+
+def _assert_close(actual, expected, rtol=1e-5):
+  scale = np.abs(expected).max()
+  np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * scale)
+
+
+@pytest.mark.parametrize('options', FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize('masked', [False, True])
+def test_agrees_with_float64_numpy_with_gradients(options, masked):
+  inputs = _inputs()
+  valid = np.ones((BATCH, TIME), bool)
+  if masked:
+    valid[0, 0] = valid[1, 1:] = False
+  weight = np.random.default_rng(1).normal(
+      0, 1, (BATCH, HEIGHT, WIDTH, CHANNELS)
+  )
+
+  def loss(target, reference, values):
+    copied = copying.copy(
+        target,
+        reference,
+        values,
+        temperature=TEMPERATURE,
+        valid=jnp.asarray(valid),
+        **options,
+    )
+    return jnp.sum(copied * weight.astype(np.float32)), copied
+
+  gradients, copied = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(*inputs)
+  options = {k: v for k, v in options.items() if k != 'block_size'}
+  expected, affinity = _numpy_copy(*inputs, valid, **options)
+  _assert_close(copied, expected.reshape(copied.shape))
+  weight = weight.reshape(BATCH, -1, CHANNELS)
+  for actual, wanted in zip(
+      gradients, _numpy_gradients(*inputs, affinity, weight), strict=True
+  ):
+    _assert_close(actual, wanted)
+
+
+@pytest.mark.parametrize('options', FORMS.values(), ids=FORMS)
+def test_softmax_is_float32_for_bfloat16_embeddings(options):
+  target, reference, values = _inputs()
+  target = jnp.asarray(target, jnp.bfloat16)
+  reference = jnp.asarray(reference, jnp.bfloat16)
+  copied = copying.copy(target, reference, values, **options)
+  exact = copying.copy(
+      target.astype(jnp.float32),
+      reference.astype(jnp.float32),
+      values,
+      **options,
+  )
+  assert copied.dtype == jnp.float32
+  _assert_close(copied, exact)
+
+
+def test_copies_the_best_match_at_low_temperature():
+  embeddings = np.eye(HEIGHT * WIDTH, dtype=np.float32)
+  embeddings = embeddings.reshape(1, HEIGHT, WIDTH, -1)
+  shifted = np.roll(embeddings, (1, 2), axis=(1, 2))
+  values = np.random.default_rng(0).normal(size=(1, 1, HEIGHT, WIDTH, 2))
+  values = values.astype(np.float32)
+  copied = copying.copy(shifted, embeddings[:, None], values, temperature=0.01)
+  expected = np.roll(values[:, 0], (1, 2), axis=(1, 2))
+  np.testing.assert_allclose(copied, expected, atol=1e-6)
+
+
+def _temporary_bytes(function, *inputs):
+  return jax.jit(function).lower(*inputs).compile().memory_analysis()
+
+
+@pytest.mark.parametrize(
+    'options', [{'block_size': 64}, {'radius': 4}, {'radius': 4, 'top_k': 5}]
+)
+def test_memory_does_not_grow_with_references_times_targets(options):
+
+  def peak(height, time):
+    shape = lambda *s: jax.ShapeDtypeStruct(s, jnp.float32)
+    inputs = (
+        shape(1, height, 16, 8),
+        shape(1, time, height, 16, 8),
+        shape(1, time, height, 16, 3),
+    )
+    loss = lambda *x: copying.copy(*x, **options).sum()
+    gradient = jax.grad(loss, argnums=(0, 1, 2))
+    return _temporary_bytes(gradient, *inputs).temp_size_in_bytes
+
+  # Four times the targets and, with as many frames, sixteen times the affinity.
+  growth = peak(128, 4) / peak(32, 4)
+  assert growth < 6
+
+
+def test_block_size_with_a_window_is_refused():
+  with pytest.raises(ValueError, match='block_size'):
+    copying.copy(*_inputs(), radius=3, block_size=8)
