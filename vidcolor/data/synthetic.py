@@ -64,27 +64,14 @@ def render_clip(
   camera = _Camera(rng, height, width)
   frames = np.empty((num_frames, height, width, 3), np.uint8)
   masks = np.zeros((num_frames, height, width), np.uint8)
-  flow = np.empty((num_frames - 1, height, width, 2), np.float16)
+  flow = np.empty((num_frames, height, width, 2), np.float16)
   for t in range(num_frames):
     picture = np.zeros((height, width, 3), np.float32)
     for index, layer in enumerate(layers):
-      rows, columns = layer.window(t, height, width)
-      y, x = np.ogrid[rows, columns]
-      x, y = x.astype(np.float32), y.astype(np.float32)
-      u, v = layer.motion.to_canonical(x, y, t)
-      colour, alpha = layer.sample(u, v)
-      under = picture[rows, columns]
-      under *= 1 - alpha[..., None]
-      under += colour
-      inside = alpha > 0.5
-      masks[t, rows, columns][inside] = index
-      if t + 1 < num_frames:
-        to_x, to_y = layer.motion.to_frame(u, v, t + 1)
-        moved = np.stack([to_x - x, to_y - y], -1).astype(np.float16)
-        np.copyto(flow[t, rows, columns], moved, where=inside[..., None])
+      layer.paint(t, index, picture, masks[t], flow[t])
     frames[t] = camera.expose(picture, t)
   points, visible = _track(rng, layers, masks)
-  return Clip(frames, masks, points, visible, flow)
+  return Clip(frames, masks, points, visible, flow[:-1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +139,22 @@ class _Layer:
     )
     return rgba[..., :3], rgba[..., 3]
 
-  def window(self, t: int, height: int, width: int) -> tuple[slice, slice]:
+  def paint(self, t, index, picture, mask, flow):
+    """Lays frame `t` of this layer over the ones painted before."""
+    rows, columns = self._window(t, *mask.shape)
+    y, x = (_float32(axis) for axis in np.ogrid[rows, columns])
+    u, v = self.motion.to_canonical(x, y, t)
+    colour, alpha = self.sample(u, v)
+    under = picture[rows, columns]
+    under *= 1 - alpha[..., None]
+    under += colour
+    inside = alpha > 0.5
+    mask[rows, columns][inside] = index
+    next_x, next_y = self.motion.to_frame(u, v, t + 1)
+    moved = np.stack([next_x - x, next_y - y], -1).astype(np.float16)
+    np.copyto(flow[rows, columns], moved, where=inside[..., None])
+
+  def _window(self, t, height, width):
     """Rows and columns of the frame outside which the layer is not seen."""
     if np.isinf(self.radius):
       return slice(0, height), slice(0, width)
