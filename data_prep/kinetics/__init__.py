@@ -1,0 +1,1 @@
+"""Kinetics, or any folder of videos, as a TFDS dataset."""

@@ -1,0 +1,1 @@
+"""Procedural clips with exact labels, as a TFDS dataset."""

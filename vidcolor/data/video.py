@@ -83,7 +83,8 @@ def write_mp4(
 
 
 def _decode(path):
-  with av.open(os.fspath(path)) as container:
+  # Any bytes may stand in a file's title; they are no reason to refuse it.
+  with av.open(os.fspath(path), metadata_errors='replace') as container:
     if not container.streams.video:
       raise errors.UserError(f'no video in {path}')
     stream = container.streams.video[0]
