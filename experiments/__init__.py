@@ -1,0 +1,1 @@
+"""Programs: configs, the quickstart, launchers, notebooks, benchmarks."""

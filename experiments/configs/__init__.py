@@ -1,0 +1,1 @@
+"""Training configs; each docstring holds the exact command."""

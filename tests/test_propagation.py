@@ -1,0 +1,136 @@
+from flax import nnx
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from vidcolor import models
+from vidcolor.tracking import labels
+from vidcolor.tracking import propagation
+
+SIDE = 64
+
+
+class _Pixels(nnx.Module):
+  """Embeds a cell by its pixels: tracks what keeps its texture exactly."""
+
+  stride = 4
+  num_frames = 1
+
+  def encode(self, grey):
+    batch, time, height, width, _ = grey.shape
+    cells = grey.reshape(batch, time, height // 4, 4, width // 4, 4)
+    cells = cells.transpose(0, 1, 2, 4, 3, 5)
+    cells = cells.reshape(batch, time, height // 4, width // 4, 16)
+    return cells / jnp.linalg.norm(cells, axis=-1, keepdims=True)
+
+  def relate(self, features):
+    return features
+
+
+def _moving_square(num_frames, shift=4):
+  """A textured square that moves by whole cells over a textured ground."""
+  rng = np.random.default_rng(0)
+  ground = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+  texture = rng.integers(0, 256, (16, 16, 3), np.uint8)
+  frames, masks = [], []
+  for t in range(num_frames):
+    frame, mask = ground.copy(), np.zeros((SIDE, SIDE), np.uint8)
+    x = 8 + shift * t
+    frame[24:40, x : x + 16], mask[24:40, x : x + 16] = texture, 1
+    frames.append(frame)
+    masks.append(mask)
+  return frames, masks
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        propagation.Options(temperature=0.01, top_k=1),
+        propagation.Options(temperature=0.01, recent=1, keep_first=False),
+        propagation.Options(
+            temperature=0.01, radius=None, top_k=None, keep_first=False
+        ),
+    ],
+)
+def test_follows_a_square(options):
+  frames, masks = _moving_square(8)
+  tracker = propagation.Tracker(_Pixels(), options)
+  tracked = list(tracker.track(frames, masks[0]))
+  assert len(tracked) == len(frames)
+  for actual, expected in zip(tracked, masks, strict=True):
+    # Bilinear labels round the corners off, and nothing else.
+    assert np.sum(actual != expected) <= 20
+
+
+def test_state_is_as_large_after_many_frames_as_after_one():
+  frames, masks = _moving_square(6, shift=0)
+  tracker = propagation.Tracker(_Pixels(), propagation.Options(recent=2))
+  state = tracker.init(frames[0], labels.from_mask(jnp.asarray(masks[0]), 2))
+  shapes = jax.tree.map(jnp.shape, state)
+  for frame in frames[1:]:
+    state, _ = tracker.step(state, frame)
+    assert jax.tree.map(jnp.shape, state) == shapes
+
+
+def test_keeps_the_first_frame_and_the_recent_ones_in_order():
+  tracker = propagation.Tracker(
+      _Pixels(), propagation.Options(recent=2, keep_first=True)
+  )
+
+  # Flat frames of their own brightness: the features tell which is which.
+  class _Brightness(_Pixels):
+
+    def encode(self, grey):
+      return grey.mean(axis=(2, 3), keepdims=True) * jnp.ones((1, 1, 2, 2, 4))
+
+  tracker = propagation.Tracker(
+      _Brightness(), propagation.Options(recent=2, keep_first=True, radius=1)
+  )
+  flat = lambda value: np.full((8, 8, 3), value, np.uint8)
+  state = tracker.init(flat(0), jnp.ones((8, 8, 1)))
+  np.testing.assert_array_equal(state.valid, [True, False, False])
+  for value in (60, 120, 180):
+    state, _ = tracker.step(state, flat(value))
+  assert state.valid.all()
+  brightness = np.asarray(state.features[:, 0, 0, 0])
+  assert brightness[0] == pytest.approx(-1)
+  assert brightness[0] < brightness[1] < brightness[2]
+  assert brightness[1] == pytest.approx(-0.01, abs=0.02)  # L of sRGB 120.
+
+
+def test_labels_stay_a_distribution_for_any_number_of_objects():
+  frames, masks = _moving_square(3)
+  mask = masks[0] + 2 * np.roll(masks[0], -20, axis=0)
+  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  state = tracker.init(frames[0], labels.from_mask(jnp.asarray(mask), 3))
+  for frame in frames[1:]:
+    state, soft = tracker.step(state, frame)
+    assert soft.shape == (SIDE // 4, SIDE // 4, 3)
+    np.testing.assert_allclose(soft.sum(-1), np.ones(soft.shape[:2]), rtol=1e-5)
+
+
+def test_papers_network_and_scheme_run_on_any_frame_size():
+  model = nnx.view(models.create('colorizer'), use_running_average=True)
+  tracker = propagation.Tracker(
+      model,
+      propagation.Options(
+          recent=3,
+          keep_first=False,
+          temperature=0.5,
+          radius=None,
+          top_k=None,
+          short_side=32,
+      ),
+  )
+  frames = np.random.default_rng(0).integers(0, 256, (3, 45, 70, 3), np.uint8)
+  mask = np.zeros((45, 70), np.uint8)
+  mask[10:30, 20:50] = 1
+  for tracked in tracker.track(frames, mask):
+    assert tracked.shape == mask.shape
+
+
+def test_network_over_time_refuses_another_number_of_references():
+  model = models.create('colorizer')
+  with pytest.raises(ValueError, match='needs 3 references, not 4'):
+    propagation.Tracker(model, propagation.Options(recent=4, keep_first=False))

@@ -1,0 +1,108 @@
+"""The paper's embedding network (Vondrick et al. 2018, section 3.4)."""
+
+from flax import nnx
+from jax import numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from vidcolor.models import layers
+
+_STAGES = ((64, 2), (128, 2), (256, 1), (256, 1))  # Channels, stride.
+_DILATIONS = (1, 2, 4, 8, 16)
+
+
+class Model(nnx.Module):
+  """ResNet-18 at stride 8 on each frame, then dilated 3D convolutions.
+
+  The stage widths, batch normalisation and the order of the 3D convolutions
+  are those of the independent implementations; the paper does not give them.
+  """
+
+  stride = 8
+  # A frame's embedding depends on its three neighbours: the trackers hand over
+  # three references and a target, as in training.
+  num_frames = 4
+
+  def __init__(
+      self,
+      *,
+      embedding_dim: int = 64,
+      dtype: DTypeLike = jnp.float32,
+      rngs: nnx.Rngs,
+  ):
+    """Initialises at random.
+
+    Args:
+      embedding_dim: width of the embeddings.
+      dtype: of the computation; the parameters are float32.
+      rngs: where the initial parameters come from.
+    """
+    self.stem = layers.GreyStem(1, 64, dtype=dtype, rngs=rngs)
+    self.stem_norm = nnx.BatchNorm(64, dtype=dtype, rngs=rngs)
+    self.blocks = nnx.List()
+    channels = 64
+    for width, stride in _STAGES:
+      for block_stride in (stride, 1):
+        self.blocks.append(
+            layers.BasicBlock(
+                channels, width, stride=block_stride, dtype=dtype, rngs=rngs
+            )
+        )
+        channels = width
+    self.temporal = nnx.List()
+    channels += 2  # The position.
+    for dilation in _DILATIONS:
+      self.temporal.append(
+          _TemporalBlock(channels, dilation, dtype=dtype, rngs=rngs)
+      )
+      channels = 256
+    self.embed = nnx.Conv(256, embedding_dim, (1, 1, 1), dtype=dtype, rngs=rngs)
+
+  def encode(
+      self, grey: Float[Array, 'batch time height width 1']
+  ) -> Float[Array, 'batch time height//8 width//8 258']:
+    """What is computed of each frame alone: trunk features and position."""
+    x = nnx.relu(self.stem_norm(self.stem(grey)))
+    for block in self.blocks:
+      x = block(x)
+    return layers.append_position(x)
+
+  def relate(
+      self, features: Float[Array, 'batch time height width 258']
+  ) -> Float[Array, 'batch time height width dim']:
+    """What is computed of the frames together: the embeddings."""
+    for block in self.temporal:
+      features = block(features)
+    return self.embed(features)
+
+  def __call__(
+      self, grey: Float[Array, 'batch time height width 1']
+  ) -> Float[Array, 'batch time height//8 width//8 dim']:
+    """Embeds the frames of clips; grey in [-1, 1], sides multiples of 8."""
+    return self.relate(self.encode(grey))
+
+
+class _TemporalBlock(nnx.Module):
+  """A dilated convolution in space, then one in time."""
+
+  def __init__(self, channels_in, dilation, *, dtype, rngs):
+    def conv(channels, size, kernel_dilation):
+      return nnx.Conv(
+          channels,
+          256,
+          size,
+          kernel_dilation=kernel_dilation,
+          use_bias=False,
+          dtype=dtype,
+          kernel_init=nnx.initializers.he_normal(),
+          rngs=rngs,
+      )
+
+    self.space = conv(channels_in, (1, 3, 3), (1, dilation, dilation))
+    self.space_norm = nnx.BatchNorm(256, dtype=dtype, rngs=rngs)
+    self.time = conv(256, (3, 1, 1), 1)
+    self.time_norm = nnx.BatchNorm(256, dtype=dtype, rngs=rngs)
+
+  def __call__(self, x):
+    x = nnx.relu(self.space_norm(self.space(x)))
+    return nnx.relu(self.time_norm(self.time(x)))

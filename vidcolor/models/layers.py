@@ -1,0 +1,98 @@
+"""What the embedding networks are made of."""
+
+from flax import nnx
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+
+class GreyStem(nnx.Module):
+  """A strided convolution of few channels, computed by space-to-depth.
+
+  Exactly a `size` x `size` convolution with stride 2 and `size // 2` zeros of
+  padding on each side (`size` = 3, 7, 11, ...: odd halves). A convolution over
+  a single channel leaves wide arithmetic units idle; the same sums over 2 x 2
+  patches as channels, with stride 1, keep them busy. The parameter stays the
+  [size, size, in, out] kernel.
+  """
+
+  def __init__(self, channels_in, channels_out, *, size=7, dtype, rngs):
+    self.dtype = dtype
+    self.kernel = nnx.Param(
+        nnx.initializers.he_normal()(
+            rngs.params(), (size, size, channels_in, channels_out)
+        )
+    )
+
+  def __call__(
+      self, x: Float[Array, '*batch height width channels']
+  ) -> Float[Array, '*batch height//2 width//2 features']:
+    """Convolves; height and width must be even."""
+    kernel = self.kernel[...].astype(self.dtype)
+    size, _, channels_in, channels_out = kernel.shape
+    taps = (size + 1) // 2
+    # A leading row and column of zeros make the kernel whole 2 x 2 patches.
+    kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps, 2, taps, 2, channels_in, channels_out)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
+    kernel = kernel.reshape(taps, taps, 4 * channels_in, channels_out)
+    *batch, height, width, _ = x.shape
+    patches = x.reshape(-1, height // 2, 2, width // 2, 2, channels_in)
+    patches = patches.transpose(0, 1, 3, 2, 4, 5)
+    patches = patches.reshape(-1, height // 2, width // 2, 4 * channels_in)
+    out = jax.lax.conv_general_dilated(
+        patches.astype(self.dtype),
+        kernel,
+        window_strides=(1, 1),
+        padding=[(taps // 2, taps // 2 - 1)] * 2,
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+    return out.reshape(*batch, height // 2, width // 2, channels_out)
+
+
+class BasicBlock(nnx.Module):
+  """ResNet's two-convolution residual block, applied to each frame."""
+
+  def __init__(self, channels_in, channels_out, *, stride=1, dtype, rngs):
+    def conv(channels, size, strides):
+      return nnx.Conv(
+          channels,
+          channels_out,
+          (size, size),
+          strides,
+          padding=size // 2,
+          use_bias=False,
+          dtype=dtype,
+          kernel_init=nnx.initializers.he_normal(),
+          rngs=rngs,
+      )
+
+    norm = lambda: nnx.BatchNorm(channels_out, dtype=dtype, rngs=rngs)
+    self.conv1, self.norm1 = conv(channels_in, 3, stride), norm()
+    self.conv2, self.norm2 = conv(channels_out, 3, 1), norm()
+    self.project = (
+        None
+        if stride == 1 and channels_in == channels_out
+        else nnx.Sequential(conv(channels_in, 1, stride), norm())
+    )
+
+  def __call__(
+      self, x: Float[Array, '*batch height width channels']
+  ) -> Float[Array, '*batch rows columns features']:
+    """Applies the block."""
+    residual = x if self.project is None else self.project(x)
+    x = nnx.relu(self.norm1(self.conv1(x)))
+    return nnx.relu(self.norm2(self.conv2(x)) + residual)
+
+
+def append_position(
+    x: Float[Array, '*batch height width channels'],
+) -> Float[Array, '*batch height width channels+2']:
+  """Appends each position's (y, x), both in [-1, 1] from edge to edge."""
+  *batch, height, width, _ = x.shape
+  grid = jnp.meshgrid(
+      jnp.linspace(-1, 1, height), jnp.linspace(-1, 1, width), indexing='ij'
+  )
+  position = jnp.stack(grid, axis=-1).astype(x.dtype)
+  position = jnp.broadcast_to(position, (*batch, height, width, 2))
+  return jnp.concatenate([x, position], axis=-1)

@@ -1,0 +1,170 @@
+"""Label propagation: copying labels from the first and from recent frames.
+
+A streaming tracker in two pure functions: `init` makes the state from the
+labelled first frame, `step` labels one more frame. The state is the same size
+however long the video.
+"""
+
+from collections.abc import Iterable, Iterator
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+from flax import nnx
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Float, UInt8
+import numpy as np
+
+from vidcolor import color
+from vidcolor import copying
+from vidcolor.tracking import labels as labels_lib
+
+Frame = UInt8[np.ndarray | Array, 'height width 3']
+
+# Networks halve their input up to three times.
+_SIDE_MULTIPLE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How labels are propagated.
+
+  Attributes:
+    recent: how many of the last frames are references.
+    keep_first: whether the first frame stays a reference for ever.
+    temperature: of the copy operation.
+    radius: of its window in cells; None lets it copy from everywhere.
+    top_k: how many best matches are copied; None copies all.
+    short_side: frames are shrunk to this short side (rounded to 8 pixels)
+      before they are embedded; None keeps their size.
+  """
+
+  recent: int = 3
+  keep_first: bool = True
+  temperature: float = 0.07
+  radius: int | float | None = 12
+  top_k: int | None = 10
+  short_side: int | None = None
+
+
+class State(NamedTuple):
+  """The memory: reference frames in order of time, the oldest first."""
+
+  features: Float[Array, 'memory rows columns channels']
+  labels: Float[Array, 'memory rows columns labels']
+  valid: Bool[Array, ' memory']
+
+
+class Tracker:
+  """Propagates labels through a video with an embedding network.
+
+  The paper's scheme is `Options(recent=3, keep_first=False, temperature=0.5,
+  radius=None, top_k=None)`.
+  """
+
+  def __init__(self, model: Any, options: Options):
+    memory = options.recent + options.keep_first
+    if model.num_frames not in (1, memory + 1):
+      raise ValueError(
+          f'The network embeds {model.num_frames} frames together: it needs'
+          f' {model.num_frames - 1} references, not {memory}.'
+      )
+    graphdef, variables = nnx.split(model)
+    self._variables = variables
+    self._init = jax.jit(functools.partial(_init, graphdef, options))
+    # The old memory's buffers become the new one's.
+    self._step = jax.jit(
+        functools.partial(_step, graphdef, options), donate_argnums=1
+    )
+
+  def init(
+      self,
+      frame: Frame,
+      labels: Float[Array, 'height width labels'],
+  ) -> State:
+    """The state after the first frame, whose labels are given."""
+    return self._init(self._variables, frame, labels)
+
+  def step(
+      self, state: State, frame: Frame
+  ) -> tuple[State, Float[Array, 'rows columns labels']]:
+    """Labels the next frame, at the embeddings' resolution; donates `state`."""
+    return self._step(self._variables, state, frame)
+
+  def track(
+      self,
+      frames: Iterable[Frame],
+      first_mask: UInt8[np.ndarray, 'height width'],
+  ) -> Iterator[UInt8[np.ndarray, 'height width']]:
+    """Yields a mask per frame; the first frame's is `first_mask` itself."""
+    frames = iter(frames)
+    num_labels = int(first_mask.max()) + 1
+    state = self.init(
+        next(frames), labels_lib.from_mask(jnp.asarray(first_mask), num_labels)
+    )
+    yield first_mask
+    for frame in frames:
+      state, labels = self.step(state, frame)
+      yield np.asarray(labels_lib.to_mask(labels, *first_mask.shape))
+
+
+def _init(graphdef, options, variables, frame, labels):
+  model = nnx.merge(graphdef, variables, copy=True)
+  features = _encode(model, options, frame)
+  rows, columns, _ = features.shape
+  labels = jax.image.resize(
+      labels, (rows, columns, labels.shape[-1]), 'bilinear'
+  )
+  # Until there are enough frames the first one stands in, which gives networks
+  # over time their frames; `valid` keeps it from being copied from twice.
+  memory = options.recent + options.keep_first
+  repeat = lambda x: jnp.broadcast_to(x, (memory, *x.shape))
+  valid = jnp.zeros(memory, bool).at[0 if options.keep_first else -1].set(True)
+  return State(repeat(features), repeat(labels), valid)
+
+
+def _step(graphdef, options, variables, state, frame):
+  model = nnx.merge(graphdef, variables, copy=True)
+  features = _encode(model, options, frame)
+  together = jnp.concatenate([state.features, features[None]])
+  embeddings = model.relate(together[None])
+  labels = copying.copy(
+      embeddings[:, -1],
+      embeddings[:, :-1],
+      state.labels[None],
+      valid=state.valid[None],
+      temperature=options.temperature,
+      radius=options.radius,
+      top_k=options.top_k,
+  )[0]
+  return _remember(options, state, features, labels), labels
+
+
+def _remember(options, state, features, labels):
+  """Drops the oldest frame, or the second oldest where the first is kept."""
+
+  def push(memory, new):
+    kept = memory[: int(options.keep_first)]
+    recent = memory[1 + int(options.keep_first) :]
+    return jnp.concatenate([kept, recent, new[None]])
+
+  return State(
+      push(state.features, features),
+      push(state.labels, labels),
+      push(state.valid, jnp.array(True)),
+  )
+
+
+def _encode(model, options, frame):
+  """Features [rows columns channels] of one frame of any size."""
+  height, width, _ = frame.shape
+  scale = 1.0
+  if options.short_side is not None:
+    scale = min(1.0, options.short_side / min(height, width))
+  fit = (
+      lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
+  )
+  grey = color.grey_from_lab(color.rgb_to_lab(frame))
+  grey = jax.image.resize(grey, (fit(height), fit(width), 1), 'bilinear')
+  return model.encode(grey[None, None])[0, 0]
