@@ -1,0 +1,204 @@
+import cv2
+import grain
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from data_prep.kinetics import kinetics
+from vidcolor import errors
+from vidcolor.data import clips
+from vidcolor.data import video
+
+
+def _png(image):
+  return cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[
+      1
+  ].tobytes()
+
+
+def _clip(name, images):
+  frames = np.array([_png(image) for image in images], object)
+  return {'name': name.encode(), 'frames': frames}
+
+
+def _noise_clips(num_clips=5, num_frames=8):
+  """Clips that show one picture of noise all along, each another."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(256, size=(num_clips, 30, 40, 3), dtype=np.uint8)
+  return [_clip(str(i), [image] * num_frames) for i, image in enumerate(images)]
+
+
+def _counting_clip(num_frames):
+  """A clip whose every pixel is the number of the frame."""
+  return _clip(
+      '', [np.full((30, 40, 3), i, np.uint8) for i in range(num_frames)]
+  )
+
+
+def _batches(source, **options):
+  defaults = dict(
+      batch_size=2,
+      num_frames=3,
+      max_frame_step=2,
+      crop_size=16,
+      min_scale=0.5,
+      num_workers=0,
+      seed=0,
+  )
+  return clips.training_batches(source, **defaults | options)
+
+
+def _take(batches, count):
+  return [next(batches) for _ in range(count)]
+
+
+def _equal(batches, others):
+  return all(
+      np.array_equal(batch[key], other[key])
+      for batch, other in zip(batches, others, strict=True)
+      for key in ('frames', 'name')
+  )
+
+
+def test_batches_are_deterministic():
+  source = _noise_clips()
+  first = _take(_batches(source), 6)
+  assert first[0]['frames'].shape == (2, 3, 16, 16, 3)
+  assert first[0]['frames'].dtype == np.uint8
+  assert _equal(first, _take(_batches(source), 6))
+  assert not _equal(first, _take(_batches(source, seed=1), 6))
+
+
+def test_epochs_are_shuffled_and_drawn_anew():
+  drawn = _take(_batches(_noise_clips(), batch_size=5), 3)
+  names = [tuple(batch['name']) for batch in drawn]
+  assert all(sorted(epoch) == list('01234') for epoch in names)
+  assert len(set(names)) == 3
+  crops = [b['frames'][list(b['name']).index('0')] for b in drawn]
+  assert not np.array_equal(crops[0], crops[1])
+
+
+def test_a_clip_is_one_crop_of_its_video():
+  for frames in _take(_batches(_noise_clips(), batch_size=5), 2):
+    for clip in frames['frames']:
+      assert np.array_equal(clip[0], clip[1])
+      assert np.array_equal(clip[0], clip[2])
+
+
+def test_crops_are_squares_of_every_size_and_half_are_mirrored():
+  # Red and green tell where in the frame a pixel is.
+  y, x = np.mgrid[:120, :160]
+  image = np.stack([x, y, 0 * x], -1).astype(np.uint8)
+  source = [_clip('', [image] * 3)]
+  crops = next(_batches(source, batch_size=64, crop_size=20))['frames'][:, 0]
+  crops = crops.astype(float)
+  widths = (crops[:, 0, -1, 0] - crops[:, 0, 0, 0]) * 20 / 19
+  heights = (crops[:, -1, 0, 1] - crops[:, 0, 0, 1]) * 20 / 19
+  np.testing.assert_allclose(np.abs(widths), heights, atol=2)
+  assert 58 < heights.min() < 70 and 110 < heights.max() < 122
+  assert 16 < np.sum(widths < 0) < 48
+  lefts = crops[:, 0, :, 0].min(-1)
+  assert lefts.min() < 10 and lefts.max() > 50
+
+
+def test_frame_steps():
+  steps, starts = set(), set()
+  for batch in _take(_batches([_counting_clip(9)], max_frame_step=3), 30):
+    numbers = batch['frames'][..., 0, 0, 0].astype(int)
+    assert np.array_equal(numbers[:, 2] - numbers[:, 1], np.diff(numbers)[:, 0])
+    steps |= set(np.diff(numbers)[:, 0])
+    starts |= set(numbers[:, 0])
+    assert numbers.max() <= 8
+  assert steps == {1, 2, 3}
+  assert {0, 6} <= starts
+
+
+@pytest.mark.parametrize(
+    ('length', 'expected'),
+    [(1, {(0, 0, 0)}), (2, {(0, 1, 1)}), (3, {(0, 1, 2)})],
+)
+def test_short_videos_repeat_their_last_frame(length, expected):
+  frames = next(_batches([_counting_clip(length)], batch_size=8))['frames']
+  assert {tuple(map(int, clip[:, 0, 0, 0])) for clip in frames} == expected
+
+
+def test_single_frames_can_be_drawn():
+  frames = next(_batches([_counting_clip(3)], batch_size=32, num_frames=1))
+  assert set(frames['frames'][:, 0, 0, 0, 0].tolist()) == {0, 1, 2}
+
+
+def test_only_sampled_frames_are_decoded(monkeypatch):
+  decoded = []
+  decode = cv2.imdecode
+
+  def count(*args):
+    decoded.append(1)
+    return decode(*args)
+
+  monkeypatch.setattr(cv2, 'imdecode', count)
+  batches = _batches([_counting_clip(200)])
+  next(batches)
+  batches.close()
+  assert 6 <= len(decoded) < 100  # Some are of clips drawn ahead.
+
+
+def test_resuming_goes_on_mid_epoch(tmp_path):
+  source = _noise_clips()
+  batches = _batches(source)
+  _take(batches, 3)
+  with ocp.CheckpointManager(tmp_path / 'checkpoints') as manager:
+    data = grain.checkpoint.CheckpointSave(batches)
+    manager.save(3, args=ocp.args.Composite(data=data))
+  expected = _take(batches, 5)
+  resumed = _batches(source)
+  with ocp.CheckpointManager(tmp_path / 'checkpoints') as manager:
+    data = grain.checkpoint.CheckpointRestore(resumed)
+    manager.restore(3, args=ocp.args.Composite(data=data))
+  assert _equal(expected, _take(resumed, 5))
+
+
+def test_workers_give_the_same_batches_and_resume():
+  source = _noise_clips()
+  batches = _batches(source, num_workers=2)
+  expected = _take(_batches(source), 6)
+  assert _equal(_take(batches, 3), expected[:3])
+  state = batches.get_state()
+  batches.close()
+  resumed = _batches(source, num_workers=2)
+  resumed.set_state(state)
+  assert _equal(_take(resumed, 3), expected[3:])
+  resumed.close()
+
+
+def test_processes_share_the_batches_of_one():
+  source = _noise_clips()
+  whole = _take(_batches(source, batch_size=4), 4)
+  for index in (0, 1):
+    part = _batches(source, process_index=index, process_count=2)
+    expected = [
+        {key: value[index::2] for key, value in batch.items()}
+        for batch in whole
+    ]
+    assert _equal(_take(part, 4), expected)
+
+
+def test_open_source(tmp_path):
+  with pytest.raises(
+      errors.UserError,
+      match=f'no dataset kinetics in {tmp_path}.*data_prep.build --dataset=kin',
+  ):
+    clips.open_source('kinetics', tmp_path)
+  frames = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(8)]
+  for name in 'ab':
+    video.write_mp4(tmp_path / f'{name}.mp4', frames, 6.0)
+  kinetics.Kinetics(
+      source_dir=tmp_path, data_dir=tmp_path / 'data', num_workers=1
+  ).download_and_prepare()
+  source = clips.open_source('kinetics', tmp_path / 'data')
+  assert len(source) == 2
+  batch = next(_batches(source, batch_size=2, num_workers=1))
+  assert sorted(batch['name']) == ['a.mp4', 'b.mp4']
+  levels = batch['frames'].mean((2, 3, 4))
+  assert 15 < np.diff(levels).min() and np.diff(levels).max() < 45
+  with pytest.raises(errors.UserError, match="no split 'test' in .*1.0.0"):
+    clips.open_source('kinetics', tmp_path / 'data', 'test')
