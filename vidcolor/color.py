@@ -14,6 +14,8 @@ from jaxtyping import Array, Float, Int, UInt8
 import numpy as np
 from sklearn import cluster
 
+from vidcolor import errors
+
 # Linear sRGB to CIE XYZ (IEC 61966-2-1), rows X, Y, Z.
 _XYZ_FROM_RGB = np.array(
     [
@@ -122,5 +124,14 @@ def save_palette(
 def load_palette(
     path: str | os.PathLike[str],
 ) -> Float[np.ndarray, 'num_colors 2']:
-  """Reads a palette written by `save_palette`."""
-  return np.load(path)
+  """Reads a palette written by `save_palette`.
+
+  Raises:
+    UserError: there is none.
+  """
+  try:
+    return np.load(path)
+  except FileNotFoundError as error:
+    raise errors.UserError(
+        f'no palette at {path}: fit one with `python -m data_prep.palette`'
+    ) from error

@@ -34,8 +34,8 @@ def _one_line_errors(main):
 def _parse_flags(argv):
   try:
     return flags.FLAGS(argv)
-  # ml_collections raises AttributeError for a field the config does not have.
-  except (flags.Error, AttributeError, UserError) as error:
+  # ml_collections raises the middle two for a field the config does not have.
+  except (flags.Error, AttributeError, KeyError, UserError) as error:
     _exit(error)
 
 

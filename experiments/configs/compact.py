@@ -1,10 +1,10 @@
-"""The small per-frame network: minutes on a laptop.
+"""The small per-frame network, for a laptop: minutes on two cores.
 
-Half the paper's idea of scale and some of what came after it: stride 4, unit
-embeddings with a sharp softmax, references near in time and space.
+Stride 4, unit embeddings and a sharp softmax; tracking copies from frame 0 and
+the last few frames, within a window and from the best matches only.
 
 python -m vidcolor.train --config=experiments/configs/compact.py \
-  --workdir=/tmp/compact --config.data.data_dir=DIR --config.data.name=kinetics
+  --workdir=DIR --config.dataset.data_dir=DATA_DIR
 """
 
 import ml_collections
@@ -12,43 +12,46 @@ import ml_collections
 
 def get_config() -> ml_collections.ConfigDict:
   """Returns the config."""
-  return ml_collections.ConfigDict(
-      {
-          'seed': 0,
-          'steps': 500,
-          'log_every': 10,
-          'images_every': 100,
-          'checkpoint_every': 100,
-          'model': {
-              'name': 'compact',
-              'width': 64,
-              'embedding_dim': 64,
-              'fine_blocks': 1,
-              'coarse_blocks': 2,
-              'dtype': 'float32',
-          },
-          'data': {
-              'name': 'kinetics',
-              'data_dir': '~/tensorflow_datasets',
-              'split': 'train',
-              'batch_size': 6,
-              'num_frames': 3,
-              'max_frame_step': 1,
-              'crop_size': 128,
-              'min_scale': 0.5,
-              'num_workers': 0,
-          },
-          'copy': {'temperature': 0.07},
-          # Knots (fraction of the steps, rate), joined by straight lines.
-          'learning_rate': ((0.0, 0.0), (0.1, 2e-3), (1.0, 0.0)),
-          'max_grad_norm': 1.0,
-          'tracking': {
-              'short_side': 240,
-              'keep_first': True,
-              'recent': 3,
-              'temperature': 0.07,
-              'radius': 12.0,
-              'top_k': 10,
-          },
-      }
-  )
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.steps = 500
+
+  config.dataset = ml_collections.ConfigDict()
+  config.dataset.name = 'kinetics'
+  config.dataset.data_dir = '~/tensorflow_datasets'
+  config.dataset.split = 'train'
+  config.batch_size = 6
+  config.clips = ml_collections.ConfigDict()
+  config.clips.num_frames = 3
+  config.clips.max_frame_step = 1
+  config.clips.crop_size = 128
+  config.clips.min_scale = 0.5
+  config.clips.num_workers = 0  # Threads of this process.
+
+  config.model = ml_collections.ConfigDict()
+  config.model.name = 'compact'  # vidcolor/models/compact.py; its options:
+  config.model.width = 64
+  config.model.embedding_dim = 64
+  config.model.fine_blocks = 1
+  config.model.coarse_blocks = 2
+  config.model.dtype = 'float32'
+
+  config.copy = ml_collections.ConfigDict()
+  config.copy.temperature = 0.07
+  # Knots (fraction of the steps, rate), joined by straight lines.
+  config.learning_rate = ((0.0, 0.0), (0.1, 2e-3), (1.0, 0.0))
+  config.max_grad_norm = 1.0
+
+  config.log_every = 10
+  config.images_every = 100
+  config.checkpoint_every = 100
+
+  # vidcolor.tracking.propagation.Options.
+  config.tracking = ml_collections.ConfigDict()
+  config.tracking.short_side = 240
+  config.tracking.keep_first = True
+  config.tracking.recent = 3
+  config.tracking.temperature = 0.07
+  config.tracking.radius = 12.0
+  config.tracking.top_k = 10
+  return config

@@ -1,0 +1,178 @@
+"""Checkpoints: everything a run is, in one Orbax step.
+
+A step holds four items: `model` (parameters, batch statistics and palette: all
+that tracking needs), `training` (step number and optimizer state), `data` (the
+Grain iterator) and `config`.
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from absl import logging
+from etils import epath
+from flax import nnx
+import grain.python as grain
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+import ml_collections
+import numpy as np
+from orbax import checkpoint as ocp
+
+from vidcolor import errors
+from vidcolor import models
+from vidcolor.training import step as step_lib
+
+
+class Checkpoints:
+  """The checkpoints of one run, in `workdir`/checkpoints."""
+
+  def __init__(self, workdir: str | os.PathLike[str], config: Any):
+    self._config = json.loads(config.to_json())
+    self._workdir = workdir
+    self._manager = _manager(workdir)
+
+  def save(
+      self,
+      state: step_lib.TrainState,
+      palette: Float[np.ndarray, 'colors 2'],
+      batches: grain.DatasetIterator,
+  ) -> None:
+    """Starts saving in the background; waits for the save before it."""
+    self._manager.save(
+        int(state.step),
+        args=ocp.args.Composite(
+            model=ocp.args.StandardSave(_model_item(state, palette)),
+            training=ocp.args.StandardSave(_training_item(state)),
+            data=grain.PyGrainCheckpointSave(batches),
+            config=ocp.args.JsonSave(self._config),
+        ),
+    )
+
+  def restore_latest(
+      self,
+      state: step_lib.TrainState,
+      palette: Float[np.ndarray, 'colors 2'],
+      batches: grain.DatasetIterator,
+  ) -> tuple[step_lib.TrainState, Float[np.ndarray, 'colors 2']]:
+    """Restores the newest checkpoint, if there is one, and the iterator.
+
+    Args:
+      state: gives shapes and shardings; returned as it is without checkpoint.
+      palette: likewise.
+      batches: set to where the checkpointed run's iterator stood.
+
+    Returns:
+      The state and the palette of the run.
+
+    Raises:
+      UserError: the checkpoint is of another model or another data pipeline.
+    """
+    latest = self._manager.latest_step()
+    if latest is None:
+      return state, palette
+    saved = self._manager.restore(
+        latest, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+    ).config
+    for part in ('model', 'dataset', 'clips'):
+      self._refuse_another(part, saved)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+    restored = self._manager.restore(
+        latest,
+        args=ocp.args.Composite(
+            model=ocp.args.StandardRestore(_model_item(abstract, palette)),
+            training=ocp.args.StandardRestore(_training_item(abstract)),
+            data=grain.PyGrainCheckpointRestore(batches),
+        ),
+    )
+    logging.info('Resumed from step %d in %s.', latest, self._workdir)
+    state = step_lib.TrainState(
+        step=restored.training['step'],
+        params=restored.model['params'],
+        batch_stats=restored.model['batch_stats'],
+        opt_state=restored.training['opt_state'],
+    )
+    return state, np.asarray(restored.model['palette'])
+
+  def close(self) -> None:
+    """Waits for the last save."""
+    self._manager.close()
+
+  def _refuse_another(self, part, saved):
+    ours, theirs = self._config[part], saved[part]
+    keys = sorted(ours.keys() | theirs.keys())
+    differences = [
+        f'{key}={theirs.get(key)} there, {ours.get(key)} here'
+        for key in keys
+        if ours.get(key) != theirs.get(key)
+    ]
+    if differences:
+      raise errors.UserError(
+          f'{self._workdir} holds a checkpoint of another {part} (config.{part}:'
+          f' {"; ".join(differences)}). Give another --workdir, or the config'
+          ' that the checkpoint was trained with.'
+      )
+
+
+def load_model(
+    workdir: str | os.PathLike[str],
+) -> tuple[Any, Float[Array, 'colors 2'], ml_collections.ConfigDict]:
+  """Loads the newest checkpoint of a run for inference.
+
+  Returns:
+    The model with its batch statistics fixed, the palette and the config.
+
+  Raises:
+    UserError: there is no checkpoint in `workdir`.
+  """
+  with _manager(workdir, read_only=True) as manager:
+    latest = manager.latest_step()
+    if latest is None:
+      raise errors.UserError(
+          f'{workdir} holds no checkpoint; give the --workdir of a training run'
+      )
+    config = manager.restore(
+        latest, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+    ).config
+    graphdef, params, batch_stats = nnx.split(
+        nnx.eval_shape(lambda: models.create(**config['model'])),
+        nnx.Param,
+        ...,
+    )
+    item = manager.restore(
+        latest,
+        args=ocp.args.Composite(
+            model=ocp.args.StandardRestore(
+                {'params': params, 'batch_stats': batch_stats, 'palette': None}
+            )
+        ),
+    ).model
+  model = nnx.merge(graphdef, item['params'], item['batch_stats'])
+  return (
+      nnx.view(model, use_running_average=True),
+      jnp.asarray(item['palette']),
+      ml_collections.ConfigDict(config),
+  )
+
+
+def _manager(workdir, read_only=False):
+  return ocp.CheckpointManager(
+      epath.Path(pathlib.Path(workdir).resolve()) / 'checkpoints',
+      options=ocp.CheckpointManagerOptions(
+          max_to_keep=3, create=not read_only, read_only=read_only
+      ),
+  )
+
+
+def _model_item(state, palette):
+  return {
+      'params': state.params,
+      'batch_stats': state.batch_stats,
+      'palette': palette,
+  }
+
+
+def _training_item(state):
+  return {'step': state.step, 'opt_state': state.opt_state}

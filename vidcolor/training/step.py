@@ -1,0 +1,125 @@
+"""The state of training and the step that moves it, jitted over a mesh."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flax import nnx
+from flax import struct
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Int
+import optax
+
+from vidcolor import models
+from vidcolor import sharding
+from vidcolor.training import objective
+
+
+@struct.dataclass
+class TrainState:
+  """All that changes from step to step."""
+
+  step: Int[Array, '']
+  params: nnx.State
+  batch_stats: nnx.State
+  opt_state: optax.OptState
+
+
+def learning_rate(config: Any) -> optax.Schedule:
+  """Straight lines between config.learning_rate's knots.
+
+  A knot is (fraction of config.steps, rate).
+  """
+  fractions, rates = zip(*config.learning_rate, strict=True)
+  return lambda step: jnp.interp(
+      step / config.steps, jnp.array(fractions), jnp.array(rates)
+  )
+
+
+def make_optimizer(config: Any) -> optax.GradientTransformation:
+  """Adam, with gradients clipped to a global norm of config.max_grad_norm."""
+  return optax.chain(
+      optax.clip_by_global_norm(config.max_grad_norm),
+      optax.adam(learning_rate(config)),
+  )
+
+
+def create_state(
+    config: Any, mesh: jax.sharding.Mesh
+) -> tuple[nnx.GraphDef, TrainState]:
+  """The network's structure and the randomly initialised state."""
+
+  def init():
+    model = models.create(**config.model, seed=config.seed)
+    _, params, batch_stats = nnx.split(model, nnx.Param, ...)
+    opt_state = make_optimizer(config).init(params)
+    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)
+
+  state = jax.jit(init, out_shardings=sharding.replicated(mesh))()
+  graphdef = nnx.graphdef(
+      nnx.eval_shape(lambda: models.create(**config.model, seed=config.seed))
+  )
+  return graphdef, state
+
+
+def make_train_step(
+    config: Any,
+    graphdef: nnx.GraphDef,
+    palette: Float[Array, 'colors 2'],
+    mesh: jax.sharding.Mesh,
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
+  """Returns `step(state, frames) -> (state, metrics)`; state is donated."""
+  optimizer = make_optimizer(config)
+  schedule = learning_rate(config)
+
+  def loss_fn(params, batch_stats, frames):
+    model = nnx.merge(graphdef, params, batch_stats, copy=True)
+    result = objective.colorize(model, frames, palette, **config.copy)
+    _, _, batch_stats = nnx.split(model, nnx.Param, ...)
+    return result.loss, (batch_stats, result)
+
+  def step(state, frames):
+    (_, (batch_stats, result)), gradients = jax.value_and_grad(
+        loss_fn, has_aux=True
+    )(state.params, state.batch_stats, frames)
+    updates, opt_state = optimizer.update(
+        gradients, state.opt_state, state.params
+    )
+    metrics = {
+        'loss': result.loss,
+        'accuracy': result.accuracy,
+        'accuracy_same_place': result.baseline_accuracy,
+        'learning_rate': schedule(state.step),
+        'gradient_norm': optax.tree.norm(gradients),
+    }
+    state = TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+    )
+    return state, metrics
+
+  whole, split = sharding.replicated(mesh), sharding.over_batch(mesh)
+  return jax.jit(
+      step,
+      in_shardings=(whole, split),
+      out_shardings=(whole, whole),
+      donate_argnums=0,
+  )
+
+
+def make_colorize(
+    config: Any, graphdef: nnx.GraphDef, palette: Float[Array, 'colors 2']
+) -> Callable[..., Float[Array, 'batch height width*3 3']]:
+  """Returns `(state, frames) -> grey, true and copied colours` to look at."""
+
+  @jax.jit
+  def colorize(state, frames):
+    model = nnx.merge(graphdef, state.params, state.batch_stats, copy=True)
+    model = nnx.view(model, use_running_average=True)
+    return objective.side_by_side(
+        objective.colorize(model, frames, palette, **config.copy)
+    )
+
+  return colorize

@@ -1,0 +1,88 @@
+"""What a run tells: TensorBoard, a metrics file and a line of progress."""
+
+import json
+import os
+import pathlib
+import time
+
+import jax
+from jaxtyping import Array, Float
+import numpy as np
+import tensorboardX
+
+
+class Telemetry:
+  """Writes the metrics of one run; silent on all processes but the first."""
+
+  def __init__(
+      self,
+      workdir: str | os.PathLike[str],
+      *,
+      first_step: int,
+      last_step: int,
+      batch_size: int,
+  ):
+    self._last_step = last_step
+    self._batch_size = batch_size
+    self._clock = self._start = (first_step, time.perf_counter())
+    self._speaks = jax.process_index() == 0
+    if self._speaks:
+      self._writer = tensorboardX.SummaryWriter(
+          str(workdir), purge_step=first_step
+      )
+      self._file = (pathlib.Path(workdir) / 'metrics.jsonl').open('a')
+
+  def scalars(self, step: int, metrics: dict[str, float]) -> None:
+    """Reports the metrics of a step, with the speed since the last report."""
+    if not self._speaks:
+      return
+    last_step, last_time = self._clock
+    now = time.perf_counter()
+    self._clock = (step, now)
+    steps_per_second = (step - last_step) / (now - last_time)
+    metrics = metrics | {
+        'steps_per_second': steps_per_second,
+        'examples_per_second': steps_per_second * self._batch_size,
+    }
+    for name, value in metrics.items():
+      self._writer.add_scalar(name, value, step)
+    self._file.write(json.dumps({'step': step} | metrics) + '\n')
+    self._file.flush()
+    print(self._progress(step, now, metrics), flush=True)
+
+  def _progress(self, step, now, metrics):
+    first_step, start = self._start
+    left = (now - start) / (step - first_step) * (self._last_step - step)
+    return (
+        f'step {step:>{len(str(self._last_step))}}/{self._last_step}'
+        f'  loss {metrics["loss"]:.3f}'
+        f'  accuracy {metrics["accuracy"]:.3f}'
+        f' (same place {metrics["accuracy_same_place"]:.3f})'
+        f'  {metrics["steps_per_second"]:.2f} steps/s'
+        f'  {metrics["examples_per_second"]:.1f} examples/s'
+        f'  {left // 60:.0f}m{left % 60:02.0f}s left'
+    )
+
+  def images(
+      self, step: int, images: Float[Array, 'batch height width 3']
+  ) -> None:
+    """Shows a column of images in [0, 1]."""
+    if self._speaks:
+      column = np.concatenate(list(np.asarray(images)), axis=0)
+      self._writer.add_image('colors', column, step, dataformats='HWC')
+
+  def close(self) -> None:
+    """Writes out what is still held."""
+    if self._speaks:
+      self._writer.close()
+      self._file.close()
+
+
+def read_metrics(
+    workdir: str | os.PathLike[str],
+) -> dict[str, Float[np.ndarray, ' reports']]:
+  """The metrics of a run, by name; a step that a resume repeated counts once."""
+  lines = (pathlib.Path(workdir) / 'metrics.jsonl').read_text().splitlines()
+  reports = {report['step']: report for report in map(json.loads, lines)}
+  rows = [reports[step] for step in sorted(reports)]
+  return {name: np.array([row[name] for row in rows]) for name in rows[0]}
