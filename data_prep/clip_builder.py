@@ -118,6 +118,7 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         if report.num_examples
     ]
     if not written:
+      shutil.rmtree(partial_dir)
       raise errors.UserError(
           f'none of the {len(skipped)} clips can be read; the first:'
           f' {skipped[0].reason}'

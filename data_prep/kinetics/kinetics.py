@@ -1,8 +1,8 @@
 """Kinetics, or any folder of videos laid out like it, as a TFDS dataset."""
 
 import csv
+import glob
 import os
-import pathlib
 
 import cv2
 import numpy as np
@@ -71,16 +71,23 @@ class Kinetics(clip_builder.ClipBuilder):
     """See base class."""
     if self._source_dir is None:
       raise errors.UserError('building Kinetics takes a source_dir of videos')
-    root = pathlib.Path(self._source_dir)
-    paths = sorted(p for p in root.rglob('*') if p.suffix.lower() in _SUFFIXES)
-    if not paths:
+    root = os.fspath(self._source_dir)
+    names = [
+        name
+        for name in sorted(glob.glob('**', root_dir=root, recursive=True))
+        if os.path.splitext(name)[1].lower() in _SUFFIXES
+    ]
+    if not names:
       raise errors.UserError(
           f'no videos in {root}: no file there ends in {", ".join(_SUFFIXES)}'
       )
     if self._annotations is None:
-      clips = [_clip(p, root, p.relative_to(root).parent.name) for p in paths]
+      clips = [
+          _clip(root, name, os.path.basename(os.path.dirname(name)))
+          for name in names
+      ]
       return {'train': clips}, []
-    return _match(_read_annotations(self._annotations), paths, root)
+    return _match(_read_annotations(self._annotations), root, names)
 
   @staticmethod
   def read_clip(clip):
@@ -106,9 +113,8 @@ class Kinetics(clip_builder.ClipBuilder):
     }
 
 
-def _clip(path, root, label):
-  name = path.relative_to(root).as_posix()
-  return {'name': name, 'label': label, 'path': str(path)}
+def _clip(root, name, label):
+  return {'name': name, 'label': label, 'path': os.path.join(root, name)}
 
 
 def _read_annotations(path):
@@ -125,26 +131,36 @@ def _read_annotations(path):
   return rows
 
 
-def _match(rows, paths, root):
+def _match(rows, root, names):
   """Pairs annotations with videos; those without one are skipped."""
-  by_stem = {path.stem: path for path in paths}
+  by_stem = {
+      os.path.splitext(os.path.basename(name))[0]: name for name in names
+  }
   clips, missing = {}, []
   for row in rows:
     split = _SPLITS.get(row['split'], row['split'])
-    video_id = row['youtube_id']
-    start, end = (int(float(row[key])) for key in ('time_start', 'time_end'))
-    name = f'{video_id}_{start:06d}_{end:06d}'
-    path = by_stem.get(name) or by_stem.get(video_id)
-    if path is None:
-      missing.append(clip_builder.Skipped(split, name, f'no video in {root}'))
+    stem = _stem(row)
+    name = by_stem.get(stem) or by_stem.get(row['youtube_id'])
+    if name is None:
+      missing.append(clip_builder.Skipped(split, stem, f'no video in {root}'))
     else:
-      # The test split's file has no labels.
+      # The CSV of the test split has no labels.
       clips.setdefault(split, []).append(
-          _clip(path, root, row.get('label', ''))
+          _clip(root, name, row.get('label', ''))
       )
   if not clips:
     raise errors.UserError(f'no videos in {root} are in the annotations')
   return clips, missing
+
+
+def _stem(row):
+  try:
+    start, end = (int(float(row[key])) for key in ('time_start', 'time_end'))
+  except (TypeError, ValueError):
+    raise errors.UserError(
+        f'the annotations of {row["youtube_id"]} lack a time in seconds'
+    ) from None
+  return f'{row["youtube_id"]}_{start:06d}_{end:06d}'
 
 
 def _encode_jpeg(rgb):
