@@ -23,6 +23,9 @@ import threading
 from typing import Any, NamedTuple
 
 from array_record.python import array_record_module
+import cv2
+from jaxtyping import UInt8
+import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 from tensorflow_datasets.core import example_serializer
@@ -148,6 +151,15 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         num_bytes=sum(report.num_bytes for _, report in written),
         filename_template=template,
     )
+
+
+def encode_jpeg(
+    rgb: UInt8[np.ndarray, 'height width 3'], quality: int
+) -> bytes:
+  """Encodes a frame; `quality` is of 100."""
+  bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+  options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+  return cv2.imencode('.jpg', bgr, options)[1].tobytes()
 
 
 def plan_shards(

@@ -86,7 +86,7 @@ def test_no_videos(tmp_path):
     _build(tmp_path, source_dir=tmp_path)
   with pytest.raises(errors.UserError, match='no videos in .*/absent'):
     _build(tmp_path, source_dir=tmp_path / 'absent')
-  with pytest.raises(errors.UserError, match='source_dir'):
+  with pytest.raises(errors.UserError, match='--source_dir'):
     _build(tmp_path)
 
 

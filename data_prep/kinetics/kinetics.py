@@ -4,7 +4,6 @@ import csv
 import glob
 import os
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -70,7 +69,9 @@ class Kinetics(clip_builder.ClipBuilder):
   def list_clips(self):
     """See base class."""
     if self._source_dir is None:
-      raise errors.UserError('building Kinetics takes a source_dir of videos')
+      raise errors.UserError(
+          'to build kinetics, name the folder of its videos: --source_dir'
+      )
     root = os.fspath(self._source_dir)
     names = [
         name
@@ -93,7 +94,7 @@ class Kinetics(clip_builder.ClipBuilder):
   def read_clip(clip):
     """See base class."""
     frames = [
-        _encode_jpeg(frame)
+        clip_builder.encode_jpeg(frame, _JPEG_QUALITY)
         for frame in video.read_frames(
             clip['path'],
             frames_per_second=_FRAMES_PER_SECOND,
@@ -161,9 +162,3 @@ def _stem(row):
         f'the annotations of {row["youtube_id"]} lack a time in seconds'
     ) from None
   return f'{row["youtube_id"]}_{start:06d}_{end:06d}'
-
-
-def _encode_jpeg(rgb):
-  bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-  options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-  return cv2.imencode('.jpg', bgr, options)[1].tobytes()

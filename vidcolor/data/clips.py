@@ -4,8 +4,10 @@ The datasets are those that `data_prep` builds, whose frames are JPEG images;
 only the frames that a clip is made of are decoded.
 """
 
+from collections.abc import Mapping, Sequence
 import functools
 import os
+from typing import Any
 
 import cv2
 import grain
@@ -13,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 from tensorflow_datasets.core import registered
+from tensorflow_datasets.core.data_sources import base
 
 from vidcolor import errors
 
@@ -26,7 +29,7 @@ class _KeepEncoded(tfds.decode.SkipDecoding):
 
 def open_source(
     name: str, data_dir: str | os.PathLike, split: str = 'train'
-) -> grain.sources.RandomAccessDataSource:
+) -> base.BaseDataSource:
   """Opens a dataset with every feature left as it is stored.
 
   Args:
@@ -56,7 +59,7 @@ def open_source(
 
 
 def training_batches(
-    source: grain.sources.RandomAccessDataSource,
+    source: base.BaseDataSource | Sequence[Mapping[str, Any]],
     *,
     batch_size: int,
     num_frames: int,

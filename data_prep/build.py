@@ -1,0 +1,60 @@
+r"""Builds a dataset of clips, and then its palette.
+
+  python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \\
+    --data_dir=DIR
+
+A build that was stopped goes on where it was when the same is run again.
+"""
+
+from absl import flags
+
+from data_prep import palette
+from data_prep.kinetics import kinetics
+from data_prep.synthetic_clips import synthetic_clips
+from vidcolor import errors
+
+_SOURCE_DIR = flags.DEFINE_string(
+    'source_dir', None, 'Folder of videos, at any depth, for Kinetics.'
+)
+_ANNOTATIONS = flags.DEFINE_string(
+    'annotations',
+    None,
+    'CSV file of Kinetics; if not given, all is for training.',
+)
+_NUM_WORKERS = flags.DEFINE_integer(
+    'num_workers', None, 'Processes; by default one a core.', lower_bound=1
+)
+
+
+def main(argv):
+  """Builds --dataset in --data_dir."""
+  del argv
+  builder = _builder()
+  builder.download_and_prepare()
+  for name, split in builder.info.splits.items():
+    print(f'{name}: {split.num_examples} clips')
+  if not (builder.data_path / 'palette.npy').exists():
+    palette.fit(builder.data_dir)
+
+
+def _builder():
+  options = dict(
+      data_dir=palette.DATA_DIR.value, num_workers=_NUM_WORKERS.value
+  )
+  match palette.DATASET.value:
+    case 'kinetics':
+      return kinetics.Kinetics(
+          source_dir=_SOURCE_DIR.value,
+          annotations=_ANNOTATIONS.value,
+          **options,
+      )
+    case 'synthetic_clips':
+      return synthetic_clips.SyntheticClips(**options)
+    case name:
+      raise errors.UserError(
+          f'--dataset={name} is neither kinetics nor synthetic_clips'
+      )
+
+
+if __name__ == '__main__':
+  errors.run(main)

@@ -1,0 +1,66 @@
+from absl.testing import flagsaver
+import cv2
+import numpy as np
+import pytest
+
+from data_prep import build
+from data_prep import palette
+from vidcolor import color
+from vidcolor import errors
+from vidcolor.data import video
+
+# Colours of equal areas, far from each other, that 4:2:0 video keeps.
+_COLORS = np.array(
+    [[200, 60, 60], [60, 160, 60], [60, 60, 200], [128, 128, 128]], np.uint8
+)
+
+
+@pytest.fixture
+def flags(tmp_path):
+  """Builds a dataset of one video of four quarters, each of another colour."""
+  quarters = _COLORS.reshape(2, 2, 3).repeat(64, 0).repeat(64, 1)
+  video.write_mp4(tmp_path / 'videos.mp4', [quarters] * 4, 6.0)
+  with flagsaver.flagsaver(
+      dataset='kinetics',
+      source_dir=str(tmp_path),
+      data_dir=str(tmp_path / 'data'),
+      num_workers=1,
+  ):
+    yield tmp_path / 'data' / 'kinetics' / '1.0.0'
+
+
+def test_build_fits_the_palette_once(flags, capsys):
+  build.main([])
+  assert 'train: 1 clips' in capsys.readouterr().out
+  path = flags / 'palette.npy'
+  assert color.load_palette(path).shape == (16, 2)
+  color.save_palette(path, np.ones((16, 2), np.float32))
+  build.main([])
+  assert color.load_palette(path).max() == 1
+  palette.main([])
+  assert color.load_palette(path).max() > 1
+
+
+def test_palette_is_of_the_videos_colours(flags):
+  build.main([])
+  fitted = palette.fit(flags, num_colors=4, num_frames=32, seed=1)
+  np.testing.assert_array_equal(
+      fitted, color.load_palette(flags / 'palette.npy')
+  )
+  lab = cv2.cvtColor(np.float32(_COLORS[None] / 255), cv2.COLOR_RGB2Lab)[0]
+  distances = np.linalg.norm(lab[:, None, 1:] - fitted, axis=-1)
+  assert distances.min(1).max() < 8
+  np.testing.assert_array_equal(
+      fitted, palette.fit(flags, num_colors=4, num_frames=32, seed=1)
+  )
+
+
+def test_what_is_not_there_is_told(flags):
+  with pytest.raises(errors.UserError, match='no dataset kinetics in .*build'):
+    palette.main([])
+  with flagsaver.flagsaver(dataset='kinetcs'):
+    with pytest.raises(errors.UserError, match='--dataset=kinetcs is neither'):
+      build.main([])
+  with flagsaver.flagsaver(source_dir=None):
+    with pytest.raises(errors.UserError, match='--source_dir'):
+      build.main([])
