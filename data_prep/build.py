@@ -1,10 +1,12 @@
 r"""Builds a dataset of clips, and then its palette.
 
-  python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \\
+  python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \
     --data_dir=DIR
 
 A build that was stopped goes on where it was when the same is run again.
 """
+
+import os
 
 from absl import flags
 
@@ -39,7 +41,8 @@ def main(argv):
 
 def _builder():
   options = dict(
-      data_dir=palette.DATA_DIR.value, num_workers=_NUM_WORKERS.value
+      data_dir=os.path.expanduser(palette.DATA_DIR.value),
+      num_workers=_NUM_WORKERS.value,
   )
   match palette.DATASET.value:
     case 'kinetics':

@@ -182,7 +182,7 @@ def test_processes_share_the_batches_of_one():
     assert _equal(_take(part, 4), expected)
 
 
-def test_open_source(tmp_path):
+def test_open_source(tmp_path, monkeypatch):
   with pytest.raises(
       errors.UserError,
       match=f'no dataset kinetics in {tmp_path}.*data_prep.build --dataset=kin',
@@ -196,6 +196,8 @@ def test_open_source(tmp_path):
   ).download_and_prepare()
   source = clips.open_source('kinetics', tmp_path / 'data')
   assert len(source) == 2
+  monkeypatch.setenv('HOME', str(tmp_path))
+  assert len(clips.open_source('kinetics:1.0.0', '~/data', 'train[:1]')) == 1
   batch = next(_batches(source, batch_size=2, num_workers=1))
   assert sorted(batch['name']) == ['a.mp4', 'b.mp4']
   levels = batch['frames'].mean((2, 3, 4))

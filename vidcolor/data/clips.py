@@ -40,6 +40,7 @@ def open_source(
   Raises:
     UserError: the dataset or its split is not there.
   """
+  data_dir = os.path.expanduser(data_dir)
   try:
     builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
   except registered.DatasetNotFoundError:
