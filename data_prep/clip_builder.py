@@ -71,7 +71,7 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     CLIPS_PER_SHARD: How many clips at most go into a file.
   """
 
-  CLIPS_PER_SHARD = 64
+  CLIPS_PER_SHARD = 32
 
   def __init__(self, *, num_workers: int | None = None, **kwargs):
     """Initialises the builder.
