@@ -1,0 +1,226 @@
+"""Annotated sequences to evaluate on: frames, each with a mask of objects."""
+
+from collections.abc import Sequence
+import dataclasses
+import io
+import os
+import pathlib
+
+import cv2
+from jaxtyping import UInt8
+import numpy as np
+from PIL import Image
+
+from vidcolor import errors
+from vidcolor.data import clips
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedSequence:
+  """A video with a mask for each frame.
+
+  Attributes:
+    name: Of the sequence.
+    frames: RGB, UInt8[np.ndarray, 'height width 3'] each, read when asked for.
+    masks: UInt8[np.ndarray, 'height width'] each, read when asked for: 0 where
+      there is background, 1 to n on the objects, 255 where nobody can tell.
+  """
+
+  name: str
+  frames: Sequence[np.ndarray]
+  masks: Sequence[np.ndarray]
+
+
+def read_davis(
+    data_dir: str | os.PathLike,
+    *,
+    year: int | None = None,
+    split: str = 'val',
+) -> list[AnnotatedSequence]:
+  """Finds the sequences of a folder laid out as DAVIS at 480p.
+
+  The frames are JPEGImages/480p/<sequence>/*.jpg, their masks
+  Annotations/480p/<sequence>/*.png, and the sequences are those listed in
+  ImageSets/<year>/<split>.txt, or all where there is no folder ImageSets.
+
+  Args:
+    data_dir: The folder that holds JPEGImages.
+    year: 2016 makes one object of all, as that year's benchmark does; 2017
+      keeps them apart. If None, the latest year listed in ImageSets.
+    split: Name of the list.
+
+  Returns:
+    The sequences in the list's order (else by name). Files are opened only for
+    their sizes.
+
+  Raises:
+    UserError: a list, sequence, frame or mask is missing or unreadable, or a
+      mask differs in size from its frame. Unreadable pixels show on access.
+  """
+  data_dir = pathlib.Path(data_dir)
+  images = data_dir / 'JPEGImages' / '480p'
+  if not images.is_dir():
+    raise errors.UserError(
+        f'no folder {images}: give the DAVIS folder that holds JPEGImages/480p'
+    )
+  lists = data_dir / 'ImageSets'
+  if not lists.is_dir():
+    names = sorted(path.name for path in images.iterdir() if path.is_dir())
+  else:
+    if year is None:
+      year = max(
+          (int(path.name) for path in lists.iterdir() if path.name.isdigit()),
+          default=2017,
+      )
+    names = _read_list(lists / str(year) / f'{split}.txt')
+  return [_find_sequence(data_dir, name, year == 2016) for name in names]
+
+
+def read_tfds(
+    name: str, data_dir: str | os.PathLike, split: str
+) -> list[AnnotatedSequence]:
+  """Reads annotated clips that were prepared by TensorFlow Datasets.
+
+  Args:
+    name: Of the dataset, whose features are `name` (text) and the sequences
+      `frames` (JPEG) and `masks` (PNG with a single channel).
+    data_dir: Where it was prepared, in the array_record format.
+    split: As TFDS writes it: 'test', or 'test[:10]'.
+
+  Returns:
+    The sequences; they are held as encoded and decoded when asked for.
+
+  Raises:
+    UserError: there is no such dataset in the folder, or no such split in it.
+  """
+  return [
+      AnnotatedSequence(
+          record['name'].decode(),
+          _Decoded(record['frames'], _decode_frame),
+          _Decoded(record['masks'], _decode_mask),
+      )
+      for record in clips.open_source(name, data_dir, split)
+  ]
+
+
+def read_mask(
+    path: str | os.PathLike, *, one_object: bool = False
+) -> UInt8[np.ndarray, 'height width']:
+  """Reads a mask of objects.
+
+  Args:
+    path: A palette picture, whose indices are the objects (255: nobody can
+      tell); or a grey one of the objects' numbers, or of 0 and 255 for one
+      object; or a colour one, where all that is not black is one object.
+    one_object: Whether to make one object of all.
+
+  Returns:
+    0 where there is background, 1 to n on the objects, maybe 255.
+
+  Raises:
+    UserError: the file is missing or no picture.
+  """
+  try:
+    return _decode_mask(pathlib.Path(path).read_bytes(), one_object)
+  except OSError as error:
+    raise errors.UserError(
+        f'cannot read the mask {path}: restore or remove it'
+    ) from error
+
+
+class _Decoded(Sequence):
+  """A sequence whose items are decoded each time they are asked for."""
+
+  def __init__(self, items, decode):
+    self._items = items
+    self._decode = decode
+
+  def __len__(self):
+    return len(self._items)
+
+  def __getitem__(self, index):
+    if isinstance(index, slice):
+      return _Decoded(self._items[index], self._decode)
+    return self._decode(self._items[index])
+
+
+def _read_list(path):
+  """Names of sequences: one a line, or official lines with two paths."""
+  try:
+    lines = path.read_text().split('\n')
+  except OSError as error:
+    raise errors.UserError(
+        f'no list {path}: mend the year or split, or restore the file'
+    ) from error
+  first_words = [line.split()[0] for line in lines if line.strip()]
+  names = [
+      pathlib.PurePosixPath(word).parent.name if '/' in word else word
+      for word in first_words
+  ]
+  return list(dict.fromkeys(names))
+
+
+def _find_sequence(data_dir, name, one_object):
+  frames_dir = data_dir / 'JPEGImages' / '480p' / name
+  masks_dir = data_dir / 'Annotations' / '480p' / name
+  for folder in frames_dir, masks_dir:
+    if not folder.is_dir():
+      raise errors.UserError(
+          f'no folder {folder}: restore it or take {name} off the list'
+      )
+  frames = sorted(frames_dir.glob('*.jpg'))
+  masks = [masks_dir / f'{frame.stem}.png' for frame in frames]
+  if not frames:
+    raise errors.UserError(f'no .jpg frames in {frames_dir}: restore them')
+  for frame, mask in zip(frames, masks, strict=True):
+    if not mask.exists():
+      raise errors.UserError(f'no mask {mask} for {frame}: restore it')
+    if _size(mask) != _size(frame):
+      raise errors.UserError(
+          f'{mask} is {_size(mask)} but its frame is {_size(frame)}: '
+          'replace the mask by one of the same size'
+      )
+  if len(list(masks_dir.glob('*.png'))) != len(masks):
+    raise errors.UserError(f'more masks than frames in {masks_dir}')
+  return AnnotatedSequence(
+      name,
+      _Decoded(frames, _read_frame),
+      _Decoded(masks, lambda path: read_mask(path, one_object=one_object)),
+  )
+
+
+def _size(path):
+  try:
+    with Image.open(path) as picture:
+      return f'{picture.width}x{picture.height}'
+  except OSError as error:
+    raise errors.UserError(f'{path} is no picture: restore it') from error
+
+
+def _read_frame(path):
+  try:
+    return _decode_frame(path.read_bytes())
+  except (OSError, cv2.error) as error:
+    raise errors.UserError(
+        f'cannot read the frame {path}: restore it'
+    ) from error
+
+
+def _decode_frame(data):
+  frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+  if frame is None:
+    raise OSError('no picture')
+  return frame
+
+
+def _decode_mask(data, one_object=False):
+  with Image.open(io.BytesIO(data)) as picture:
+    mode = picture.mode
+    if mode not in ('P', 'L', '1'):
+      picture = picture.convert('L').point(bool)
+    mask = np.array(picture, np.uint8)
+  if one_object:
+    return np.where(mask == 255, mode != 'P', mask > 0).astype(np.uint8)
+  if mode == 'L':
+    mask[mask == 255] = 1
+  return mask
