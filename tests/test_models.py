@@ -43,9 +43,14 @@ def test_colorizer_is_the_papers_network():
   assert _num_params(model) == trunk + temporal + embed == 9_100_416
 
   clips = jax.ShapeDtypeStruct((2, 4, 256, 256, 1), jnp.float32)
-  encode = jax.eval_shape(lambda x: model.encode(x), clips)
-  assert encode.shape == (2, 4, 32, 32, 258)
-  assert jax.eval_shape(lambda x: model(x), clips).shape == (2, 4, 32, 32, 64)
+
+  def embed(grey):
+    features = models.create('colorizer').encode(grey)
+    return features, models.create('colorizer').relate(features)
+
+  features, embeddings = nnx.eval_shape(embed, clips)
+  assert features.shape == (2, 4, 32, 32, 258)
+  assert embeddings.shape == (2, 4, 32, 32, 64)
 
 
 def test_compact_shapes_and_unit_embeddings():

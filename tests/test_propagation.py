@@ -59,8 +59,9 @@ def test_follows_a_square(options):
   tracked = list(tracker.track(frames, masks[0]))
   assert len(tracked) == len(frames)
   for actual, expected in zip(tracked, masks, strict=True):
-    # Bilinear labels round the corners off, and nothing else.
-    assert np.sum(actual != expected) <= 20
+    # Corners are rounded off by bilinear labels, and ground that the square
+    # uncovers was never seen; a mask left in place scores 0 in the end.
+    assert np.sum(actual & expected) / np.sum(actual | expected) > 0.75
 
 
 def test_state_is_as_large_after_many_frames_as_after_one():

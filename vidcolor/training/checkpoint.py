@@ -1,10 +1,11 @@
 """Checkpoints: everything a run is, in one Orbax step.
 
-A step holds four items: `model` (parameters, batch statistics and palette: all
-that tracking needs), `training` (step number and optimizer state), `data` (the
-Grain iterator) and `config`.
+A step holds five items: `model` (parameters and batch statistics: all that
+tracking needs), `training` (step number and optimizer state), `data` (the Grain
+iterator), `palette` and `config`.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -15,8 +16,7 @@ from etils import epath
 from flax import nnx
 import grain.python as grain
 import jax
-from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import ml_collections
 import numpy as np
 from orbax import checkpoint as ocp
@@ -44,9 +44,10 @@ class Checkpoints:
     self._manager.save(
         int(state.step),
         args=ocp.args.Composite(
-            model=ocp.args.StandardSave(_model_item(state, palette)),
+            model=ocp.args.StandardSave(_model_item(state)),
             training=ocp.args.StandardSave(_training_item(state)),
             data=grain.PyGrainCheckpointSave(batches),
+            palette=ocp.args.JsonSave(palette.tolist()),
             config=ocp.args.JsonSave(self._config),
         ),
     )
@@ -78,13 +79,14 @@ class Checkpoints:
     ).config
     for part in ('model', 'dataset', 'clips'):
       self._refuse_another(part, saved)
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+    like = functools.partial(jax.tree.map, ocp.utils.to_shape_dtype_struct)
     restored = self._manager.restore(
         latest,
         args=ocp.args.Composite(
-            model=ocp.args.StandardRestore(_model_item(abstract, palette)),
-            training=ocp.args.StandardRestore(_training_item(abstract)),
+            model=ocp.args.StandardRestore(like(_model_item(state))),
+            training=ocp.args.StandardRestore(like(_training_item(state))),
             data=grain.PyGrainCheckpointRestore(batches),
+            palette=ocp.args.JsonRestore(),
         ),
     )
     logging.info('Resumed from step %d in %s.', latest, self._workdir)
@@ -94,7 +96,7 @@ class Checkpoints:
         batch_stats=restored.model['batch_stats'],
         opt_state=restored.training['opt_state'],
     )
-    return state, np.asarray(restored.model['palette'])
+    return state, np.array(restored.palette, np.float32)
 
   def close(self) -> None:
     """Waits for the last save."""
@@ -118,7 +120,7 @@ class Checkpoints:
 
 def load_model(
     workdir: str | os.PathLike[str],
-) -> tuple[Any, Float[Array, 'colors 2'], ml_collections.ConfigDict]:
+) -> tuple[Any, Float[np.ndarray, 'colors 2'], ml_collections.ConfigDict]:
   """Loads the newest checkpoint of a run for inference.
 
   Returns:
@@ -133,27 +135,27 @@ def load_model(
       raise errors.UserError(
           f'{workdir} holds no checkpoint; give the --workdir of a training run'
       )
-    config = manager.restore(
-        latest, args=ocp.args.Composite(config=ocp.args.JsonRestore())
-    ).config
+    described = manager.restore(
+        latest,
+        args=ocp.args.Composite(
+            config=ocp.args.JsonRestore(), palette=ocp.args.JsonRestore()
+        ),
+    )
     graphdef, params, batch_stats = nnx.split(
-        nnx.eval_shape(lambda: models.create(**config['model'])),
+        nnx.eval_shape(lambda: models.create(**described.config['model'])),
         nnx.Param,
         ...,
     )
+    item = {'params': params, 'batch_stats': batch_stats}
     item = manager.restore(
         latest,
-        args=ocp.args.Composite(
-            model=ocp.args.StandardRestore(
-                {'params': params, 'batch_stats': batch_stats, 'palette': None}
-            )
-        ),
+        args=ocp.args.Composite(model=ocp.args.StandardRestore(item)),
     ).model
   model = nnx.merge(graphdef, item['params'], item['batch_stats'])
   return (
       nnx.view(model, use_running_average=True),
-      jnp.asarray(item['palette']),
-      ml_collections.ConfigDict(config),
+      np.array(described.palette, np.float32),
+      ml_collections.ConfigDict(described.config),
   )
 
 
@@ -166,12 +168,8 @@ def _manager(workdir, read_only=False):
   )
 
 
-def _model_item(state, palette):
-  return {
-      'params': state.params,
-      'batch_stats': state.batch_stats,
-      'palette': palette,
-  }
+def _model_item(state):
+  return {'params': state.params, 'batch_stats': state.batch_stats}
 
 
 def _training_item(state):

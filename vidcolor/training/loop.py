@@ -1,5 +1,6 @@
 """The training loop."""
 
+import contextlib
 import math
 import os
 import pathlib
@@ -44,34 +45,33 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
   )
 
   graphdef, state = step_lib.create_state(config, mesh)
-  checkpoints = checkpoint.Checkpoints(workdir, config)
-  state, palette = checkpoints.restore_latest(state, palette, batches)
-  train_step = step_lib.make_train_step(config, graphdef, palette, mesh)
-  colorize = step_lib.make_colorize(config, graphdef, palette)
+  with contextlib.closing(
+      checkpoint.Checkpoints(workdir, config)
+  ) as checkpoints:
+    state, palette = checkpoints.restore_latest(state, palette, batches)
+    first_step = int(state.step)
+    telemetry = telemetry_lib.Telemetry(
+        workdir,
+        first_step=first_step,
+        last_step=config.steps,
+        batch_size=config.batch_size,
+    )
+    train_step = step_lib.make_train_step(config, graphdef, palette, mesh)
+    colorize = step_lib.make_colorize(config, graphdef, palette)
 
-  first_step = int(state.step)
-  telemetry = telemetry_lib.Telemetry(
-      workdir,
-      first_step=first_step,
-      last_step=config.steps,
-      batch_size=config.batch_size,
-  )
-  for step in range(first_step + 1, config.steps + 1):
-    batch = next(batches)
-    frames = sharding.global_batch(mesh, batch['frames'])
-    state, metrics = train_step(state, frames)
+    with contextlib.closing(telemetry):
+      for step in range(first_step + 1, config.steps + 1):
+        frames = sharding.global_batch(mesh, next(batches)['frames'])
+        state, metrics = train_step(state, frames)
 
-    if _due(step, config.log_every, config.steps):
-      metrics = {name: float(value) for name, value in metrics.items()}
-      _stop_if_nan(step, metrics)
-      telemetry.scalars(step, metrics)
-    if _due(step, config.images_every, config.steps):
-      telemetry.images(step, colorize(state, frames)[:8])
-    if _due(step, config.checkpoint_every, config.steps):
-      _stop_if_nan(step, metrics)
-      checkpoints.save(state, palette, batches)
-  checkpoints.close()
-  telemetry.close()
+        if _due(step, config.log_every, config.steps):
+          _stop_if_nan(step, metrics)
+          telemetry.scalars(step, metrics)
+        if _due(step, config.images_every, config.steps):
+          telemetry.images(step, colorize(state, frames)[:8])
+        if _due(step, config.checkpoint_every, config.steps):
+          _stop_if_nan(step, metrics)
+          checkpoints.save(state, palette, batches)
 
 
 def _due(step, every, last):
@@ -79,9 +79,10 @@ def _due(step, every, last):
 
 
 def _stop_if_nan(step, metrics):
-  if not math.isfinite(metrics['loss']):
+  loss = float(metrics['loss'])
+  if not math.isfinite(loss):
     raise errors.UserError(
-        f'the loss is {float(metrics["loss"])} at step {step}: training'
+        f'the loss is {loss} at step {step}: training'
         ' stopped, the checkpoints before are intact. Try a lower'
         ' config.learning_rate, or another config.seed'
     )

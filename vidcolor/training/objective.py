@@ -66,7 +66,7 @@ def colorize(
 
 def side_by_side(
     colorization: Colorization,
-) -> Float[Array, 'batch height width*3 3']:
+) -> Float[Array, 'batch height three_widths 3']:
   """Grey input, true colours and copied colours, as sRGB in [0, 1]."""
   lightness = colorization.lightness[..., None]
   grey = jnp.zeros_like(colorization.true_ab)

@@ -8,6 +8,7 @@ from flax import struct
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
+import numpy as np
 import optax
 
 from vidcolor import models
@@ -65,7 +66,7 @@ def create_state(
 def make_train_step(
     config: Any,
     graphdef: nnx.GraphDef,
-    palette: Float[Array, 'colors 2'],
+    palette: Float[np.ndarray, 'colors 2'],
     mesh: jax.sharding.Mesh,
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
   """Returns `step(state, frames) -> (state, metrics)`; state is donated."""
@@ -74,7 +75,9 @@ def make_train_step(
 
   def loss_fn(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
-    result = objective.colorize(model, frames, palette, **config.copy)
+    result = objective.colorize(
+        model, frames, jnp.asarray(palette), **config.copy
+    )
     _, _, batch_stats = nnx.split(model, nnx.Param, ...)
     return result.loss, (batch_stats, result)
 
@@ -110,8 +113,8 @@ def make_train_step(
 
 
 def make_colorize(
-    config: Any, graphdef: nnx.GraphDef, palette: Float[Array, 'colors 2']
-) -> Callable[..., Float[Array, 'batch height width*3 3']]:
+    config: Any, graphdef: nnx.GraphDef, palette: Float[np.ndarray, 'colors 2']
+) -> Callable[..., Float[Array, 'batch height three_widths 3']]:
   """Returns `(state, frames) -> grey, true and copied colours` to look at."""
 
   @jax.jit
@@ -119,7 +122,7 @@ def make_colorize(
     model = nnx.merge(graphdef, state.params, state.batch_stats, copy=True)
     model = nnx.view(model, use_running_average=True)
     return objective.side_by_side(
-        objective.colorize(model, frames, palette, **config.copy)
+        objective.colorize(model, frames, jnp.asarray(palette), **config.copy)
     )
 
   return colorize

@@ -32,7 +32,7 @@ class Telemetry:
       )
       self._file = (pathlib.Path(workdir) / 'metrics.jsonl').open('a')
 
-  def scalars(self, step: int, metrics: dict[str, float]) -> None:
+  def scalars(self, step: int, metrics: dict[str, Float[Array, '']]) -> None:
     """Reports the metrics of a step, with the speed since the last report."""
     if not self._speaks:
       return
@@ -40,7 +40,7 @@ class Telemetry:
     now = time.perf_counter()
     self._clock = (step, now)
     steps_per_second = (step - last_step) / (now - last_time)
-    metrics = metrics | {
+    metrics = {name: float(value) for name, value in metrics.items()} | {
         'steps_per_second': steps_per_second,
         'examples_per_second': steps_per_second * self._batch_size,
     }
@@ -85,4 +85,6 @@ def read_metrics(
   lines = (pathlib.Path(workdir) / 'metrics.jsonl').read_text().splitlines()
   reports = {report['step']: report for report in map(json.loads, lines)}
   rows = [reports[step] for step in sorted(reports)]
-  return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+  return {
+      name: np.array([row[name] for row in rows], float) for name in rows[0]
+  }

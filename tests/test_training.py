@@ -1,0 +1,220 @@
+"""Trains for real: resumed after SIGKILL, over one and eight devices."""
+
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+
+from flax import nnx
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from tests import tiny
+from vidcolor import errors
+from vidcolor.training import checkpoint
+from vidcolor.training import loop
+from vidcolor.training import objective
+from vidcolor.training import step as step_lib
+from vidcolor.training import telemetry
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  return tiny.build_dataset(tmp_path_factory.mktemp('videos'))
+
+
+def _command(data_dir, workdir, **changes):
+  fields = tiny.overrides(data_dir) | changes
+  return [
+      sys.executable,
+      '-m',
+      'vidcolor.train',
+      '--config=experiments/configs/compact.py',
+      f'--workdir={workdir}',
+      *(f'--config.{name}={value}' for name, value in fields.items()),
+  ]
+
+
+def _run(command, **options):
+  return subprocess.run(
+      command, cwd=ROOT, capture_output=True, text=True, timeout=300, **options
+  )
+
+
+def _leaves(workdir):
+  model, palette, _ = checkpoint.load_model(workdir)
+  return [*jax.tree.leaves(nnx.state(model)), palette]
+
+
+def test_killed_and_resumed_run_ends_bit_identical(data_dir, tmp_path):
+  changes = {'steps': 200, 'checkpoint_every': 20, 'images_every': 50}
+  whole = _run(_command(data_dir, tmp_path / 'whole', **changes))
+  assert whole.returncode == 0, whole.stderr
+
+  kill_at = random.randint(25, 195)
+  print('killed after step', kill_at)
+  broken = tmp_path / 'broken'
+  process = subprocess.Popen(
+      _command(data_dir, broken, **changes),
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      text=True,
+  )
+  for line in process.stdout:
+    if (
+        line.startswith('step')
+        and int(line.split()[1].split('/')[0]) >= kill_at
+    ):
+      break
+  process.send_signal(signal.SIGKILL)
+  process.stdout.close()
+  assert process.wait() == -signal.SIGKILL
+  resumed = _run(_command(data_dir, broken, **changes))
+  assert resumed.returncode == 0, resumed.stderr
+  first_step = int(resumed.stdout.split('step ')[1].split('/')[0])
+  assert 1 < first_step <= kill_at + 1, 'did not resume from a checkpoint'
+
+  for expected, actual in zip(
+      _leaves(tmp_path / 'whole'), _leaves(broken), strict=True
+  ):
+    np.testing.assert_array_equal(actual, expected)
+  metrics = [telemetry.read_metrics(tmp_path / d) for d in ('whole', 'broken')]
+  np.testing.assert_array_equal(metrics[0]['step'], np.arange(1, 201))
+  np.testing.assert_array_equal(metrics[0]['loss'], metrics[1]['loss'])
+  assert metrics[0]['loss'][-20:].mean() < 0.8 * metrics[0]['loss'][:10].mean()
+  assert list((tmp_path / 'whole').glob('events.out.tfevents*'))
+
+
+_LOSSES = """
+import sys
+import jax
+jax.config.update('jax_num_cpu_devices', int(sys.argv[1]))
+from absl import flags
+flags.FLAGS.mark_as_parsed()
+import numpy as np
+from tests import tiny
+from vidcolor import sharding
+from vidcolor.training import step as step_lib
+config = tiny.config('', batch_size=8)
+mesh = sharding.make_mesh()
+assert mesh.size == int(sys.argv[1])
+rng = np.random.default_rng(0)
+palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
+graphdef, state = step_lib.create_state(config, mesh)
+step = step_lib.make_train_step(config, graphdef, palette, mesh)
+for _ in range(8):
+  frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
+  state, metrics = step(state, sharding.global_batch(mesh, frames))
+  print(float(metrics['loss']))
+"""
+
+
+def test_one_and_eight_devices_give_the_same_losses():
+  losses = []
+  for devices in ('1', '8'):
+    result = _run([sys.executable, '-c', _LOSSES, devices])
+    assert result.returncode == 0, result.stderr
+    losses.append([float(line) for line in result.stdout.split()])
+  assert len(set(losses[0])) == 8
+  np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+def test_another_models_checkpoint_is_refused(data_dir, tmp_path):
+  loop.train(tiny.config(data_dir, steps=1), tmp_path)
+  with pytest.raises(errors.UserError) as error:
+    loop.train(tiny.config(data_dir, **{'model.width': 16}), tmp_path)
+  message = str(error.value)
+  assert 'width=8 there, 16 here' in message
+  assert str(tmp_path) in message and '--workdir' in message
+
+
+def test_other_clips_are_refused(data_dir, tmp_path):
+  loop.train(tiny.config(data_dir, steps=1), tmp_path)
+  with pytest.raises(errors.UserError, match='num_workers=0 there, 2 here'):
+    loop.train(tiny.config(data_dir, **{'clips.num_workers': 2}), tmp_path)
+
+
+def test_nan_stops_the_run_and_keeps_the_checkpoint_before(data_dir, tmp_path):
+  loop.train(tiny.config(data_dir, steps=2), tmp_path)
+  config = tiny.config(data_dir, steps=9)
+  config.learning_rate = ((0.0, float('nan')), (1.0, float('nan')))
+  with pytest.raises(errors.UserError, match='loss is nan at step 4'):
+    loop.train(config, tmp_path)
+  assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['2']
+  assert all(np.isfinite(x).all() for x in _leaves(tmp_path))
+
+
+def test_workdir_without_checkpoint_is_one_line(tmp_path):
+  with pytest.raises(errors.UserError, match=f'{tmp_path} holds no checkpoint'):
+    checkpoint.load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'field, told',
+    [
+        ('--config.stepz=3', 'Did you mean "steps" instead of "stepz"?'),
+        ('--config.model.widht=3', 'Did you mean "width" instead of "widht"?'),
+        ('--config.steps=many', '--config.steps=many'),
+    ],
+)
+def test_wrong_config_field_is_one_line(tmp_path, field, told):
+  result = _run(_command('', tmp_path / 'run') + [field])
+  assert result.returncode == 2
+  assert told in result.stderr
+  assert len(result.stderr.strip().splitlines()) == 1
+  assert not (tmp_path / 'run').exists()
+
+
+def test_missing_dataset_is_one_line(tmp_path):
+  result = _run(_command(str(tmp_path / 'nowhere'), tmp_path / 'run'))
+  assert result.returncode == 2
+  assert len(result.stderr.strip().splitlines()) == 1
+  assert 'data_prep.build' in result.stderr
+
+
+def test_learning_rate_joins_its_knots():
+  config = tiny.config('', steps=100)
+  config.learning_rate = ((0.0, 1.0), (0.15, 1.0), (0.15, 0.1), (1.0, 0.0))
+  rates = [float(step_lib.learning_rate(config)(s)) for s in (0, 14, 15, 100)]
+  np.testing.assert_allclose(rates, [1.0, 1.0, 0.1, 0.0], atol=1e-6)
+
+
+class _Model(nnx.Module):
+  """Embeddings that are given: each cell's own grey value, one-hot."""
+
+  stride = 4
+
+  def encode(self, grey):
+    return grey[:, :, ::4, ::4]
+
+  def relate(self, features):
+    return jax.nn.one_hot((50 * features[..., 0]).astype(int) + 50, 101)
+
+
+def test_loss_is_minus_log_of_the_copied_probability():
+  """Not a softmax cross-entropy of probabilities (the double softmax)."""
+  red, blue = (200, 60, 60), (60, 60, 200)
+  frames = np.zeros((1, 2, 8, 8, 3), np.uint8)
+  frames[:, :, :, :4], frames[:, :, :, 4:] = red, blue
+  palette = jnp.array([[50.0, 27.0], [33.0, -68.0]])
+  result = objective.colorize(
+      _Model(), jnp.asarray(frames), palette, temperature=0.05
+  )
+  assert float(result.loss) < 1e-4
+  assert float(result.accuracy) == float(result.baseline_accuracy) == 1
+
+  # Mirrored, every cell's likeness has the other colour than the same place.
+  frames[:, 1] = frames[:, 1, :, ::-1]
+  result = objective.colorize(
+      _Model(), jnp.asarray(frames), palette, temperature=1e6
+  )
+  assert float(result.loss) == pytest.approx(np.log(2), abs=1e-4)
+  assert float(result.baseline_accuracy) == 0
+  images = objective.side_by_side(result)
+  assert images.shape == (1, 2, 6, 3)
+  assert 0 <= float(images.min()) and float(images.max()) <= 1

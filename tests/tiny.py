@@ -1,0 +1,52 @@
+"""A tiny dataset and config, for tests that train."""
+
+import pathlib
+
+import ml_collections
+import numpy as np
+
+from data_prep.kinetics import kinetics
+from experiments.configs import compact
+from vidcolor import color
+from vidcolor.data import video
+
+
+def build_dataset(folder: pathlib.Path) -> str:
+  """Writes five coloured videos, builds a dataset; returns its data_dir."""
+  rng = np.random.default_rng(0)
+  for clip in range(5):
+    texture = (
+        rng.integers(0, 256, (8, 16, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    )
+    frames = [np.roll(texture, 3 * t, axis=1) for t in range(12)]
+    video.write_mp4(folder / f'{clip}.mp4', frames, 6.0)
+  builder = kinetics.Kinetics(
+      source_dir=folder, data_dir=folder / 'data', num_workers=1
+  )
+  builder.download_and_prepare()
+  palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
+  color.save_palette(builder.data_path / 'palette.npy', palette)
+  return str(folder / 'data')
+
+
+def overrides(data_dir: str) -> dict[str, object]:
+  """What makes the compact config tiny."""
+  return {
+      'dataset.data_dir': data_dir,
+      'steps': 20,
+      'batch_size': 2,
+      'clips.crop_size': 32,
+      'model.width': 8,
+      'model.embedding_dim': 8,
+      'model.coarse_blocks': 1,
+      'log_every': 1,
+      'images_every': 20,
+      'checkpoint_every': 10,
+  }
+
+
+def config(data_dir: str, **changes) -> ml_collections.ConfigDict:
+  """The tiny config, with further changes."""
+  result = compact.get_config()
+  result.update_from_flattened_dict(overrides(data_dir) | changes)
+  return result
