@@ -185,7 +185,7 @@ class SmallMasks(tfds.core.GeneratorBasedBuilder):
     for key in range(2):
       yield key, {
           'name': f'clip-{key}',
-          'frames': [io.BytesIO(jpeg)] * 2,
+          'frames': [io.BytesIO(jpeg) for _ in range(2)],
           'masks': [io.BytesIO(mask.tobytes()) for mask in masks],
       }
 
