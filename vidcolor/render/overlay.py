@@ -1,0 +1,89 @@
+"""Masks drawn over frames, and frames set side by side."""
+
+from collections.abc import Sequence
+
+import cv2
+from jaxtyping import UInt8
+import numpy as np
+
+_VOID = 255
+_GAP = 4
+_INK = (32, 33, 36)
+_PAPER = (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+Frame = UInt8[np.ndarray, 'height width 3']
+
+
+def palette() -> UInt8[np.ndarray, '256 3']:
+  """RGB colours of objects by number, as in PASCAL VOC and DAVIS.
+
+  Bits 0, 3, 6 of a number become the highest bits of its red, bits 1, 4, 7 of
+  its green and bits 2, 5 of its blue, so close numbers get distant colours.
+  """
+  numbers = np.arange(256)[:, None]
+  colours = np.zeros((256, 3), int)
+  for bit in range(8):
+    colours |= (numbers >> np.arange(3) & 1) << (7 - bit)
+    numbers = numbers >> 3
+  return colours.astype(np.uint8)
+
+
+def draw_masks(
+    frame: Frame,
+    mask: UInt8[np.ndarray, 'height width'],
+    opacity: float = 0.5,
+) -> Frame:
+  """Tints each object in its colour and outlines it in a brighter one.
+
+  Args:
+    frame: RGB.
+    mask: 0 and 255 (nobody can tell) are left as they are, other numbers are
+      objects.
+    opacity: Of the tint, in 0 to 1.
+
+  Returns:
+    A new frame.
+  """
+  is_object = (mask != 0) & (mask != _VOID)
+  # Contours lie inside the objects, as wide as it takes to see them.
+  kernel = np.ones(2 * [2 * max(1, round(len(mask) / 240)) + 1], np.uint8)
+  is_contour = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
+  colours = palette()
+  tinted = cv2.addWeighted(frame, 1 - opacity, colours[mask], opacity, 0)
+  drawn = frame.copy()
+  np.copyto(drawn, tinted, where=is_object[..., None])
+  bright = colours // 2 + 128
+  is_contour &= is_object
+  drawn[is_contour] = bright[mask[is_contour]]
+  return drawn
+
+
+def side_by_side(
+    panels: Sequence[UInt8[np.ndarray, 'height _ 3']],
+    titles: Sequence[str] | None = None,
+) -> UInt8[np.ndarray, 'rows columns 3']:
+  """Sets frames of one height in a row, maybe with titles above them."""
+  gap = np.full((len(panels[0]), _GAP, 3), _PAPER, np.uint8)
+  row = [panels[0]]
+  for panel in panels[1:]:
+    row.extend([gap, panel])
+  if titles is None:
+    return np.hstack(row)
+  size = max(0.35, min(panels[0].shape[:2]) / 480)
+  bars = [
+      _bar(title, size, panel.shape[1])
+      for title, panel in zip(titles, panels, strict=True)
+  ]
+  return np.vstack([side_by_side(bars), np.hstack(row)])
+
+
+def _bar(title, size, width):
+  """A strip of paper, `width` pixels wide, with the title."""
+  height = round(34 * size) + 2
+  bar = np.full((height, width, 3), _PAPER, np.uint8)
+  (text_width, _), _ = cv2.getTextSize(title, _FONT, size, 1)
+  # A title too long for its panel is set smaller, not cut.
+  size *= min(1, (width - 2 * _GAP) / max(text_width, 1))
+  origin = _GAP, round(0.7 * height)
+  return cv2.putText(bar, title, origin, _FONT, size, _INK, 1, cv2.LINE_AA)
