@@ -54,7 +54,8 @@ def test_lists_name_the_sequences_in_order(tmp_path):
       'cow',
   ]
   official = [
-      f'/JPEGImages/480p/{name}/0000{i}.jpg /Annotations/480p/{name}/0000{i}.png'
+      f'/JPEGImages/480p/{name}/{i:05}.jpg'
+      f' /Annotations/480p/{name}/{i:05}.png'
       for name in ('cow', 'bear')
       for i in range(2)
   ]

@@ -36,9 +36,8 @@ def loss_curve(
   half = len(losses) // 40
   sums = np.cumsum(np.concatenate([[0.0], losses]))
   index = np.arange(len(losses))
-  low, high = np.maximum(index - half, 0), np.minimum(
-      index + half + 1, len(losses)
-  )
+  low = np.maximum(index - half, 0)
+  high = np.minimum(index + half + 1, len(losses))
   mean = (sums[high] - sums[low]) / (high - low)
   axes.plot(steps, mean, color=_COLOURS[0], label='running mean')
   _add_legend(axes)
