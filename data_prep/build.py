@@ -10,11 +10,20 @@ import os
 
 from absl import flags
 
-from data_prep import palette
 from data_prep.kinetics import kinetics
 from data_prep.synthetic_clips import synthetic_clips
 from vidcolor import errors
 
+_DATASET = flags.DEFINE_enum(
+    'dataset',
+    None,
+    ['kinetics', 'synthetic_clips'],
+    'What to build.',
+    required=True,
+)
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', None, 'Folder of TFDS datasets to build it in.', required=True
+)
 _SOURCE_DIR = flags.DEFINE_string(
     'source_dir', None, 'Folder of videos, at any depth, for Kinetics.'
 )
@@ -31,6 +40,9 @@ _NUM_WORKERS = flags.DEFINE_integer(
 def main(argv):
   """Builds --dataset in --data_dir."""
   del argv
+  # Imported late: the workers import this module, and would wait for JAX.
+  from data_prep import palette
+
   builder = _builder()
   builder.download_and_prepare()
   for name, split in builder.info.splits.items():
@@ -41,10 +53,10 @@ def main(argv):
 
 def _builder():
   options = dict(
-      data_dir=os.path.expanduser(palette.DATA_DIR.value),
+      data_dir=os.path.expanduser(_DATA_DIR.value),
       num_workers=_NUM_WORKERS.value,
   )
-  match palette.DATASET.value:
+  match _DATASET.value:
     case 'kinetics':
       return kinetics.Kinetics(
           source_dir=_SOURCE_DIR.value,

@@ -1,23 +1,14 @@
-r"""Fits the palette of a dataset: the colours that training classifies.
-
-python -m data_prep.palette --dataset=kinetics --data_dir=DIR
-"""
+"""Fits the palette of a dataset: the colours that training classifies."""
 
 import os
 import pathlib
 
-from absl import flags
+from jax import numpy as jnp
 from jaxtyping import Float
 import numpy as np
 
-from vidcolor import errors
-
-DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, 'Folder of TFDS datasets.', required=True
-)
-DATASET = flags.DEFINE_string(
-    'dataset', 'kinetics', 'Name of a dataset, perhaps with its version.'
-)
+from vidcolor import color
+from vidcolor.data import clips
 
 _CROP_SIZE = 32  # As coarse as the grid of colours that training classifies.
 
@@ -43,12 +34,6 @@ def fit(
   Raises:
     UserError: there is no dataset, or no training split of it.
   """
-  # Imported late: data_prep.build's workers import this module, and need none.
-  from jax import numpy as jnp
-
-  from vidcolor import color
-  from vidcolor.data import clips
-
   path = pathlib.Path(dataset_dir)
   batches = clips.training_batches(
       clips.open_source(f'{path.parent.name}:{path.name}', path.parents[1]),
@@ -66,16 +51,3 @@ def fit(
   palette = color.fit_palette(ab, num_colors, seed)
   color.save_palette(path / 'palette.npy', palette)
   return palette
-
-
-def main(argv):
-  """Fits the palette of --dataset, in --data_dir."""
-  del argv
-  from vidcolor.data import clips
-
-  source = clips.open_source(DATASET.value, DATA_DIR.value)
-  fit(source.dataset_info.data_dir)
-
-
-if __name__ == '__main__':
-  errors.run(main)

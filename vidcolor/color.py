@@ -6,7 +6,6 @@ rescales the channels.
 """
 
 import os
-import pathlib
 
 import jax
 from jax import numpy as jnp
@@ -15,6 +14,7 @@ import numpy as np
 from sklearn import cluster
 
 from vidcolor import errors
+from vidcolor import files
 
 # Linear sRGB to CIE XYZ (IEC 61966-2-1), rows X, Y, Z.
 _XYZ_FROM_RGB = np.array(
@@ -114,11 +114,8 @@ def save_palette(
     path: str | os.PathLike[str], palette: Float[np.ndarray, 'num_colors 2']
 ) -> None:
   """Writes the palette as .npy, whole or not at all."""
-  path = pathlib.Path(path)
-  temporary = path.with_name(f'.{path.name}.tmp')
-  with temporary.open('wb') as file:
-    np.save(file, palette)
-  os.replace(temporary, path)
+  with files.written_whole(path) as temporary:
+    np.save(temporary, palette)
 
 
 def load_palette(
@@ -133,5 +130,5 @@ def load_palette(
     return np.load(path)
   except FileNotFoundError as error:
     raise errors.UserError(
-        f'no palette at {path}: fit one with `python -m data_prep.palette`'
+        f'no palette at {path}: run `python -m data_prep.build` on the dataset'
     ) from error

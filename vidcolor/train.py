@@ -14,7 +14,10 @@ _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file; --config.FIELD=VALUE sets a field.'
 )
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'Where checkpoints and logs go; resumed if it has some.'
+    'workdir',
+    None,
+    'Where checkpoints and logs go; resumed if it has some.',
+    required=True,
 )
 
 
@@ -27,5 +30,5 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  flags.mark_flags_as_required(['config', 'workdir'])
+  flags.mark_flag_as_required('config')
   errors.run(main)

@@ -111,7 +111,7 @@ class Tracker:
 
 def _init(graphdef, options, variables, frame, labels):
   model = nnx.merge(graphdef, variables, copy=True)
-  features = _encode(model, options, frame)
+  features = encode(model, frame, options.short_side)
   rows, columns, _ = features.shape
   labels = jax.image.resize(
       labels, (rows, columns, labels.shape[-1]), 'bilinear'
@@ -126,7 +126,7 @@ def _init(graphdef, options, variables, frame, labels):
 
 def _step(graphdef, options, variables, state, frame):
   model = nnx.merge(graphdef, variables, copy=True)
-  features = _encode(model, options, frame)
+  features = encode(model, frame, options.short_side)
   together = jnp.concatenate([state.features, features[None]])
   embeddings = model.relate(together[None])
   labels = copying.copy(
@@ -156,15 +156,23 @@ def _remember(options, state, features, labels):
   )
 
 
-def _encode(model, options, frame):
-  """Features [rows columns channels] of one frame of any size."""
+def encode(
+    model: Any, frame: Frame, short_side: int | None = None
+) -> Float[Array, 'rows columns channels']:
+  """Features of one frame of any size.
+
+  Args:
+    model: An embedding network.
+    frame: RGB.
+    short_side: As in `Options`.
+  """
   height, width, _ = frame.shape
   scale = 1.0
-  if options.short_side is not None:
-    scale = min(1.0, options.short_side / min(height, width))
+  if short_side is not None:
+    scale = min(1.0, short_side / min(height, width))
   fit = (
       lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
   )
-  grey = color.grey_from_lab(color.rgb_to_lab(frame))
+  grey = color.grey_from_lab(color.rgb_to_lab(jnp.asarray(frame)))
   grey = jax.image.resize(grey, (fit(height), fit(width), 1), 'bilinear')
   return model.encode(grey[None, None])[0, 0]

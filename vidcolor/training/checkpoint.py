@@ -76,7 +76,7 @@ class Checkpoints:
       return state, palette
     saved = self._manager.restore(
         latest, args=ocp.args.Composite(config=ocp.args.JsonRestore())
-    ).config
+    )['config']
     for part in ('model', 'dataset', 'clips'):
       self._refuse_another(part, saved)
     like = functools.partial(jax.tree.map, ocp.utils.to_shape_dtype_struct)
@@ -91,12 +91,12 @@ class Checkpoints:
     )
     logging.info('Resumed from step %d in %s.', latest, self._workdir)
     state = step_lib.TrainState(
-        step=restored.training['step'],
-        params=restored.model['params'],
-        batch_stats=restored.model['batch_stats'],
-        opt_state=restored.training['opt_state'],
+        step=restored['training']['step'],
+        params=restored['model']['params'],
+        batch_stats=restored['model']['batch_stats'],
+        opt_state=restored['training']['opt_state'],
     )
-    return state, np.array(restored.palette, np.float32)
+    return state, np.array(restored['palette'], np.float32)
 
   def close(self) -> None:
     """Waits for the last save."""
@@ -142,7 +142,7 @@ def load_model(
         ),
     )
     graphdef, params, batch_stats = nnx.split(
-        nnx.eval_shape(lambda: models.create(**described.config['model'])),
+        nnx.eval_shape(lambda: models.create(**described['config']['model'])),
         nnx.Param,
         ...,
     )
@@ -150,12 +150,12 @@ def load_model(
     item = manager.restore(
         latest,
         args=ocp.args.Composite(model=ocp.args.StandardRestore(item)),
-    ).model
+    )['model']
   model = nnx.merge(graphdef, item['params'], item['batch_stats'])
   return (
       nnx.view(model, use_running_average=True),
-      np.array(described.palette, np.float32),
-      ml_collections.ConfigDict(described.config),
+      np.array(described['palette'], np.float32),
+      ml_collections.ConfigDict(described['config']),
   )
 
 

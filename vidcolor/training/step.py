@@ -21,8 +21,8 @@ class TrainState:
   """All that changes from step to step."""
 
   step: Int[Array, '']
-  params: nnx.State
-  batch_stats: nnx.State
+  params: Any  # nnx.State of nnx.Param.
+  batch_stats: Any  # nnx.State of the rest.
   opt_state: optax.OptState
 
 

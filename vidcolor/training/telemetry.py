@@ -40,15 +40,15 @@ class Telemetry:
     now = time.perf_counter()
     self._clock = (step, now)
     steps_per_second = (step - last_step) / (now - last_time)
-    metrics = {name: float(value) for name, value in metrics.items()} | {
+    values = {name: float(value) for name, value in metrics.items()} | {
         'steps_per_second': steps_per_second,
         'examples_per_second': steps_per_second * self._batch_size,
     }
     for name, value in metrics.items():
       self._writer.add_scalar(name, value, step)
-    self._file.write(json.dumps({'step': step} | metrics) + '\n')
+    self._file.write(json.dumps({'step': step} | values) + '\n')
     self._file.flush()
-    print(self._progress(step, now, metrics), flush=True)
+    print(self._progress(step, now, values), flush=True)
 
   def _progress(self, step, now, metrics):
     first_step, start = self._start
