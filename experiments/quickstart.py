@@ -97,8 +97,10 @@ def main(argv: Sequence[str]) -> None:
   output_dir.mkdir(parents=True, exist_ok=True)
 
   _headline('1/4 Data: JPEG frames in ArrayRecord files')
-  sequences = _sequences(output_dir)
+  davis_dir = _DAVIS_DIR.value  # First, so that a wrong folder is told at once.
+  sequences = sequences_lib.read_davis(davis_dir) if davis_dir else None
   config = _config(output_dir)
+  sequences = sequences or _held_out_clips(output_dir)
 
   _headline('2/4 Training: colours copied from frame to frame')
   workdir = output_dir / f'train_{config.dataset.name}'
@@ -160,10 +162,7 @@ def _synthetic_builder(output_dir):
   )
 
 
-def _sequences(output_dir):
-  """What to track, none of it trained on."""
-  if _DAVIS_DIR.value is not None:
-    return sequences_lib.read_davis(_DAVIS_DIR.value)
+def _held_out_clips(output_dir):
   builder = _synthetic_builder(output_dir)
   builder.download_and_prepare()
   return sequences_lib.read_tfds(
@@ -185,12 +184,13 @@ def _methods(model, config):
 
 
 def _track(methods, sequence):
+  frames, truth = list(sequence.frames), list(sequence.masks)
+  first_mask = np.where(truth[0] == davis.VOID, 0, truth[0]).astype(np.uint8)
   masks = {
-      name: list(track(sequence.frames, sequence.masks[0]))
-      for name, track in methods.items()
+      name: list(track(frames, first_mask)) for name, track in methods.items()
   }
   scores = {
-      name: davis.jaccard_by_object(predicted, sequence.masks)
+      name: davis.jaccard_by_object(predicted, truth)
       for name, predicted in masks.items()
   }
   j_by_frame = {

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 import numpy as np
 
 from vidcolor import errors
+from vidcolor import files
 
 # Matroska rounds times to a millisecond: a frame due within it counts as shown.
 _TIME_SLACK = 1e-3
@@ -71,15 +72,11 @@ def write_mp4(
   first = next(frames, None)
   if first is None:
     raise errors.UserError(f'no frames to write to {path}')
-  temporary = f'{os.fspath(path)}.tmp'
   try:
-    _encode(temporary, first, frames, frames_per_second)
-    os.replace(temporary, path)
+    with files.written_whole(path) as temporary:
+      _encode(temporary, first, frames, frames_per_second)
   except (av.FFmpegError, OSError) as error:
     raise errors.UserError(f'cannot write {path}: {error.strerror}') from error
-  finally:
-    if os.path.exists(temporary):
-      os.remove(temporary)
 
 
 def _decode(path):

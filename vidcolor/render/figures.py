@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 import os
 
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Num, UInt8
 from matplotlib import figure
 import numpy as np
 
+from vidcolor import files
 from vidcolor.render import overlay
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -16,7 +17,7 @@ _COLOURS = (
 
 
 def loss_curve(
-    steps: Int[np.ndarray, ' steps'],
+    steps: Num[np.ndarray, ' steps'],
     losses: Float[np.ndarray, ' steps'],
     path: str | os.PathLike,
     *,
@@ -109,6 +110,5 @@ def _add_legend(axes):
 
 
 def _save(axes, path):
-  temporary = f'{os.fspath(path)}.tmp'
-  axes.figure.savefig(temporary, format='png', dpi=150)
-  os.replace(temporary, path)
+  with files.written_whole(path) as temporary:
+    axes.figure.savefig(temporary, format='png', dpi=150)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import html
 import os
-import pathlib
 from urllib import parse
+
+from vidcolor import files
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -99,9 +100,8 @@ def write(
       title=html.escape(title),
       sections='\n'.join(_section(section) for section in sections),
   )
-  temporary = pathlib.Path(f'{os.fspath(path)}.tmp')
-  temporary.write_text(page, encoding='utf-8')
-  os.replace(temporary, path)
+  with files.written_whole(path) as temporary:
+    temporary.write_text(page, encoding='utf-8')
 
 
 def _section(section):
