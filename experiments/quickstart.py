@@ -20,7 +20,6 @@ from typing import NamedTuple
 import zlib
 
 from absl import flags
-from absl import logging
 import cv2
 from flax import nnx
 import jax
@@ -91,7 +90,6 @@ def main(argv: Sequence[str]) -> None:
   """Builds, trains, tracks and reports."""
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
-  logging.set_verbosity(logging.WARNING)
   start = time.time()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   output_dir.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import sys
 
 from absl import app
 from absl import flags
+from absl import logging
 
 
 class UserError(Exception):
@@ -23,6 +24,9 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
 def _one_line_errors(main):
 
   def wrapped(argv):
+    # Orbax, TFDS and Grain tell a lot that only --verbosity should bring.
+    if flags.FLAGS['verbosity'].using_default_value:
+      logging.set_verbosity(logging.ERROR)
     try:
       return main(argv)
     except UserError as error:

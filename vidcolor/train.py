@@ -4,7 +4,6 @@ python -m vidcolor.train --config=experiments/configs/compact.py --workdir=DIR
 """
 
 from absl import flags
-from absl import logging
 from ml_collections import config_flags
 
 from vidcolor import errors
@@ -25,7 +24,6 @@ def main(argv):
   """Trains; run it again with the same line to resume."""
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
-  logging.set_verbosity(logging.WARNING)
   loop.train(_CONFIG.value, _WORKDIR.value)
 
 

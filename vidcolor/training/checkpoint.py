@@ -11,7 +11,6 @@ import os
 import pathlib
 from typing import Any
 
-from absl import logging
 from etils import epath
 from flax import nnx
 import grain.python as grain
@@ -89,7 +88,6 @@ class Checkpoints:
             palette=ocp.args.JsonRestore(),
         ),
     )
-    logging.info('Resumed from step %d in %s.', latest, self._workdir)
     state = step_lib.TrainState(
         step=restored['training']['step'],
         params=restored['model']['params'],

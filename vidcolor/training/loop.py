@@ -50,6 +50,8 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
   ) as checkpoints:
     state, palette = checkpoints.restore_latest(state, palette, batches)
     first_step = int(state.step)
+    if first_step:
+      print(f'resumed from step {first_step}')
     telemetry = telemetry_lib.Telemetry(
         workdir,
         first_step=first_step,
