@@ -163,9 +163,10 @@ def _synthetic_builder(output_dir):
 def _held_out_clips(output_dir):
   builder = _synthetic_builder(output_dir)
   builder.download_and_prepare()
-  return sequences_lib.read_tfds(
+  sequences = sequences_lib.read_tfds(
       builder.name, builder.data_dir_root, split='test'
   )
+  return sorted(sequences, key=lambda sequence: sequence.name)
 
 
 def _methods(model, config):

@@ -106,7 +106,9 @@ def _axes(xlabel, ylabel):
 
 def _add_legend(axes):
   # Above the plot, where it hides no curve.
-  axes.figure.legend(frameon=False, loc='outside upper left', ncols=4)
+  axes.figure.legend(
+      frameon=False, loc='outside upper left', ncols=4, fontsize='small'
+  )
 
 
 def _save(axes, path):
