@@ -20,10 +20,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.dataset.name = 'kinetics'
   config.dataset.data_dir = '~/tensorflow_datasets'
   config.dataset.split = 'train'
-  config.batch_size = 6
+  config.batch_size = 9
   config.clips = ml_collections.ConfigDict()
-  config.clips.num_frames = 3
-  config.clips.max_frame_step = 1
+  config.clips.num_frames = 2
+  config.clips.max_frame_step = 4
   config.clips.crop_size = 128
   config.clips.min_scale = 0.5
   config.clips.num_workers = 0  # Threads of this process.
@@ -50,8 +50,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.tracking = ml_collections.ConfigDict()
   config.tracking.short_side = 240
   config.tracking.keep_first = True
-  config.tracking.recent = 3
+  config.tracking.recent = 5
   config.tracking.temperature = 0.07
-  config.tracking.radius = 12.0
-  config.tracking.top_k = 10
+  config.tracking.radius = 12
+  config.tracking.top_k = 5
   return config
