@@ -23,6 +23,8 @@ _MASKED = -1e30
 # Targets in a tile of the windowed form, per side: small enough to waste
 # little on the union of the windows, large enough for a good matrix product.
 _TILE = 8
+# Enough to keep two cores busy; more would only be held in memory.
+_TILES_AT_ONCE = 2
 # Candidates that compete in the first round of the top-k.
 _TOP_K_GROUP = 16
 
@@ -196,12 +198,11 @@ def _windowed(target, reference, values, valid, *, radius, top_k):
       (reach_x, reach_x + fill[1][1]),
       (0, 0),
   )
-  inside = jnp.broadcast_to(
-      valid[:, None, None, None], (*reference.shape[:3], 1)
-  )
+  outside = jnp.where(valid, 0.0, _MASKED)[:, None, None, None]
+  outside = jnp.broadcast_to(outside, (*reference.shape[:3], 1))
   reference = jnp.pad(reference, border)
   values = jnp.pad(values, border)
-  inside = jnp.pad(inside, border)
+  outside = jnp.pad(outside, border, constant_values=_MASKED)
   window = _tile_window(reach_y, reach_x, radius)
 
   # Recomputed in the gradient, so that it keeps no tile's affinity either.
@@ -212,15 +213,15 @@ def _windowed(target, reference, values, valid, *, radius, top_k):
     tile_target = lax.dynamic_slice(
         target, (y, x, 0), (_TILE, _TILE, target.shape[-1])
     ).reshape(_TILE**2, -1)
-    takes_part = window[:, None] & cut(inside).reshape(1, valid.size, -1)
-    scores = jnp.where(
-        takes_part.reshape(_TILE**2, -1),
-        _scores(tile_target, cut(reference)),
-        _MASKED,
-    )
+    # Two sums vectorise where a mask and a choice do not.
+    scores = _scores(tile_target, cut(reference))
+    scores = scores.reshape(_TILE**2, valid.size, -1) + window[:, None]
+    scores = scores.reshape(_TILE**2, -1) + cut(outside).T
     return _copy_best(scores, cut(values), top_k)
 
-  copied = lax.map(copy_tile, jnp.arange(rows * columns))
+  copied = lax.map(
+      copy_tile, jnp.arange(rows * columns), batch_size=_TILES_AT_ONCE
+  )
   copied = copied.reshape(rows, columns, _TILE, _TILE, -1).swapaxes(1, 2)
   copied = copied.reshape(rows * _TILE, columns * _TILE, -1)
   return copied[:height, :width]
@@ -243,7 +244,7 @@ def _cut(array, y, x, reach_y, reach_x):
 
 
 def _tile_window(reach_y, reach_x, radius):
-  """Which positions of the union each target sees: [targets, union] bool."""
+  """0 where a target sees a position of the union: [targets, union] float."""
 
   def square(reach):
     union = jnp.arange(_TILE + 2 * reach) - reach
@@ -252,7 +253,8 @@ def _tile_window(reach_y, reach_x, radius):
   square_y = square(reach_y)[:, None, :, None]
   square_x = square(reach_x)[None, :, None, :]
   squared_radius = jnp.inf if radius is None else radius**2
-  return (square_y + square_x <= squared_radius).reshape(_TILE**2, -1)
+  seen = square_y + square_x <= squared_radius
+  return jnp.where(seen, 0.0, _MASKED).reshape(_TILE**2, -1)
 
 
 def _copy_best(scores, values, top_k):

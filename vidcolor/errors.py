@@ -25,7 +25,7 @@ def _one_line_errors(main):
 
   def wrapped(argv):
     # Orbax, TFDS and Grain tell a lot that only --verbosity should bring.
-    if flags.FLAGS['verbosity'].using_default_value:
+    if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.ERROR)
     try:
       return main(argv)
