@@ -56,19 +56,11 @@ def _builder():
       data_dir=os.path.expanduser(_DATA_DIR.value),
       num_workers=_NUM_WORKERS.value,
   )
-  match _DATASET.value:
-    case 'kinetics':
-      return kinetics.Kinetics(
-          source_dir=_SOURCE_DIR.value,
-          annotations=_ANNOTATIONS.value,
-          **options,
-      )
-    case 'synthetic_clips':
-      return synthetic_clips.SyntheticClips(**options)
-    case name:
-      raise errors.UserError(
-          f'--dataset={name} is neither kinetics nor synthetic_clips'
-      )
+  if _DATASET.value == 'synthetic_clips':
+    return synthetic_clips.SyntheticClips(**options)
+  return kinetics.Kinetics(
+      source_dir=_SOURCE_DIR.value, annotations=_ANNOTATIONS.value, **options
+  )
 
 
 if __name__ == '__main__':

@@ -59,7 +59,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
     'output_dir', 'quickstart_output', 'Folder for data, checkpoint and report.'
 )
 _STEPS = flags.DEFINE_integer(
-    'steps', None, 'Training steps; default: those of the config.', 1
+    'steps', None, 'Training steps; default: 350, with --clips_dir 500.', 1
 )
 
 _NUM_DRAWN = 4  # Sequences in the films and pictures.
@@ -101,7 +101,8 @@ def main(argv: Sequence[str]) -> None:
   sequences = sequences or _held_out_clips(output_dir)
 
   _headline('2/4 Training: colours copied from frame to frame')
-  workdir = output_dir / f'train_{config.dataset.name}'
+  data_dir = pathlib.Path(config.dataset.data_dir)
+  workdir = output_dir / f'train_{data_dir.name}'
   loop.train(config, workdir)
   model, palette, config = checkpoint.load_model(workdir)
 
@@ -151,12 +152,14 @@ def _config(output_dir):
   config.dataset.data_dir = str(builder.data_dir_root)
   if _STEPS.value is not None:
     config.steps = _STEPS.value
+  elif _CLIPS_DIR.value is None:
+    config.steps = 350  # Rendered clips are sooner learned than real ones.
   return config
 
 
 def _synthetic_builder(output_dir):
   return synthetic_clips.SyntheticClips(
-      num_train=128, num_test=10, data_dir=output_dir / 'data'
+      num_train=128, num_test=10, data_dir=output_dir / 'rendered'
   )
 
 
