@@ -238,20 +238,13 @@ def _table(results):
 def _draw(output_dir, tracked, workdir, model, palette, config):
   """Films, figures and the page that shows them all."""
   drawn = tracked[:_NUM_DRAWN]
-  first = drawn[0]
   video.write_mp4(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
   video.write_mp4(
       output_dir / 'embeddings.mp4',
-      _embedding_film(model, config, first.sequence.frames),
+      _embedding_film(model, config, drawn[0].sequence.frames),
       _FILM_RATE,
   )
-  strip = [
-      overlay.draw_masks(*pair)
-      for pair in zip(
-          first.sequence.frames, first.masks['trained'], strict=True
-      )
-  ]
-  _write_image(output_dir / 'strip.png', figures.film_strip(strip, 5))
+  _write_image(output_dir / 'tracked.png', _strips(drawn))
   colors = _colors(model, palette, config, [t.sequence.frames for t in drawn])
   _write_image(output_dir / 'colors.png', colors)
   metrics = telemetry.read_metrics(workdir)
@@ -261,8 +254,7 @@ def _draw(output_dir, tracked, workdir, model, palette, config):
 
 def _film(tracked):
   """The true masks beside what flow and the trained network tracked."""
-  height, width = tracked[0].sequence.frames[0].shape[:2]
-  size = (round(width * _FILM_HEIGHT / height), _FILM_HEIGHT)
+  size = _film_size(tracked)
   for t in tracked:
     columns = {
         'true mask': t.sequence.masks,
@@ -270,15 +262,29 @@ def _film(tracked):
         _METHODS['trained']: t.masks['trained'],
     }
     for frame, *masks in zip(t.sequence.frames, *columns.values(), strict=True):
-      panels = [
-          cv2.resize(
-              overlay.draw_masks(frame, mask),
-              size,
-              interpolation=cv2.INTER_AREA,
-          )
-          for mask in masks
-      ]
+      panels = [_panel(frame, mask, size) for mask in masks]
       yield overlay.side_by_side(panels, list(columns))
+
+
+def _strips(tracked):
+  """What the trained network tracked, a row of frames for each sequence."""
+  size = _film_size(tracked)
+  rows = []
+  for t in tracked[:3]:
+    pairs = zip(t.sequence.frames, t.masks['trained'], strict=True)
+    rows.append(figures.film_strip([_panel(*pair, size) for pair in pairs], 5))
+    rows.append(np.full_like(rows[-1][:4], 255))
+  return np.vstack(rows[:-1])
+
+
+def _film_size(tracked):
+  height, width = tracked[0].sequence.frames[0].shape[:2]
+  return round(width * _FILM_HEIGHT / height), _FILM_HEIGHT
+
+
+def _panel(frame, mask, size):
+  drawn = overlay.draw_masks(frame, mask)
+  return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
 
 
 def _embedding_film(model, config, frames):
@@ -357,7 +363,11 @@ def _report(output_dir, results, trained_on, tracked_in):
                       'tracked.mp4',
                       'The true mask; the mask carried along by optical flow; '
                       'the mask copied by the trained network.',
-                  )
+                  ),
+                  report.Media(
+                      'tracked.png',
+                      'The trained network: first frame to last, a row each.',
+                  ),
               ],
           ),
           report.Section(
