@@ -1,0 +1,251 @@
+"""What the quickstart leaves to look at: films, figures and a page."""
+
+from collections.abc import Mapping, Sequence
+import itertools
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import cv2
+import jax
+from jaxtyping import Float
+import numpy as np
+
+from vidcolor import files
+from vidcolor.data import sequences as sequences_lib
+from vidcolor.data import video
+from vidcolor.render import figures
+from vidcolor.render import overlay
+from vidcolor.render import pca
+from vidcolor.render import report
+from vidcolor.tracking import propagation
+from vidcolor.training import objective
+from vidcolor.training import telemetry
+
+METHODS = {
+    'identity': 'identity',
+    'optical_flow': 'optical flow (DIS)',
+    'untrained': 'untrained network',
+    'trained': 'trained network',
+}
+NUM_DRAWN = 4  # Sequences in the films and pictures.
+_FILM_RATE = 12.0  # Frames a second.
+_FILM_HEIGHT = 240
+_COLORS_SIZE = (256, 192)  # Width and height of the colorized frames.
+
+
+class Tracked(NamedTuple):
+  """One sequence, tracked by every method."""
+
+  sequence: sequences_lib.AnnotatedSequence
+  masks: Mapping[str, Sequence[np.ndarray]]
+  j_by_frame: Mapping[str, np.ndarray]  # A mean over objects.
+
+  def mean_j(self, method: str) -> float:
+    """First and last frame left out, as in the DAVIS toolkit."""
+    return float(self.j_by_frame[method][1:-1].mean())
+
+
+def table(results: Mapping[str, Any]) -> str:
+  """The results as text, a row a sequence."""
+  width = max(map(len, results['per_sequence']))
+  rows = [('mean J', results['mean_j']), *results['per_sequence'].items()]
+  header = ' ' * width + ''.join(f'  {name}' for name in METHODS.values())
+  lines = [
+      f'{name:<{width}}'
+      + ''.join(f'  {js[m]:{len(title)}.3f}' for m, title in METHODS.items())
+      for name, js in rows
+  ]
+  return '\n'.join([header, *lines])
+
+
+def draw(
+    output_dir: pathlib.Path,
+    tracked: Sequence[Tracked],
+    workdir: str | os.PathLike[str],
+    model: Any,
+    palette: Float[np.ndarray, 'colors 2'],
+    config: Any,
+) -> None:
+  """Draws the films and figures that the page shows."""
+  drawn = tracked[:NUM_DRAWN]
+  video.write_mp4(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
+  video.write_mp4(
+      output_dir / 'embeddings.mp4',
+      _embedding_film(model, config, drawn[0].sequence.frames),
+      _FILM_RATE,
+  )
+  _write_image(output_dir / 'tracked.png', _strips(drawn))
+  colors = _colors(model, palette, config, [t.sequence.frames for t in drawn])
+  _write_image(output_dir / 'colors.png', colors)
+  metrics = telemetry.read_metrics(workdir)
+  figures.loss_curve(metrics['step'], metrics['loss'], output_dir / 'loss.png')
+  figures.j_by_frame(_curves(tracked), output_dir / 'j_by_frame.png')
+
+
+def _film(tracked):
+  """The true masks beside what flow and the trained network tracked."""
+  size = _film_size(tracked)
+  for t in tracked:
+    columns = {
+        'true mask': t.sequence.masks,
+        METHODS['optical_flow']: t.masks['optical_flow'],
+        METHODS['trained']: t.masks['trained'],
+    }
+    for frame, *masks in zip(t.sequence.frames, *columns.values(), strict=True):
+      panels = [_panel(frame, mask, size) for mask in masks]
+      yield overlay.side_by_side(panels, list(columns))
+
+
+def _strips(tracked):
+  """What the trained network tracked, a row of frames for each sequence."""
+  size = _film_size(tracked)
+  rows = []
+  for t in tracked[:3]:
+    pairs = zip(t.sequence.frames, t.masks['trained'], strict=True)
+    rows.append(figures.film_strip([_panel(*pair, size) for pair in pairs], 5))
+    rows.append(np.full_like(rows[-1][:4], 255))
+  return np.vstack(rows[:-1])
+
+
+def _film_size(tracked):
+  height, width = tracked[0].sequence.frames[0].shape[:2]
+  return round(width * _FILM_HEIGHT / height), _FILM_HEIGHT
+
+
+def _panel(frame, mask, size):
+  drawn = overlay.draw_masks(frame, mask)
+  return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+
+
+def _embedding_film(model, config, frames):
+  """Frames beside their embeddings' principal components."""
+  height, width = frames[0].shape[:2]
+  embed = jax.jit(
+      lambda frame: model.relate(
+          propagation.encode(model, frame, config.tracking.short_side)[
+              None, None
+          ]
+      )[0, 0]
+  )
+  embeddings = np.stack([np.asarray(embed(frame)) for frame in frames])
+  for frame, colors in zip(frames, pca.project(embeddings), strict=True):
+    colors = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
+    yield overlay.side_by_side(
+        [frame, colors], ['frame', 'embeddings, first 3 components']
+    )
+
+
+def _colors(model, palette, config, videos):
+  """Colours copied between frames of held-out videos, in rows."""
+  clips = np.stack(
+      [
+          [
+              cv2.resize(frame, _COLORS_SIZE, interpolation=cv2.INTER_AREA)
+              for frame in itertools.islice(frames, config.clips.num_frames)
+          ]
+          for frames in videos
+      ]
+  )
+  result = jax.jit(
+      lambda clips: objective.side_by_side(
+          objective.colorize(model, clips, palette, **config.copy)
+      )
+  )(clips)
+  columns = np.split(np.asarray(255 * result).astype(np.uint8), 3, axis=2)
+  titles = ('what the network sees', 'true colours', 'copied colours')
+  return figures.color_grid(
+      {
+          title: column.repeat(model.stride, 1).repeat(model.stride, 2)
+          for title, column in zip(titles, columns, strict=True)
+      }
+  )
+
+
+def _curves(tracked):
+  """Mean J by frame number, over the sequences that are that long."""
+  longest = max(len(t.sequence.frames) for t in tracked)
+
+  def mean_curve(method):
+    curves = np.full((len(tracked), longest), np.nan)
+    for curve, t in zip(curves, tracked, strict=True):
+      curve[: len(t.j_by_frame[method])] = t.j_by_frame[method]
+    return np.nanmean(curves, axis=0)
+
+  return {title: mean_curve(method) for method, title in METHODS.items()}
+
+
+def write_page(
+    output_dir: pathlib.Path,
+    results: Mapping[str, Any],
+    trained_on: str,
+    tracked_in: str,
+) -> None:
+  """One page with everything to look at."""
+  name = lambda js: {title: js[m] for m, title in METHODS.items()}
+  rows = {'mean': name(results['mean_j'])}
+  rows |= {s: name(js) for s, js in results['per_sequence'].items()}
+  report.write(
+      output_dir / 'report.html',
+      title='vidcolor: a tracker that learned from colour',
+      sections=[
+          report.Section(
+              'Tracked objects',
+              'Each method is given the mask of the first frame and follows it. '
+              f'The network was trained on {trained_on}, to copy colours from '
+              'frame to frame; it was never shown a mask.',
+              media=[
+                  report.Media(
+                      'tracked.mp4',
+                      'The true mask; the mask carried along by optical flow; '
+                      'the mask copied by the trained network.',
+                  ),
+                  report.Media(
+                      'tracked.png',
+                      'The trained network: first frame to last, a row each.',
+                  ),
+              ],
+          ),
+          report.Section(
+              'How well',
+              'Mean J is the overlap (intersection over union) of the tracked '
+              'and the true mask: 1 is perfect. First and last frame are left '
+              'out. The untrained network is the same network, tracking in the '
+              'same way, before training.',
+              table=report.Table(rows, f'Mean J on {tracked_in}'),
+              media=[
+                  report.Media(
+                      'j_by_frame.png',
+                      'Errors add up: mean J by frame number, over the '
+                      'sequences that are that long.',
+                  )
+              ],
+          ),
+          report.Section(
+              'What it learned',
+              media=[
+                  report.Media(
+                      'embeddings.mp4',
+                      'The first three principal components of the embeddings '
+                      'as red, green and blue: what has the same colour here is '
+                      'the same to the network.',
+                  ),
+                  report.Media(
+                      'colors.png',
+                      'Colours copied from the frames before. Each row: the '
+                      'grey frame, its true colours, the copied ones.',
+                  ),
+                  report.Media(
+                      'loss.png',
+                      'Training loss: minus the log of the probability copied '
+                      'to the true colour.',
+                  ),
+              ],
+          ),
+      ],
+  )
+
+
+def _write_image(path, image):
+  with files.written_whole(path) as temporary:
+    cv2.imwrite(str(temporary), image[..., ::-1])
