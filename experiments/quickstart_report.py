@@ -200,10 +200,6 @@ def write_page(
                       'The true mask; the mask carried along by optical flow; '
                       'the mask copied by the trained network.',
                   ),
-                  report.Media(
-                      'tracked.png',
-                      'The trained network: first frame to last, a row each.',
-                  ),
               ],
           ),
           report.Section(
@@ -215,10 +211,14 @@ def write_page(
               table=report.Table(rows, f'Mean J on {tracked_in}'),
               media=[
                   report.Media(
+                      'tracked.png',
+                      'The trained network: first frame to last, a row each.',
+                  ),
+                  report.Media(
                       'j_by_frame.png',
                       'Errors add up: mean J by frame number, over the '
                       'sequences that are that long.',
-                  )
+                  ),
               ],
           ),
           report.Section(
@@ -231,14 +231,14 @@ def write_page(
                       'the same to the network.',
                   ),
                   report.Media(
-                      'colors.png',
-                      'Colours copied from the frames before. Each row: the '
-                      'grey frame, its true colours, the copied ones.',
-                  ),
-                  report.Media(
                       'loss.png',
                       'Training loss: minus the log of the probability copied '
                       'to the true colour.',
+                  ),
+                  report.Media(
+                      'colors.png',
+                      'Colours copied from the frames before. Each row: the '
+                      'grey frame, its true colours, the copied ones.',
                   ),
               ],
           ),
