@@ -170,6 +170,13 @@ def test_wrong_config_field_is_one_line(tmp_path, field, told):
   assert not (tmp_path / 'run').exists()
 
 
+def test_missing_config_is_one_line(tmp_path):
+  command = [sys.executable, '-m', 'vidcolor.train', '--config=nowhere.py']
+  result = _run([*command, f'--workdir={tmp_path / "run"}'])
+  assert result.returncode == 2
+  assert result.stderr == 'error: --config=nowhere.py: there is no such file\n'
+
+
 def test_missing_dataset_is_one_line(tmp_path):
   result = _run(_command(str(tmp_path / 'nowhere'), tmp_path / 'run'))
   assert result.returncode == 2
