@@ -191,7 +191,7 @@ def write_page(
       sections=[
           report.Section(
               'Tracked objects',
-              'Each method is given the mask of the first frame and follows it. '
+              'Each method is given the first frame’s mask and follows it. '
               f'The network was trained on {trained_on}, to copy colours from '
               'frame to frame; it was never shown a mask.',
               media=[
@@ -227,8 +227,8 @@ def write_page(
                   report.Media(
                       'embeddings.mp4',
                       'The first three principal components of the embeddings '
-                      'as red, green and blue: what has the same colour here is '
-                      'the same to the network.',
+                      'as red, green and blue: what has the same colour is the '
+                      'same to the network.',
                   ),
                   report.Media(
                       'loss.png',

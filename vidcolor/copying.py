@@ -106,7 +106,7 @@ def _blockwise(target, reference, values, bias, block_size):
 
 
 def _blocks(reference, values, bias, block_size):
-  """Splits reference positions into blocks, the last filled with masked ones."""
+  """Splits references into blocks, the last one filled up with masked ones."""
   fill = -bias.size % block_size
 
   def pad(x, value):

@@ -119,7 +119,7 @@ def training_batches(
     dataset = dataset.to_iter_dataset(
         grain.ReadOptions(os.cpu_count() or 1, 2 * batch_size)
     )
-  # Workers hand over clips, so that batches are the same for any number of them.
+  # Workers hand over clips, so that batches are the same for any number.
   return iter(dataset.batch(batch_size, drop_remainder=True))
 
 

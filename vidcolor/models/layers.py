@@ -10,11 +10,11 @@ class GreyStem(nnx.Module):
   """A strided convolution of few channels, computed by space-to-depth.
 
   Exactly a `size` x `size` convolution with stride 2 and `size // 2` zeros of
-  padding on each side, for `size` 3, 7, 11, ...: the same sums over 2 x 2 patches
-  as channels, with stride 1. A convolution over a single channel leaves matrix
-  units idle. (On two CPU cores a 1 x 7 x 7 kernel over video ran at 7 GFLOP/s and
-  this at 55; XLA's 2D convolution now does as well there.) The parameter stays
-  the [size, size, in, out] kernel.
+  padding on each side, for `size` 3, 7, 11, ...: the same sums over 2 x 2
+  patches as channels, with stride 1. A convolution over a single channel leaves
+  matrix units idle. (On two CPU cores a 1 x 7 x 7 kernel over video ran at 7
+  GFLOP/s and this at 55; XLA's 2D convolution does as well there by now.) The
+  parameter stays the [size, size, in, out] kernel.
   """
 
   def __init__(self, channels_in, channels_out, *, size=7, dtype, rngs):

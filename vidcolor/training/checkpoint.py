@@ -110,8 +110,8 @@ class Checkpoints:
     ]
     if differences:
       raise errors.UserError(
-          f'{self._workdir} holds a checkpoint of another {part} (config.{part}:'
-          f' {"; ".join(differences)}). Give another --workdir, or the config'
+          f'{self._workdir} holds a checkpoint of another {part} (config.{part}'
+          f': {"; ".join(differences)}). Give another --workdir, or the config'
           ' that the checkpoint was trained with.'
       )
 

@@ -81,7 +81,7 @@ class Telemetry:
 def read_metrics(
     workdir: str | os.PathLike[str],
 ) -> dict[str, Float[np.ndarray, ' reports']]:
-  """The metrics of a run, by name; a step that a resume repeated counts once."""
+  """The metrics of a run by name; a step that a resume repeats counts once."""
   lines = (pathlib.Path(workdir) / 'metrics.jsonl').read_text().splitlines()
   reports = {report['step']: report for report in map(json.loads, lines)}
   rows = [reports[step] for step in sorted(reports)]
