@@ -32,6 +32,7 @@ from tensorflow_datasets.core import example_serializer
 import tqdm
 
 from vidcolor import errors
+from vidcolor import files
 
 # What is known of a clip before it is read: its 'name', unique in its split,
 # and whatever else reading it takes, as JSON values.
@@ -194,34 +195,32 @@ def write_shard(
     features: How TFDS stores a clip.
     read_clip: Returns a clip's features or raises `UserError` to skip it.
   """
-  temporary = f'{shard.path}.tmp'
-  # Compressing what holds compressed images would only slow reading down.
-  writer = array_record_module.ArrayRecordWriter(
-      temporary, 'group_size:1,uncompressed'
-  )
   serializer = example_serializer.ExampleSerializer(
       features.get_serialized_info()
   )
   skipped = []
-  for clip in shard.clips:
-    try:
-      example = read_clip(clip)
-    except errors.UserError as error:
-      skipped.append(Skipped(shard.split, clip['name'], str(error)))
-    else:
-      proto = serializer.get_tf_example(features.encode_example(example))
-      # By default the order of the features varies between processes.
-      writer.write(proto.SerializeToString(deterministic=True))
-  writer.close()
+  with files.written_whole(shard.path) as temporary:
+    # Compressing what holds compressed images would only slow reading down.
+    writer = array_record_module.ArrayRecordWriter(
+        str(temporary), 'group_size:1,uncompressed'
+    )
+    for clip in shard.clips:
+      try:
+        example = read_clip(clip)
+      except errors.UserError as error:
+        skipped.append(Skipped(shard.split, clip['name'], str(error)))
+      else:
+        proto = serializer.get_tf_example(features.encode_example(example))
+        # By default the order of the features varies between processes.
+        writer.write(proto.SerializeToString(deterministic=True))
+    writer.close()
   report = Report(
       num_examples=len(shard.clips) - len(skipped),
-      num_bytes=os.path.getsize(temporary),
+      num_bytes=os.path.getsize(shard.path),
       skipped=skipped,
   )
-  os.replace(temporary, shard.path)
-  with open(temporary, 'w') as file:
-    json.dump({'clips': shard.clips, 'report': report}, file)
-  os.replace(temporary, f'{shard.path}.json')
+  with files.written_whole(f'{shard.path}.json') as temporary:
+    temporary.write_text(json.dumps({'clips': shard.clips, 'report': report}))
   return report
 
 

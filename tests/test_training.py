@@ -184,6 +184,23 @@ def test_missing_dataset_is_one_line(tmp_path):
   assert 'data_prep.build' in result.stderr
 
 
+def test_tensorboard_gets_every_metric_of_the_file(monkeypatch, tmp_path):
+  written = {}
+  monkeypatch.setattr(
+      telemetry.tensorboardX.SummaryWriter,
+      'add_scalar',
+      lambda self, name, value, step: written.update({name: (step, value)}),
+  )
+  log = telemetry.Telemetry(tmp_path, first_step=0, last_step=9, batch_size=4)
+  names = ('loss', 'accuracy', 'accuracy_same_place')
+  log.scalars(3, {name: jnp.array(0.5) for name in names})
+  log.close()
+  metrics = telemetry.read_metrics(tmp_path)
+  assert metrics.pop('step') == 3
+  assert {'steps_per_second', 'examples_per_second'} < metrics.keys()
+  assert written == {name: (3, value) for name, value in metrics.items()}
+
+
 def test_learning_rate_joins_its_knots():
   config = tiny.config('', steps=100)
   config.learning_rate = ((0.0, 1.0), (0.15, 1.0), (0.15, 0.1), (1.0, 0.0))

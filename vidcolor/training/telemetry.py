@@ -44,7 +44,7 @@ class Telemetry:
         'steps_per_second': steps_per_second,
         'examples_per_second': steps_per_second * self._batch_size,
     }
-    for name, value in metrics.items():
+    for name, value in values.items():
       self._writer.add_scalar(name, value, step)
     self._file.write(json.dumps({'step': step} | values) + '\n')
     self._file.flush()
