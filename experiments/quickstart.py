@@ -156,9 +156,8 @@ def _methods(model, config):
 
 def _track(methods, sequence):
   frames, truth = list(sequence.frames), list(sequence.masks)
-  first_mask = np.where(truth[0] == davis.VOID, 0, truth[0]).astype(np.uint8)
   masks = {
-      name: list(track(frames, first_mask)) for name, track in methods.items()
+      name: list(track(frames, truth[0])) for name, track in methods.items()
   }
   scores = {
       name: davis.jaccard_by_object(predicted, truth)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from vidcolor import masks
 from vidcolor.data import sequences
 from vidcolor.evaluation import davis
 
@@ -53,7 +54,7 @@ def test_agrees_with_the_official_toolkit_on_2016(shared_dir):
   scores = []
   for sequence in sequences.read_davis(shared_dir / 'davis2016-dev', year=2016):
     predicted = [
-        sequences.read_mask(path, one_object=True)
+        masks.read(path, one_object=True)
         for path in sorted(
             (cases / 'stm-predictions' / sequence.name).iterdir()
         )
@@ -72,7 +73,7 @@ def test_agrees_with_the_official_toolkit_on_several_objects(shared_dir):
   expected = json.loads((cases / 'expected_multi_object.json').read_text())
   scores = {}
   for folder in sorted((cases / 'multi-object').iterdir()):
-    truth = [sequences.read_mask(path) for path in sorted(folder.iterdir())]
+    truth = [masks.read(path) for path in sorted(folder.iterdir())]
     rolled = [np.roll(mask, (3, 5), (0, 1)) for mask in truth]
     for number, score in davis.mean_jaccard(rolled, truth).items():
       scores[f'{folder.name}_{number}'] = score

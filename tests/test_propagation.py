@@ -135,3 +135,39 @@ def test_network_over_time_refuses_another_number_of_references():
   model = models.create('colorizer')
   with pytest.raises(ValueError, match='needs 3 references, not 4'):
     propagation.Tracker(model, propagation.Options(recent=4, keep_first=False))
+
+
+def test_any_callable_embeds():
+  frames, masks = _moving_square(4)
+  model = _Pixels()
+  options = propagation.Options(temperature=0.01)
+  embeddings = [propagation.encode(model, frame) for frame in frames]
+  expected = propagation.Tracker(model, options).track(frames, masks[0])
+  # Such as features that were computed elsewhere.
+  tracked = propagation.Tracker(lambda x: x, options).track(
+      embeddings, masks[0]
+  )
+  np.testing.assert_array_equal(list(tracked), list(expected))
+
+
+def test_void_in_the_first_mask_is_background():
+  frames, masks = _moving_square(3)
+  void = masks[0].copy()
+  void[:8] = 255
+  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  np.testing.assert_array_equal(
+      list(tracker.track(frames, void)), list(tracker.track(frames, masks[0]))
+  )
+
+
+def test_copies_from_every_frame_with_given_labels():
+  frames, masks = _moving_square(3, shift=0)
+  tracker = propagation.Tracker(
+      _Pixels(), propagation.Options(temperature=0.01, top_k=1)
+  )
+  one_hot = lambda mask: labels.from_mask(jnp.asarray(mask), 2)
+  state = tracker.init(frames[0], one_hot(np.zeros_like(masks[0])))
+  state = tracker.observe(state, frames[1], one_hot(masks[1]))
+  assert bool(state.valid[0]) and bool(state.valid[-1])
+  assert float(state.labels[0, ..., 1].max()) == 0
+  assert float(state.labels[-1, ..., 1].max()) == 1

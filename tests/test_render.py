@@ -1,5 +1,6 @@
 import numpy as np
 
+from vidcolor import masks
 from vidcolor.render import figures
 from vidcolor.render import overlay
 from vidcolor.render import pca
@@ -7,7 +8,7 @@ from vidcolor.render import report
 
 
 def test_palette_is_that_of_pascal_voc():
-  colours = overlay.palette()
+  colours = masks.palette()
   assert colours[:4].tolist() == [
       [0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]
   ]  # fmt: skip

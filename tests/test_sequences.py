@@ -7,6 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from vidcolor import errors
+from vidcolor import masks
 from vidcolor.data import sequences
 
 
@@ -82,14 +83,14 @@ def test_2017_keeps_objects_apart_and_2016_does_not(tmp_path):
 @pytest.mark.parametrize('mode', ['L', 'RGB', 'RGBA', '1', 'LA'])
 def test_white_is_one_object(tmp_path, mode):
   _mask(255, mode).save(tmp_path / 'mask.png')
-  mask = sequences.read_mask(tmp_path / 'mask.png')
+  mask = masks.read(tmp_path / 'mask.png')
   assert np.unique(mask).tolist() == [0, 1] and mask.sum() == 20
 
 
 def test_grey_numbers_are_objects_unless_one_is_wanted(tmp_path):
   _mask(2).save(tmp_path / 'mask.png')
-  assert sequences.read_mask(tmp_path / 'mask.png').max() == 2
-  one = sequences.read_mask(tmp_path / 'mask.png', one_object=True)
+  assert masks.read(tmp_path / 'mask.png').max() == 2
+  one = masks.read(tmp_path / 'mask.png', one_object=True)
   assert one.max() == 1 and one.sum() == 20
 
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 import dataclasses
-import io
 import os
 import pathlib
 
 import cv2
-from jaxtyping import UInt8
 import numpy as np
 from PIL import Image
 
 from vidcolor import errors
+from vidcolor import masks
 from vidcolor.data import clips
 
 
@@ -97,35 +96,10 @@ def read_tfds(
       AnnotatedSequence(
           record['name'].decode(),
           _Decoded(record['frames'], _decode_frame),
-          _Decoded(record['masks'], _decode_mask),
+          _Decoded(record['masks'], masks.decode),
       )
       for record in clips.open_source(name, data_dir, split)
   ]
-
-
-def read_mask(
-    path: str | os.PathLike, *, one_object: bool = False
-) -> UInt8[np.ndarray, 'height width']:
-  """Reads a mask of objects.
-
-  Args:
-    path: A palette picture, whose indices are the objects (255: nobody can
-      tell); or a grey one of the objects' numbers, or of 0 and 255 for one
-      object; or a colour one, where all that is not black is one object.
-    one_object: Whether to make one object of all.
-
-  Returns:
-    0 where there is background, 1 to n on the objects, maybe 255.
-
-  Raises:
-    UserError: the file is missing or no picture.
-  """
-  try:
-    return _decode_mask(pathlib.Path(path).read_bytes(), one_object)
-  except OSError as error:
-    raise errors.UserError(
-        f'cannot read the mask {path}: restore or remove it'
-    ) from error
 
 
 class _Decoded(Sequence):
@@ -169,10 +143,10 @@ def _find_sequence(data_dir, name, one_object):
           f'no folder {folder}: restore it or take {name} off the list'
       )
   frames = sorted(frames_dir.glob('*.jpg'))
-  masks = [masks_dir / f'{frame.stem}.png' for frame in frames]
+  mask_paths = [masks_dir / f'{frame.stem}.png' for frame in frames]
   if not frames:
     raise errors.UserError(f'no .jpg frames in {frames_dir}: restore them')
-  for frame, mask in zip(frames, masks, strict=True):
+  for frame, mask in zip(frames, mask_paths, strict=True):
     if not mask.exists():
       raise errors.UserError(f'no mask {mask} for {frame}: restore it')
     if _size(mask) != _size(frame):
@@ -180,12 +154,14 @@ def _find_sequence(data_dir, name, one_object):
           f'{mask} is {_size(mask)} but its frame is {_size(frame)}: '
           'replace the mask by one of the same size'
       )
-  if len(list(masks_dir.glob('*.png'))) != len(masks):
+  if len(list(masks_dir.glob('*.png'))) != len(mask_paths):
     raise errors.UserError(f'more masks than frames in {masks_dir}')
   return AnnotatedSequence(
       name,
       _Decoded(frames, _read_frame),
-      _Decoded(masks, lambda path: read_mask(path, one_object=one_object)),
+      _Decoded(
+          mask_paths, lambda path: masks.read(path, one_object=one_object)
+      ),
   )
 
 
@@ -211,16 +187,3 @@ def _decode_frame(data):
   if frame is None:
     raise OSError('no picture')
   return frame
-
-
-def _decode_mask(data, one_object=False):
-  with Image.open(io.BytesIO(data)) as picture:
-    mode = picture.mode
-    if mode not in ('P', 'L', '1'):
-      picture = picture.convert('L').point(bool)
-    mask = np.array(picture, np.uint8)
-  if one_object:
-    return np.where(mask == 255, mode != 'P', mask > 0).astype(np.uint8)
-  if mode == 'L':
-    mask[mask == 255] = 1
-  return mask

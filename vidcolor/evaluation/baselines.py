@@ -11,12 +11,15 @@ import cv2
 from jaxtyping import UInt8
 import numpy as np
 
+from vidcolor import masks
+
 
 def identity(
     frames: Iterable[UInt8[np.ndarray, 'height width 3']],
     first_mask: UInt8[np.ndarray, 'height width'],
 ) -> Iterator[UInt8[np.ndarray, 'height width']]:
   """Yields the first mask for every frame, as if nothing moved."""
+  first_mask = masks.without_void(first_mask)
   for _ in frames:
     yield first_mask
 
@@ -32,6 +35,7 @@ def optical_flow(
   mask is warped as a soft one; the likeliest object takes the pixel.
   """
   estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+  first_mask = masks.without_void(first_mask)
   height, width = first_mask.shape
   y, x = np.mgrid[:height, :width].astype(np.float32)
   numbers = np.arange(first_mask.max() + 1, dtype=np.uint8)

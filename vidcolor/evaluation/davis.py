@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from jaxtyping import Bool, Float, UInt8
 import numpy as np
 
-# What annotators could not tell: pixels of this value count for nothing.
-VOID = 255
+from vidcolor import masks
 
 
 def jaccard(
@@ -34,7 +33,7 @@ def jaccard_by_object(
 
   Args:
     predicted: A mask per frame, 0 or the number of an object in each pixel.
-    truth: Likewise, and `VOID` where nobody can tell.
+    truth: Likewise, and `masks.VOID` where nobody can tell.
 
   Returns:
     By number, in order, for the objects that are in any of the true masks.
@@ -45,8 +44,8 @@ def jaccard_by_object(
   predicted, truth = np.stack([*predicted]), np.stack([*truth])
   if predicted.shape != truth.shape:
     raise ValueError(f'{predicted.shape} predicted for {truth.shape} true')
-  predicted[truth == VOID] = 0
-  numbers = np.setdiff1d(truth, [0, VOID])
+  predicted[truth == masks.VOID] = 0
+  numbers = np.setdiff1d(truth, [0, masks.VOID])
   return {int(n): jaccard(predicted == n, truth == n) for n in numbers}
 
 

@@ -6,27 +6,14 @@ import cv2
 from jaxtyping import UInt8
 import numpy as np
 
-_VOID = 255
+from vidcolor import masks
+
 _GAP = 4
 _INK = (32, 33, 36)
 _PAPER = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 Frame = UInt8[np.ndarray, 'height width 3']
-
-
-def palette() -> UInt8[np.ndarray, '256 3']:
-  """RGB colours of objects by number, as in PASCAL VOC and DAVIS.
-
-  Bits 0, 3, 6 of a number become the highest bits of its red, bits 1, 4, 7 of
-  its green and bits 2, 5 of its blue, so close numbers get distant colours.
-  """
-  numbers = np.arange(256)[:, None]
-  colours = np.zeros((256, 3), int)
-  for bit in range(8):
-    colours |= (numbers >> np.arange(3) & 1) << (7 - bit)
-    numbers = numbers >> 3
-  return colours.astype(np.uint8)
 
 
 def draw_masks(
@@ -45,11 +32,11 @@ def draw_masks(
   Returns:
     A new frame.
   """
-  is_object = (mask != 0) & (mask != _VOID)
+  is_object = (mask != 0) & (mask != masks.VOID)
   # Contours lie inside the objects, as wide as it takes to see them.
   kernel = np.ones(2 * [2 * max(1, round(len(mask) / 240)) + 1], np.uint8)
   is_contour = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
-  colours = palette()
+  colours = masks.palette()
   tinted = cv2.addWeighted(frame, 1 - opacity, colours[mask], opacity, 0)
   drawn = frame.copy()
   np.copyto(drawn, tinted, where=is_object[..., None])

@@ -1,10 +1,24 @@
-"""Masks to soft label maps and back."""
+"""Masks and points, to soft label maps and back."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, UInt8
+import numpy as np
+
+
+class Points(NamedTuple):
+  """Points in one frame.
+
+  Attributes:
+    position: (x, y) in pixels, whose centres have whole coordinates.
+    confidence: in 0 to 1; above 0.5 the point is taken for visible.
+  """
+
+  position: Float[np.ndarray, 'points 2']
+  confidence: Float[np.ndarray, ' points']
 
 
 def from_mask(

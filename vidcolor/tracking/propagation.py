@@ -18,6 +18,7 @@ import numpy as np
 
 from vidcolor import color
 from vidcolor import copying
+from vidcolor import masks
 from vidcolor.tracking import labels as labels_lib
 
 Frame = UInt8[np.ndarray | Array, 'height width 3']
@@ -57,48 +58,88 @@ class State(NamedTuple):
 
 
 class Tracker:
-  """Propagates labels through a video with an embedding network.
+  """Propagates labels through a video by what embeddings have in common.
 
   The paper's scheme is `Options(recent=3, keep_first=False, temperature=0.5,
   radius=None, top_k=None)`.
   """
 
   def __init__(self, model: Any, options: Options):
+    """Compiles the steps for an embedding network, or for any embeddings.
+
+    Args:
+      model: A network of `vidcolor.models`; or any callable from a frame,
+        whatever it takes for one, to embeddings [rows, columns, dim], such as
+        another library's network.
+      options: How labels are propagated.
+
+    Raises:
+      ValueError: the network embeds another number of frames together.
+    """
     memory = options.recent + options.keep_first
-    if model.num_frames not in (1, memory + 1):
-      raise ValueError(
-          f'The network embeds {model.num_frames} frames together: it needs'
-          f' {model.num_frames - 1} references, not {memory}.'
+    if hasattr(model, 'encode'):
+      if model.num_frames not in (1, memory + 1):
+        raise ValueError(
+            f'The network embeds {model.num_frames} frames together: it needs'
+            f' {model.num_frames - 1} references, not {memory}.'
+        )
+      graphdef, variables = nnx.split(model)
+      network = lambda variables: nnx.merge(graphdef, variables, copy=True)
+      embed = jax.jit(
+          lambda variables, frame: encode(
+              network(variables), frame, options.short_side
+          )
       )
-    graphdef, variables = nnx.split(model)
-    self._variables = variables
-    self._init = jax.jit(functools.partial(_init, graphdef, options))
+      self._embed = functools.partial(embed, variables)
+      relate = lambda variables, features: network(variables).relate(features)
+    else:
+      self._embed, relate, variables = model, lambda _, features: features, ()
+    self._start = jax.jit(functools.partial(_start, options))
     # The old memory's buffers become the new one's.
-    self._step = jax.jit(
-        functools.partial(_step, graphdef, options), donate_argnums=1
+    self._observe = jax.jit(
+        functools.partial(_observe, options), donate_argnums=0
     )
+    step = jax.jit(functools.partial(_step, options, relate), donate_argnums=1)
+    self._step = functools.partial(step, variables)
 
   def init(
       self,
-      frame: Frame,
+      frame: Any,
       labels: Float[Array, 'height width labels'],
   ) -> State:
     """The state after the first frame, whose labels are given."""
-    return self._init(self._variables, frame, labels)
+    return self._start(self._embed(frame), labels)
+
+  def observe(
+      self,
+      state: State,
+      frame: Any,
+      labels: Float[Array, 'height width labels'],
+  ) -> State:
+    """The state after a further frame with given labels; donates `state`."""
+    return self._observe(state, self._embed(frame), labels)
 
   def step(
-      self, state: State, frame: Frame
+      self, state: State, frame: Any
   ) -> tuple[State, Float[Array, 'rows columns labels']]:
     """Labels the next frame, at the embeddings' resolution; donates `state`."""
-    return self._step(self._variables, state, frame)
+    return self._step(state, self._embed(frame))
 
   def track(
       self,
-      frames: Iterable[Frame],
+      frames: Iterable[Any],
       first_mask: UInt8[np.ndarray, 'height width'],
   ) -> Iterator[UInt8[np.ndarray, 'height width']]:
-    """Yields a mask per frame; the first frame's is `first_mask` itself."""
+    """Yields a mask per frame; the first frame's is the one given.
+
+    Args:
+      frames: RGB, UInt8[np.ndarray, 'height width 3'] each, or what else the
+        model takes.
+      first_mask: 0 or the number of an object in each pixel; what is void
+        there counts as background.
+    """
     frames = iter(frames)
+    first_mask = masks.without_void(first_mask)
     num_labels = int(first_mask.max()) + 1
     state = self.init(
         next(frames), labels_lib.from_mask(jnp.asarray(first_mask), num_labels)
@@ -109,13 +150,8 @@ class Tracker:
       yield np.asarray(labels_lib.to_mask(labels, *first_mask.shape))
 
 
-def _init(graphdef, options, variables, frame, labels):
-  model = nnx.merge(graphdef, variables, copy=True)
-  features = encode(model, frame, options.short_side)
-  rows, columns, _ = features.shape
-  labels = jax.image.resize(
-      labels, (rows, columns, labels.shape[-1]), 'bilinear'
-  )
+def _start(options, features, labels):
+  labels = _at_resolution_of(features, labels)
   # Until there are enough frames the first one stands in, which gives networks
   # over time their frames; `valid` keeps it from being copied from twice.
   memory = options.recent + options.keep_first
@@ -124,11 +160,19 @@ def _init(graphdef, options, variables, frame, labels):
   return State(repeat(features), repeat(labels), valid)
 
 
-def _step(graphdef, options, variables, state, frame):
-  model = nnx.merge(graphdef, variables, copy=True)
-  features = encode(model, frame, options.short_side)
+def _observe(options, state, features, labels):
+  labels = _at_resolution_of(features, labels)
+  return _remember(options, state, features, labels)
+
+
+def _at_resolution_of(features, labels):
+  shape = (*features.shape[:2], labels.shape[-1])
+  return jax.image.resize(labels, shape, 'bilinear')
+
+
+def _step(options, relate, variables, state, features):
   together = jnp.concatenate([state.features, features[None]])
-  embeddings = model.relate(together[None])
+  embeddings = relate(variables, together[None])
   labels = copying.copy(
       embeddings[:, -1],
       embeddings[:, :-1],

@@ -1,0 +1,86 @@
+"""Masks of objects: what their numbers mean, and their files.
+
+A mask is 0 where there is background and 1 to n on the objects, as in the
+DAVIS benchmark.
+"""
+
+import io
+import os
+import pathlib
+
+from jaxtyping import UInt8
+import numpy as np
+from PIL import Image
+
+from vidcolor import errors
+from vidcolor import files
+
+Mask = UInt8[np.ndarray, 'height width']
+
+# What annotators could not tell: pixels of this value count for nothing.
+VOID = 255
+
+
+def without_void(mask: Mask) -> Mask:
+  """The mask with background where nobody could tell."""
+  return np.where(mask == VOID, np.uint8(0), mask)
+
+
+def palette() -> UInt8[np.ndarray, '256 3']:
+  """RGB colours of objects by number, as in PASCAL VOC and DAVIS.
+
+  Bits 0, 3, 6 of a number become the highest bits of its red, bits 1, 4, 7 of
+  its green and bits 2, 5 of its blue, so close numbers get distant colours.
+  """
+  numbers = np.arange(256)[:, None]
+  colours = np.zeros((256, 3), int)
+  for bit in range(8):
+    colours |= (numbers >> np.arange(3) & 1) << (7 - bit)
+    numbers = numbers >> 3
+  return colours.astype(np.uint8)
+
+
+def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
+  """Reads a mask.
+
+  Args:
+    path: A palette picture, whose indices are the objects (255: void); or a
+      grey one of the objects' numbers, or of 0 and 255 for one object; or a
+      colour one, where all that is not black is one object.
+    one_object: Whether to make one object of all.
+
+  Raises:
+    UserError: the file is missing or no picture.
+  """
+  try:
+    return decode(pathlib.Path(path).read_bytes(), one_object=one_object)
+  except OSError as error:
+    raise errors.UserError(
+        f'cannot read the mask {path}: restore or remove it'
+    ) from error
+
+
+def decode(data: bytes, *, one_object: bool = False) -> Mask:
+  """Decodes a picture as `read` does.
+
+  Raises:
+    OSError: it is none.
+  """
+  with Image.open(io.BytesIO(data)) as picture:
+    mode = picture.mode
+    if mode not in ('P', 'L', '1'):
+      picture = picture.convert('L').point(bool)
+    mask = np.array(picture, np.uint8)
+  if one_object:
+    return np.where(mask == VOID, mode != 'P', mask > 0).astype(np.uint8)
+  if mode == 'L':
+    mask[mask == VOID] = 1
+  return mask
+
+
+def write(path: str | os.PathLike, mask: Mask) -> None:
+  """Writes a palette PNG, as DAVIS has them; it is there only once complete."""
+  picture = Image.fromarray(mask)
+  picture.putpalette(palette().ravel().tolist())
+  with files.written_whole(path) as temporary:
+    picture.save(temporary, 'PNG')
