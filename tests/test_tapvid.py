@@ -1,0 +1,216 @@
+import io
+import os
+import pickle
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from vidcolor import errors
+from vidcolor.data import tapvid as reader
+from vidcolor.evaluation import tapvid
+
+
+def _example(time=4, size=(12, 16)):
+  rng = np.random.default_rng(time)
+  return {
+      'video': rng.integers(0, 256, (time, *size, 3), np.uint8),
+      'points': rng.uniform(0, 1, (3, time, 2)).astype(np.float32),
+      'occluded': rng.uniform(size=(3, time)) < 0.4,
+  }
+
+
+def _write(path, content, protocol=4):
+  path.write_bytes(pickle.dumps(content, protocol))
+  return path
+
+
+def _jpeg(frame):
+  file = io.BytesIO()
+  Image.fromarray(frame).save(file, 'JPEG', quality=95)
+  return file.getvalue()
+
+
+@pytest.mark.parametrize('protocol', [3, 4, 5])
+def test_reads_davis_at_its_own_size(tmp_path, protocol):
+  example = _example()
+  example['points'][0, 0] = 0, 1  # The lower left corner of the frame.
+  path = _write(tmp_path / 'tapvid_davis.pkl', {'goat': example}, protocol)
+  (goat,) = reader.read(path, size=None)
+  assert goat.name == 'goat' and goat.size == (12, 16)
+  np.testing.assert_array_equal(goat.frames, example['video'])
+  np.testing.assert_array_equal(goat.points[0, 0], [-0.5, 11.5])
+  np.testing.assert_array_equal(goat.occluded, example['occluded'])
+
+
+def test_resizes_frames_and_points_alike(tmp_path):
+  video = np.zeros((1, 40, 80, 3), np.uint8)
+  video[0, 20:30, 60:80] = 255  # Its middle lies at (70, 25) from the corner.
+  points = np.float32([[[70 / 80, 25 / 40]]])
+  example = {'video': video, 'points': points, 'occluded': [[False]]}
+  path = _write(tmp_path / 'a.pkl', [example])
+  (sequence,) = reader.read(path, size=(256, 256))
+  frame = sequence.frames[0, ..., 0] / 255.0
+  y, x = np.mgrid[:256, :256]
+  middle = [np.average(x, weights=frame), np.average(y, weights=frame)]
+  np.testing.assert_allclose(sequence.points[0, 0], middle, atol=0.05)
+  # Lanczos, as in the published evaluation, and no other filter.
+  expected = Image.fromarray(video[0]).resize(
+      (256, 256), Image.Resampling.LANCZOS
+  )
+  np.testing.assert_array_equal(sequence.frames[0], expected)
+
+
+@pytest.mark.parametrize('container', [list, np.array])
+def test_reads_the_jpeg_files_of_kinetics(tmp_path, container):
+  frames = np.full((2, 24, 32, 3), (200, 100, 20), np.uint8)
+  video = container([_jpeg(frame) for frame in frames])
+  shard = [_example(2) | {'video': video}, _example(2)]
+  _write(tmp_path / '0001_of_0002.pkl', [])
+  _write(tmp_path / '0000_of_0002.pkl', shard)
+  paths = reader.find(tmp_path)
+  assert [path.name[:4] for path in paths] == ['0000', '0001']
+  first, second = reader.read(paths[0], size=(24, 32))
+  assert [first.name, second.name] == ['0000_of_0002_000', '0000_of_0002_001']
+  assert np.abs(first.frames[1] - np.array([200.0, 100, 20])).max() < 4
+  assert reader.read(paths[1]) == []
+
+
+def test_reads_arrays_that_older_numpy_pickled(tmp_path):
+  data = pickle.dumps([_example()], 2 + 1)
+  assert b'numpy._core' in data
+  path = tmp_path / 'tapvid_rgb_stacking.pkl'
+  path.write_bytes(data.replace(b'numpy._core', b'numpy.core'))
+  assert reader.read(path)[0].name == 'tapvid_rgb_stacking_000'
+
+
+class _Malicious:
+
+  def __init__(self, *call):
+    self._call = call
+
+  def __reduce__(self):
+    return self._call
+
+
+@pytest.mark.parametrize('protocol', [0, 4])
+def test_refuses_to_run_what_a_pickle_holds(tmp_path, protocol):
+  trap = tmp_path / 'trap'
+  for call in (
+      (os.mkdir, (str(trap),)),
+      (eval, ('1',)),
+      (getattr, ('a', 'upper')),
+      (np.load, ('file',)),
+  ):
+    path = _write(tmp_path / 'a.pkl', [_Malicious(*call)], protocol)
+    with pytest.raises(errors.UserError, match='a.pkl .*asks for') as error:
+      reader.read(path)
+    assert '\n' not in str(error.value)
+  assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'no pickle',
+        pickle.dumps([_example()])[:500],
+        pickle.dumps(17),
+        pickle.dumps([17]),
+        pickle.dumps([{'video': []}]),
+        pickle.dumps([_example() | {'video': [b'no picture'] * 4}]),
+        pickle.dumps([_example() | {'video': np.zeros((4, 8, 8, 3))}]),
+        pickle.dumps([_example() | {'video': _example(5)['video']}]),
+        pickle.dumps([_example() | {'occluded': [[True] * 4] * 2}]),
+    ],
+)
+def test_says_which_file_is_no_tapvid(tmp_path, content):
+  path = tmp_path / 'tapvid_davis.pkl'
+  path.write_bytes(content)
+  with pytest.raises(errors.UserError, match='tapvid_davis.pkl'):
+    reader.read(path)
+
+
+def test_says_which_videos_frame_is_cut_short(tmp_path):
+  jpeg = _jpeg(np.full((24, 32, 3), 99, np.uint8))
+  video = [jpeg, jpeg[: len(jpeg) // 2]]
+  path = _write(tmp_path / 'a.pkl', [_example(2) | {'video': video}])
+  (sequence,) = reader.read(path)
+  with pytest.raises(errors.UserError, match='a_000'):
+    _ = sequence.frames
+
+
+def test_finds_a_folders_pickles_or_says_that_there_is_none(tmp_path):
+  with pytest.raises(errors.UserError, match='tapvid_davis.pkl'):
+    reader.find(tmp_path)
+  with pytest.raises(errors.UserError, match='missing.pkl'):
+    reader.find(tmp_path / 'missing.pkl')
+  path = _write(tmp_path / 'a.pkl', [])
+  assert reader.find(tmp_path) == reader.find(path) == [path]
+
+
+OCCLUDED = np.array(
+    [
+        [1, 0, 0, 1, 0, 0, 0],  # First seen in frame 1; in frame 5 too.
+        [1, 1, 1, 1, 1, 1, 1],  # Never seen.
+        [0, 1, 1, 1, 1, 1, 0],
+    ],
+    bool,
+)
+
+
+def test_queries_where_points_are_first_seen():
+  track, frame = tapvid.sample_queries(OCCLUDED, 'first')
+  assert track.tolist() == [0, 2] and frame.tolist() == [1, 0]
+
+
+def test_queries_every_fifth_frame_in_which_points_are_seen():
+  track, frame = tapvid.sample_queries(OCCLUDED, 'strided')
+  assert track.tolist() == [2, 0] and frame.tolist() == [0, 5]
+  track, frame = tapvid.sample_queries(OCCLUDED, 'strided', stride=2)
+  assert track.tolist() == [2, 0, 0, 0, 2]
+  assert frame.tolist() == [0, 2, 4, 6, 6]
+
+
+# One track, queried in frame 1: 3 pixels off in frame 0, exact in 2, hidden in
+# 3, half a pixel off but said to be hidden in 4, 16 off in 5.
+TRUE_POINTS = np.full((1, 6, 2), 100.0)
+ERRORS = np.array([[[0, 3], [90, 0], [0, 0], [0, 0], [0.5, 0], [16, 0]]])
+HIDDEN = np.array([[0, 0, 0, 1, 0, 0]], bool)
+SAID_SEEN = np.array([[1, 0, 1, 1, 0, 1]], bool)
+
+
+def _metrics(mode):
+  return tapvid.compute_metrics(
+      np.array([1]), TRUE_POINTS, HIDDEN, TRUE_POINTS + ERRORS, SAID_SEEN, mode
+  )
+
+
+def test_queried_first_scores_what_comes_after():
+  metrics = _metrics('first')
+  # Frames 2 and 5 are told rightly, 3 and 4 are not.
+  assert metrics['occlusion_accuracy'] == 1 / 2
+  # Of 2, 4 and 5; 16 pixels are not less than 16.
+  assert [metrics[f'pts_within_{n}'] for n in tapvid.THRESHOLDS] == [2 / 3] * 5
+  assert metrics['average_pts_within_thresh'] == pytest.approx(2 / 3)
+  # Frame 2 of the three seen and the false positives 3 and 5.
+  assert [metrics[f'jaccard_{n}'] for n in tapvid.THRESHOLDS] == [1 / 5] * 5
+  assert metrics['average_jaccard'] == pytest.approx(1 / 5)
+
+
+def test_queried_strided_scores_what_comes_before_too():
+  metrics = _metrics('strided')
+  assert metrics['occlusion_accuracy'] == 3 / 5
+  within = [2 / 4, 2 / 4, 3 / 4, 3 / 4, 3 / 4]
+  assert [metrics[f'pts_within_{n}'] for n in tapvid.THRESHOLDS] == within
+  assert metrics['average_pts_within_thresh'] == pytest.approx(13 / 20)
+  jaccard = [1 / 7, 1 / 7, 2 / 6, 2 / 6, 2 / 6]
+  assert [metrics[f'jaccard_{n}'] for n in tapvid.THRESHOLDS] == jaccard
+  assert metrics['average_jaccard'] == pytest.approx(np.mean(jaccard))
+
+
+def test_nothing_to_score_is_not_a_number():
+  metrics = tapvid.compute_metrics(
+      np.array([5]), TRUE_POINTS, HIDDEN, TRUE_POINTS, SAID_SEEN, 'first'
+  )
+  assert np.isnan(list(metrics.values())).all()

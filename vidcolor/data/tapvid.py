@@ -1,0 +1,167 @@
+"""Reads TAP-Vid: videos with points tracked through them.
+
+The benchmark (Doersch et al., "TAP-Vid: A Benchmark for Tracking Any Point in a
+Video", NeurIPS 2022; github.com/google-deepmind/tapnet) is published as
+pickles. Pickles can run any code when they are read: here one may hold numpy
+arrays in lists and dicts, and whatever else it asks for is refused.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import io
+import os
+import pathlib
+import pickle
+from typing import Any
+
+from jaxtyping import Bool, Float32, UInt8
+import numpy as np
+from PIL import Image
+
+from vidcolor import errors
+
+# What pickled arrays are rebuilt by.
+_ARRAY_GLOBALS = (
+    ('numpy', 'ndarray'),
+    ('numpy', 'dtype'),
+    ('numpy._core.multiarray', '_reconstruct'),
+    ('numpy._core.numeric', '_frombuffer'),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PointSequence:
+  """A video and points tracked through it.
+
+  Attributes:
+    name: Of the video.
+    points: (x, y) in pixels of `frames`, whose centres have whole coordinates.
+    occluded: Whether a point is hidden or outside of the frame.
+    size: Height and width of `frames`.
+  """
+
+  name: str
+  points: Float32[np.ndarray, 'points time 2']
+  occluded: Bool[np.ndarray, 'points time']
+  size: tuple[int, int]
+  _video: Any = dataclasses.field(repr=False)
+
+  @property
+  def frames(self) -> UInt8[np.ndarray, 'time height width 3']:
+    """RGB, decoded and resized each time they are asked for.
+
+    Resized as in the published evaluation, which calls `mediapy.resize_video`:
+    Pillow's Lanczos filter, widened where it shrinks, whatever the video's
+    proportions.
+
+    Raises:
+      UserError: one cannot be decoded.
+    """
+    height, width = self.size
+    try:
+      pictures = [
+          _picture(frame).resize((width, height), Image.Resampling.LANCZOS)
+          for frame in self._video
+      ]
+    except OSError as error:
+      raise errors.UserError(
+          f'cannot decode a frame of {self.name}: restore the pickle'
+      ) from error
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
+  """The pickles of a folder by name, or the one pickle that is given.
+
+  Raises:
+    UserError: there is none.
+  """
+  path = pathlib.Path(data_dir)
+  pickles = sorted(path.glob('*.pkl')) if path.is_dir() else [path]
+  if not pickles or not pickles[0].is_file():
+    raise errors.UserError(
+        f'no TAP-Vid pickle in {path}: give the folder that holds'
+        ' tapvid_davis.pkl or its like'
+    )
+  return pickles
+
+
+def read(
+    path: str | os.PathLike, *, size: tuple[int, int] | None = (256, 256)
+) -> list[PointSequence]:
+  """Reads one pickle of TAP-Vid: DAVIS, RGB-Stacking or a shard of Kinetics.
+
+  Args:
+    path: A pickled dict of videos by name, or list of videos. Each is a dict of
+      `video` (uint8 [time, height, width, 3], or a JPEG file's bytes for each
+      frame), `points` ((x, y) [points, time, 2], 0 to 1 from edge to edge of
+      the frame) and `occluded` (bool [points, time]).
+    size: Height and width that frames are resized to; the published figures
+      are for 256 x 256. None keeps their own.
+
+  Returns:
+    The videos in the file's order; those of a list are named by the file and
+    their place in it. JPEG files are not decoded yet.
+
+  Raises:
+    UserError: the file cannot be read, is none of these, or holds anything but
+      numbers, text and numpy arrays.
+  """
+  path = pathlib.Path(path)
+  try:
+    with path.open('rb') as file:
+      examples = _ArrayUnpickler(file).load()
+  # Malformed pickles raise errors of any kind.
+  except Exception as error:
+    raise errors.UserError(
+        f'cannot read {path} ({error}): restore it from the published archive'
+    ) from error
+  if isinstance(examples, list):
+    examples = {f'{path.stem}_{i:03}': x for i, x in enumerate(examples)}
+  if not isinstance(examples, dict):
+    raise errors.UserError(f'{path} holds no videos: give a TAP-Vid pickle')
+  try:
+    return [_sequence(name, x, size) for name, x in examples.items()]
+  except (KeyError, TypeError, ValueError, OSError) as error:
+    raise errors.UserError(
+        f'{path} is not laid out as TAP-Vid ({error}): restore it'
+    ) from error
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+  """Rebuilds numpy arrays, and refuses any other class or function."""
+
+  def find_class(self, module_name: str, global_name: str) -> Any:
+    # numpy's own module was called numpy.core before numpy 2.
+    module_name = module_name.replace('numpy.core.', 'numpy._core.')
+    if (module_name, global_name) not in _ARRAY_GLOBALS:
+      raise pickle.UnpicklingError(
+          f'it asks for {module_name}.{global_name}, which is no array'
+      )
+    return super().find_class(module_name, global_name)
+
+
+def _sequence(name, example: Mapping[str, Any], size) -> PointSequence:
+  video = example['video']
+  points = np.asarray(example['points'], np.float32)
+  occluded = np.asarray(example['occluded'], bool)
+  if points.shape != (*occluded.shape, 2) or occluded.shape[1:] != (
+      len(video),
+  ):
+    raise ValueError(
+        f'{name}: {len(video)} frames, points {points.shape},'
+        f' occluded {occluded.shape}'
+    )
+  first = _picture(video[0])
+  height, width = size or (first.height, first.width)
+  # From edges at 0 and 1 to pixels, the first of which has its centre at 0.
+  points = points * np.array([width, height], np.float32) - np.float32(0.5)
+  return PointSequence(str(name), points, occluded, (height, width), video)
+
+
+def _picture(frame) -> Image.Image:
+  if isinstance(frame, bytes):
+    picture = Image.open(io.BytesIO(frame))
+  else:
+    picture = Image.fromarray(frame)
+  return picture.convert('RGB')
