@@ -1,9 +1,9 @@
-"""Masks drawn over frames, and frames set side by side."""
+"""Masks and skeletons drawn over frames, and frames set side by side."""
 
 from collections.abc import Sequence
 
 import cv2
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 import numpy as np
 
 from vidcolor import masks
@@ -43,6 +43,42 @@ def draw_masks(
   bright = colours // 2 + 128
   is_contour &= is_object
   drawn[is_contour] = bright[mask[is_contour]]
+  return drawn
+
+
+def draw_joints(
+    frame: Frame,
+    joints: Float[np.ndarray, 'joints 2'],
+    limbs: Sequence[tuple[int, int]],
+) -> Frame:
+  """Draws a skeleton, each joint and the limb that leads to it in a colour.
+
+  Args:
+    frame: RGB.
+    joints: (x, y) in pixels, whose centres have whole coordinates; with a
+      negative coordinate or NaN where a joint is lost, which is not drawn.
+    limbs: Pairs of joints' numbers, a line from the first to the second.
+
+  Returns:
+    A new frame.
+  """
+  drawn = frame.copy()
+  wheel = np.linspace(25, 230, len(joints)).astype(np.uint8)[:, None]
+  colours = cv2.applyColorMap(wheel, cv2.COLORMAP_TURBO)[:, 0, ::-1].tolist()
+  is_found = np.all(joints >= 0, axis=-1)
+  # OpenCV takes sixteenths of a pixel.
+  ends = np.where(is_found[:, None], 16 * joints, 0).round().astype(int)
+  ends = ends.tolist()
+  width = max(1, round(min(frame.shape[:2]) / 160))
+  for first, second in limbs:
+    if is_found[first] and is_found[second]:
+      # Black under the colour keeps it apart from any picture.
+      for colour, edge in ((0, 0, 0), 2), (colours[second], 0):
+        line = ends[first], ends[second], colour, width + edge
+        cv2.line(drawn, *line, cv2.LINE_AA, 4)
+  for joint in np.flatnonzero(is_found):
+    disc = ends[joint], 24 * width, colours[joint], cv2.FILLED
+    cv2.circle(drawn, *disc, cv2.LINE_AA, 4)
   return drawn
 
 
