@@ -159,13 +159,10 @@ def _track(methods, sequence):
   masks = {
       name: list(track(frames, truth[0])) for name, track in methods.items()
   }
-  scores = {
-      name: davis.jaccard_by_object(predicted, truth)
-      for name, predicted in masks.items()
-  }
+  num_objects = int(masks['identity'][0].max())
   j_by_frame = {
-      name: np.mean(list(by_object.values()), axis=0)
-      for name, by_object in scores.items()
+      name: davis.score(predicted, truth, num_objects).j.mean(axis=0)
+      for name, predicted in masks.items()
   }
   return quickstart_report.Tracked(sequence, masks, j_by_frame)
 

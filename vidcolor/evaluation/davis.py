@@ -1,66 +1,170 @@
-"""The measures of the DAVIS benchmark for masks of objects.
+"""The measures of the DAVIS benchmarks for masks of objects.
 
-Region similarity J is the Jaccard index (Perazzi et al., "A Benchmark Dataset
-and Evaluation Methodology for Video Object Segmentation", CVPR 2016). As the
-official toolkit (github.com/davisvideochallenge/davis2017-evaluation) has it,
-an object's score is its mean over all frames but the first, which is given,
-and the last; a data set's is the mean over its objects.
+Region similarity J, boundary accuracy F (Perazzi et al., "A Benchmark Dataset
+and Evaluation Methodology for Video Object Segmentation", CVPR 2016, section
+5) and their statistics over time, as the official toolkit computes them
+(github.com/davisvideochallenge/davis2017-evaluation, semi-supervised task):
+
+- the objects are 1 to the highest number in the first true mask;
+- the first frame, which is given, and the last one do not count;
+- void counts as background (the toolkit's functions could leave it out, but
+  its evaluation does not ask them to);
+- a data set's figure is the mean over its objects.
+
+One thing differs: past 256 frames the toolkit's decay is that of wrong frames,
+because it keeps their numbers in eight bits.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from concurrent import futures
+import math
+import os
+from typing import NamedTuple
 
+import cv2
 from jaxtyping import Bool, Float, UInt8
 import numpy as np
 
 from vidcolor import masks
 
+Masks = Sequence[masks.Mask] | UInt8[np.ndarray, '_ height width']
+
+# Boundaries match within this fraction of the frame's diagonal.
+_TOLERANCE = 0.008
+
+
+class Scores(NamedTuple):
+  """J and F of each object in each frame, in 0 to 1."""
+
+  j: Float[np.ndarray, 'objects frames']
+  f: Float[np.ndarray, 'objects frames']
+
 
 def jaccard(
-    predicted: Bool[np.ndarray, '*frames height width'],
-    truth: Bool[np.ndarray, '*frames height width'],
-) -> Float[np.ndarray, '*frames']:
-  """Intersection over union, in 0 to 1; of nothing with nothing it is 1."""
-  intersection = np.count_nonzero(predicted & truth, (-2, -1))
-  union = np.count_nonzero(predicted | truth, (-2, -1))
-  return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
+    predicted: Bool[np.ndarray, 'height width'],
+    truth: Bool[np.ndarray, 'height width'],
+) -> float:
+  """J: intersection over union; of nothing with nothing it is 1."""
+  union = np.count_nonzero(predicted | truth)
+  return np.count_nonzero(predicted & truth) / union if union else 1.0
 
 
-def jaccard_by_object(
-    predicted: Iterable[UInt8[np.ndarray, 'height width']],
-    truth: Iterable[UInt8[np.ndarray, 'height width']],
-) -> dict[int, Float[np.ndarray, ' time']]:
-  """J of each object in each frame.
+def boundary_f(
+    predicted: Bool[np.ndarray, 'height width'],
+    truth: Bool[np.ndarray, 'height width'],
+) -> float:
+  """F: harmonic mean of precision and recall of the boundary's pixels.
+
+  A pixel is matched if the other boundary comes within 0.008 of the frame's
+  diagonal, rounded up to pixels. Nothing against nothing is 1.
+  """
+  radius = math.ceil(_TOLERANCE * math.hypot(*predicted.shape))
+  predicted, truth = _crop(predicted, truth)
+  predicted, truth = _boundary(predicted), _boundary(truth)
+  num_predicted = np.count_nonzero(predicted)
+  num_true = np.count_nonzero(truth)
+  if not num_predicted or not num_true:
+    return float(num_predicted == num_true)
+  disk = _disk(radius)
+  precision = np.count_nonzero(predicted & cv2.dilate(truth, disk))
+  recall = np.count_nonzero(truth & cv2.dilate(predicted, disk))
+  precision, recall = precision / num_predicted, recall / num_true
+  if precision + recall == 0:
+    return 0.0
+  return 2 * precision * recall / (precision + recall)
+
+
+def _crop(predicted, truth):
+  """Both masks around their objects, where alone there can be boundaries."""
+  x, y, width, height = cv2.boundingRect((predicted | truth).view(np.uint8))
+  window = (
+      slice(max(y - 1, 0), y + height + 1),
+      slice(max(x - 1, 0), x + width + 1),
+  )
+  return predicted[window], truth[window]
+
+
+def _boundary(mask):
+  """1 where a pixel differs from one to its right, below or between them."""
+  right_below = np.pad(mask, ((0, 1), (0, 1)), mode='edge')
+  differs = mask != right_below[1:, 1:]
+  differs |= mask != right_below[:-1, 1:]
+  differs |= mask != right_below[1:, :-1]
+  return differs.view(np.uint8)
+
+
+def _disk(radius):
+  y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+  return (x**2 + y**2 <= radius**2).astype(np.uint8)
+
+
+def score(
+    predicted: Masks,
+    truth: Masks,
+    num_objects: int,
+) -> Scores:
+  """Scores every object in every frame.
 
   Args:
-    predicted: A mask per frame, 0 or the number of an object in each pixel.
-    truth: Likewise, and `masks.VOID` where nobody can tell.
+    predicted: A mask per frame. Those of files are best read when indexed:
+      frames are scored on all cores, and no more are held than there are cores.
+    truth: Likewise.
+    num_objects: Objects have the numbers 1 to this.
+
+  Raises:
+    ValueError: there are more or fewer masks than true ones.
+  """
+
+  def score_frame(index):
+    mask, true_mask = predicted[index], masks.without_void(truth[index])
+    pairs = [
+        (mask == number, true_mask == number)
+        for number in range(1, num_objects + 1)
+    ]
+    return (
+        [jaccard(*pair) for pair in pairs],
+        [boundary_f(*pair) for pair in pairs],
+    )
+
+  if len(predicted) != len(truth):
+    raise ValueError(f'{len(predicted)} masks for {len(truth)} true ones')
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    frames = list(pool.map(score_frame, range(len(truth))))
+  scores = np.array(frames, float).reshape(len(truth), 2, num_objects)
+  return Scores(*scores.transpose(1, 2, 0))
+
+
+def statistics(scores: Float[np.ndarray, ' frames']) -> tuple[float, ...]:
+  """Mean; recall: the fraction above 0.5; decay: first quarter less last."""
+  # Quarters share their ends, as in the toolkit.
+  ends = np.round(np.linspace(1, len(scores), 5) + 1e-10).astype(int) - 1
+  first, last = scores[: ends[1] + 1], scores[ends[3] :]
+  values = scores.mean(), (scores > 0.5).mean(), first.mean() - last.mean()
+  return tuple(map(float, values))
+
+
+def summarize(
+    by_sequence: Mapping[str, Scores],
+) -> dict[str, dict]:
+  """The benchmark's figures.
+
+  Args:
+    by_sequence: By name, the scores of the frames that count.
 
   Returns:
-    By number, in order, for the objects that are in any of the true masks.
-
-  Raises:
-    ValueError: there are other frames, or other sizes, than true ones.
+    'overall' and 'per_object' (by '<sequence>_<number>'): J_mean, J_recall,
+    J_decay, F_mean, F_recall, F_decay and J&F, the mean of both means.
   """
-  predicted, truth = np.stack([*predicted]), np.stack([*truth])
-  if predicted.shape != truth.shape:
-    raise ValueError(f'{predicted.shape} predicted for {truth.shape} true')
-  predicted[truth == masks.VOID] = 0
-  numbers = np.setdiff1d(truth, [0, masks.VOID])
-  return {int(n): jaccard(predicted == n, truth == n) for n in numbers}
-
-
-def mean_jaccard(
-    predicted: Iterable[UInt8[np.ndarray, 'height width']],
-    truth: Iterable[UInt8[np.ndarray, 'height width']],
-) -> dict[int, float]:
-  """Mean J of each object over all frames but the first and the last.
-
-  As `jaccard_by_object`, and:
-
-  Raises:
-    ValueError: there are fewer than three frames.
-  """
-  by_object = jaccard_by_object(predicted, truth)
-  if any(len(scores) < 3 for scores in by_object.values()):
-    raise ValueError('J is a mean over the frames between the first and last')
-  return {n: float(scores[1:-1].mean()) for n, scores in by_object.items()}
+  names = ('J_mean', 'J_recall', 'J_decay', 'F_mean', 'F_recall', 'F_decay')
+  per_object = {}
+  for sequence, scores in by_sequence.items():
+    for number, (j, f) in enumerate(zip(*scores, strict=True), 1):
+      values = (*statistics(j), *statistics(f))
+      per_object[f'{sequence}_{number}'] = dict(zip(names, values, strict=True))
+  for figures in per_object.values():
+    figures['J&F'] = (figures['J_mean'] + figures['F_mean']) / 2
+  overall = {
+      name: float(np.mean([figures[name] for figures in per_object.values()]))
+      for name in (*names, 'J&F')
+  }
+  return {'overall': overall, 'per_object': per_object}
