@@ -1,10 +1,11 @@
-"""Figures: curves as PNG files, and frames laid out as pictures."""
+"""Figures: plots as PNG files, and frames laid out as pictures."""
 
 from collections.abc import Mapping, Sequence
 import os
 
 from jaxtyping import Float, Num, UInt8
 from matplotlib import figure
+from matplotlib import transforms
 import numpy as np
 
 from vidcolor import files
@@ -13,6 +14,11 @@ from vidcolor.render import overlay
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _COLOURS = (
     '#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#56b4e9', '#000000'
+)  # fmt: skip
+
+# Where a label goes from its point, the first that is free: right and up are 1.
+_DIRECTIONS = (
+    (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)
 )  # fmt: skip
 
 
@@ -64,6 +70,64 @@ def j_by_frame(
   _save(axes, path)
 
 
+def scatter(
+    x: Float[np.ndarray, ' points'],
+    y: Float[np.ndarray, ' points'],
+    labels: Sequence[str],
+    path: str | os.PathLike,
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = '',
+) -> None:
+  """Draws one quantity against another, such as two scores of each sequence.
+
+  Args:
+    x: Of each point; finite.
+    y: Of each point; finite.
+    labels: Of the points; one that has no room beside its point is left out.
+    path: PNG file to write; it is there only once complete.
+    xlabel: What `x` is, and its unit.
+    ylabel: What `y` is, and its unit.
+    title: Such as the correlation.
+  """
+  axes = _axes(xlabel, ylabel, (6.4, 4.8))
+  axes.set_title(title, fontsize='medium')
+  axes.scatter(x, y, s=16, color=_COLOURS[0])
+  axes.margins(0.08)
+  _label(axes, np.stack([x, y], axis=1), labels)
+  _save(axes, path)
+
+
+def bars(
+    scores: Mapping[str, Mapping[str, float]],
+    path: str | os.PathLike,
+    *,
+    xlabel: str,
+) -> None:
+  """Draws groups of horizontal bars, such as scores by attribute of a video.
+
+  Args:
+    scores: By method's name: by group's name, from the top. A group that a
+      method lacks has no bar of it.
+    path: PNG file to write; it is there only once complete.
+    xlabel: What the scores are, and their unit.
+  """
+  groups = list(dict.fromkeys(g for row in scores.values() for g in row))
+  thickness = 0.8 / len(scores)
+  inches = 1 + len(groups) * (0.1 + 0.14 * len(scores))
+  axes = _axes(xlabel, '', (6.4, inches))
+  axes.grid(visible=False, axis='y')
+  for index, (name, row) in enumerate(scores.items()):
+    places = np.arange(len(groups)) + thickness * (index - len(scores) / 2)
+    values = [row.get(group, np.nan) for group in groups]
+    axes.barh(places, values, thickness, align='edge', label=name)
+  axes.set_yticks(range(len(groups)), groups, parse_math=False)
+  axes.set_ylim(len(groups) - 0.5, -0.5)
+  _add_legend(axes)
+  _save(axes, path)
+
+
 def color_grid(
     columns: Mapping[str, UInt8[np.ndarray, 'samples height width 3']],
 ) -> UInt8[np.ndarray, 'rows columns 3']:
@@ -93,15 +157,43 @@ def film_strip(
   return overlay.side_by_side([frames[index] for index in chosen])
 
 
-def _axes(xlabel, ylabel):
+def _axes(xlabel, ylabel, size=(6.4, 3.6)):
   # Not pyplot, which would keep every figure it made.
-  axes = figure.Figure((6.4, 3.6), layout='constrained').add_subplot()
+  axes = figure.Figure(size, layout='constrained').add_subplot()
   axes.set_prop_cycle(color=_COLOURS)
   axes.set_xlabel(xlabel)
   axes.set_ylabel(ylabel)
   axes.grid(color='0.9')
+  axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
   return axes
+
+
+def _label(axes, points, labels):
+  """Sets each label where it hides no point and no other label."""
+  axes.figure.draw_without_rendering()  # Places are known once laid out.
+  taken = [
+      transforms.Bbox.from_bounds(x - 2, y - 2, 4, 4)
+      for x, y in axes.transData.transform(points)
+  ]
+  for point, label in zip(points, labels, strict=True):
+    for dx, dy in _DIRECTIONS:
+      text = axes.annotate(
+          label,
+          point,
+          xytext=(4 * dx, 4 * dy),
+          textcoords='offset points',
+          ha=('center', 'left', 'right')[dx],
+          va=('center', 'bottom', 'top')[dy],
+          fontsize='x-small',
+          parse_math=False,
+      )
+      box = text.get_window_extent()
+      inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+      if inside and not box.count_overlaps(taken):
+        taken.append(box)
+        break
+      text.remove()
 
 
 def _add_legend(axes):
