@@ -183,8 +183,6 @@ def write_page(
 ) -> None:
   """One page with everything to look at."""
   name = lambda js: {title: js[m] for m, title in METHODS.items()}
-  rows = {'mean': name(results['mean_j'])}
-  rows |= {s: name(js) for s, js in results['per_sequence'].items()}
   report.write(
       output_dir / 'report.html',
       title='vidcolor: a tracker that learned from colour',
@@ -208,7 +206,12 @@ def write_page(
               'and the true mask: 1 is perfect. First and last frame are left '
               'out. The untrained network is the same network, tracking in the '
               'same way, before training.',
-              table=report.Table(rows, f'Mean J on {tracked_in}'),
+              table=report.Table(
+                  {s: name(js) for s, js in results['per_sequence'].items()},
+                  f'Mean J on {tracked_in}',
+                  summary={'mean': name(results['mean_j'])},
+                  best=max,
+              ),
               media=[
                   report.Media(
                       'tracked.png',

@@ -1,4 +1,9 @@
+import math
+import re
+
+import cv2
 import numpy as np
+import pytest
 
 from vidcolor import masks
 from vidcolor.render import figures
@@ -82,10 +87,62 @@ def test_figures_are_whole_png_files(tmp_path):
       np.arange(50), np.linspace(3, 1, 50), tmp_path / 'loss.png'
   )
   figures.j_by_frame({'ours': np.linspace(1, 0, 9)}, tmp_path / 'j.png')
+  figures.scatter(
+      np.array([0.1, 0.5]),
+      np.array([0.2, 0.9]),
+      ['a $b$', 'c_d'],
+      tmp_path / 'scatter.png',
+      xlabel='x',
+      ylabel='y',
+      title='ρ = 1',
+  )
+  figures.bars(
+      {'ours': {'fast': 0.5, 'dark': 0.2}, 'flow': {'dark': 0.1, 'far': 1}},
+      tmp_path / 'bars.png',
+      xlabel='mean J',
+  )
   files = sorted(path.name for path in tmp_path.iterdir())
-  assert files == ['j.png', 'loss.png']
+  assert files == ['bars.png', 'j.png', 'loss.png', 'scatter.png']
   for name in files:
     assert (tmp_path / name).read_bytes().startswith(b'\x89PNG')
+
+
+def _ink(path, bgr):
+  return np.all(cv2.imread(str(path)) == bgr, axis=-1)
+
+
+def test_bars_are_as_long_as_scores_and_stand_in_groups(tmp_path):
+  scores = {'flow': {'fast': 1.0, 'dark': 0.5}, 'ours': {'dark': 1.0}}
+  figures.bars(scores, tmp_path / 'bars.png', xlabel='mean J')
+  legend = 60  # Rows of pixels.
+  blue = _ink(tmp_path / 'bars.png', (0xB2, 0x72, 0))[legend:].sum(1)
+  orange = _ink(tmp_path / 'bars.png', (0, 0x9F, 0xE6))[legend:].sum(1)
+  (fast, dark), (ours,) = map(_runs, (blue, orange))
+  assert fast[1] < dark[0] and dark[1] <= ours[0] + 1
+  assert blue[sum(fast) // 2] == pytest.approx(2 * blue[sum(dark) // 2], abs=4)
+  assert orange[sum(ours) // 2] == pytest.approx(blue[sum(fast) // 2], abs=4)
+
+
+def _runs(counts):
+  """Where positive numbers begin and end."""
+  is_positive = np.concatenate([[False], counts > 0, [False]])
+  return np.flatnonzero(np.diff(is_positive)).reshape(-1, 2).tolist()
+
+
+def test_scatter_labels_points_where_there_is_room(tmp_path):
+  def ink(x, label):
+    path, labels = tmp_path / 'scatter.png', len(x) * [label]
+    y = np.zeros(len(x))
+    figures.scatter(np.array(x), y, labels, path, xlabel='x', ylabel='y')
+    return np.sum(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) < 60)
+
+  two = ink([0.0, 1.0], 'label') - ink([0.0, 1.0], '')
+  assert two > 40
+  # One point hides another, their labels do not; of a crowd few show.
+  same = ink([0.0, 0.0, 1.0], 'label') - ink([0.0, 0.0, 1.0], '')
+  assert same == pytest.approx(1.5 * two, rel=0.1)
+  crowd = np.linspace(0, 1e-3, 20).tolist() + [1.0]
+  assert ink(crowd, 'label') - ink(crowd, '') < 6 * two
 
 
 def test_color_grid_has_a_row_for_each_sample():
@@ -106,32 +163,86 @@ def test_film_strip_takes_the_first_the_last_and_between():
   assert strip[0, [0, 10, -1], 0].tolist() == [0, 5, 10]
 
 
-def test_report_shows_every_section_and_escapes(tmp_path):
-  table = report.Table(
-      {'bear': {'ours': 0.7, 'flow': 0.5}, 'a&b': {'flow': 0.25}}, 'Mean J.'
-  )
-  media = [
+@pytest.fixture
+def media(tmp_path):
+  (tmp_path / 'bear 1.mp4').write_bytes(b'film')
+  (tmp_path / 'loss.png').write_bytes(b'picture')
+  return [
       report.Media('bear 1.mp4', 'The <bear>.'),
-      report.Media('loss.png', 'The loss.'),
+      report.Media('loss.png', 'The "loss".'),
   ]
-  sections = [
-      report.Section('Scores', table=table),
-      report.Section('Videos <&>', text='Who & what.', media=media),
-  ]
-  report.write(tmp_path / 'report.html', title='R&D', sections=sections)
-  (path,) = tmp_path.iterdir()
-  page = path.read_text()
+
+
+def _page(folder, *sections, title='Title'):
+  report.write(folder / 'report.html', title=title, sections=sections)
+  return (folder / 'report.html').read_text()
+
+
+def test_report_holds_every_section_and_its_media(tmp_path, media):
+  page = _page(
+      tmp_path,
+      report.Section('Scores', table=report.Table({}, 'None yet.')),
+      report.Section('Videos <&>', text='Who & $what.', media=media),
+      title='R&D $title',
+  )
   for part in (
-      '<title>R&amp;D</title>',
+      '<title>R&amp;D $title</title>',
       '<h2>Scores</h2>',
+      'None yet.',
       '<h2>Videos &lt;&amp;&gt;</h2>',
-      'Who &amp; what.',
-      'src="bear%201.mp4"',
+      'Who &amp; $what.',
+      '<video src="data:video/mp4;base64,ZmlsbQ=="',
       'The &lt;bear&gt;.',
-      'src="loss.png"',
-      '<b>0.700</b>',
-      '<td>0.500</td>',
-      'a&amp;b</th><td>–</td><td><b>0.250</b>',
+      '<img src="data:image/png;base64,cGljdHVyZQ=="',
+      'alt="The &quot;loss&quot;."',
   ):
     assert part in page
-  assert '<bear>' not in page
+  assert '<bear>' not in page and 'loss.png' not in page
+  assert not list(tmp_path.glob('.*'))
+
+
+def test_report_without_its_media_is_not_written(tmp_path):
+  media = [report.Media('gone.mp4', 'Gone.')]
+  with pytest.raises(FileNotFoundError, match='gone.mp4'):
+    _page(tmp_path, report.Section('Films', media=media))
+  assert not list(tmp_path.iterdir())
+
+
+def _table_rows(folder, table):
+  """Cells by row's name, as they stand in the page."""
+  page = _page(folder, report.Section('Scores', table=table))
+  rows = re.findall('<tr><th scope="row">(.*)</th>(.*)</tr>', page)
+  return {name: re.findall('<td>(.*?)</td>', cells) for name, cells in rows}
+
+
+def test_table_shows_counts_scores_text_and_what_is_missing(tmp_path):
+  rows = {
+      'bear': {'frames': 82, 'J': 0.5, 'seen': '<often>', 'F': math.nan},
+      'a&b': {'F': -0.0301, 'J': None},
+  }
+  table = report.Table(rows, '', summary={'mean': {'J': 0.75}})
+  assert _table_rows(tmp_path, table) == {
+      'mean': ['', '0.750', '', ''],
+      'bear': ['82', '0.500', '&lt;often&gt;', ''],
+      'a&amp;b': ['', '', '', '-0.030'],
+  }
+
+
+@pytest.mark.parametrize(
+    'best, first, second',
+    [
+        (None, ['0.700', '0.500', '0.700'], ['0.200', '']),
+        (max, ['<b>0.700</b>', '0.500', '<b>0.700</b>'], ['<b>0.200</b>', '']),
+        (min, ['0.700', '<b>0.500</b>', '0.700'], ['<b>0.200</b>', '']),
+    ],
+)
+def test_table_sets_the_best_in_bold(tmp_path, best, first, second):
+  rows = {
+      'bear': {'ours': 0.7, 'flow': 0.5, 'theirs': 0.7001},
+      'camel': {'ours': 0.2, 'flow': math.nan},
+      'empty': {},
+  }
+  shown = _table_rows(tmp_path, report.Table(rows, '', best=best))
+  assert shown == {
+      'bear': first, 'camel': [*second, ''], 'empty': ['', '', '']
+  }  # fmt: skip

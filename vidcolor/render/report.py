@@ -1,45 +1,21 @@
-"""A static web page of results, with videos, pictures and tables."""
+"""A web page of results, with videos, pictures and tables, in one file."""
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import html
+from importlib import resources
+import math
+import mimetypes
 import os
-from urllib import parse
+import pathlib
+import string
+from typing import Any
 
 from vidcolor import files
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ margin: 0 auto; max-width: 70rem; padding: 2rem 1.25rem 4rem;
-  color: #202124; background: #fff; font: 1rem/1.6 system-ui, sans-serif; }}
-h1 {{ font-size: 2rem; line-height: 1.2; }}
-h2 {{ margin-top: 3rem; padding-top: 1rem; border-top: 1px solid #dadce0; }}
-p {{ max-width: 44rem; }}
-.media {{ display: grid; gap: 1.5rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); }}
-figure {{ margin: 0; }}
-img, video {{ display: block; max-width: 100%; border-radius: 4px; }}
-figcaption, caption {{ color: #5f6368; font-size: .9rem; text-align: left;
-  padding: .4rem 0; }}
-.scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .9rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid #e8eaed; }}
-th:first-child {{ text-align: left; padding-left: 0; }}
-th {{ font-weight: 500; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{sections}
-</body>
-</html>
-"""
+# NaN, None and a column that a row lacks show as a dash.
+Cell = float | int | str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +23,7 @@ class Media:
   """A picture or an MP4 video.
 
   Attributes:
-    file: Its path, relative to the page.
+    file: Its path, relative to the page's folder.
     caption: What it shows, in plain words.
   """
 
@@ -57,16 +33,25 @@ class Media:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """Scores, of which more is better.
+  """Scores, which the reader can sort by any column.
 
   Attributes:
-    rows: By row's name, such as a sequence: scores by column's name, such as a
-      method. The best of each row is set in bold.
+    rows: By row's name, such as a sequence: cells by column's name, such as a
+      method or a metric.
     caption: What the scores are.
+    row_header: What the rows are.
+    summary: Rows, such as means, that stay above the others.
+    best: `max` or `min`, to set the best number of each row in bold; only for
+      columns of numbers that compare, such as methods.
   """
 
-  rows: Mapping[str, Mapping[str, float]]
+  rows: Mapping[str, Mapping[str, Cell]]
   caption: str
+  row_header: str = 'sequence'
+  summary: Mapping[str, Mapping[str, Cell]] = dataclasses.field(
+      default_factory=dict
+  )
+  best: Callable[..., Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,20 +76,31 @@ def write(
 ) -> None:
   """Writes the page; it is there only once complete.
 
+  The page holds its media (base64, a third larger than the files) and fetches
+  nothing, so it can be sent as it is. Show a choice of films rather than all:
+  browsers open some 100 MB well, and some refuse a film of more than 24 MB.
+
   Args:
     path: HTML file, in the folder that the media's paths start from.
     title: Of the page.
     sections: In order.
+
+  Raises:
+    FileNotFoundError: a media's file is not there.
   """
-  page = _PAGE.format(
+  path = pathlib.Path(path)
+  template = resources.files('vidcolor.render') / 'report.html'
+  page = string.Template(template.read_text(encoding='utf-8')).substitute(
       title=html.escape(title),
-      sections='\n'.join(_section(section) for section in sections),
+      sections='\n'.join(
+          _section(section, path.parent) for section in sections
+      ),
   )
   with files.written_whole(path) as temporary:
     temporary.write_text(page, encoding='utf-8')
 
 
-def _section(section):
+def _section(section, folder):
   parts = ['<section>', f'<h2>{html.escape(section.title)}</h2>']
   if section.text:
     parts.append(f'<p>{html.escape(section.text)}</p>')
@@ -112,38 +108,60 @@ def _section(section):
     parts.append(_table(section.table))
   if section.media:
     parts.append('<div class="media">')
-    parts.extend(_figure(media) for media in section.media)
+    parts.extend(_figure(media, folder) for media in section.media)
     parts.append('</div>')
   return '\n'.join([*parts, '</section>'])
 
 
 def _table(table):
-  columns = list(dict.fromkeys(c for row in table.rows.values() for c in row))
-  names = ''.join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
-  lines = [f'<tr><th></th>{names}</tr>']
-  for name, scores in table.rows.items():
-    cells = ''.join(_cell(scores, column) for column in columns)
-    lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
-  caption = f'<caption>{html.escape(table.caption)}</caption>'
-  rows = '\n'.join(lines)
-  return f'<div class="scroll"><table>\n{caption}\n{rows}\n</table></div>'
+  rows = [*table.rows.values(), *table.summary.values()]
+  columns = list(dict.fromkeys(column for row in rows for column in row))
+  heads = ''.join(
+      f'<th scope="col"><button>{html.escape(name)}</button></th>'
+      for name in [table.row_header, *columns]
+  )
+  body = lambda rows: '\n'.join(
+      f'<tr><th scope="row">{html.escape(name)}</th>'
+      f'{_cells([row.get(column) for column in columns], table.best)}</tr>'
+      for name, row in rows.items()
+  )
+  return f"""<figure>
+<figcaption>{html.escape(table.caption)}</figcaption>
+<div class="scroll"><table>
+<thead><tr>{heads}</tr></thead>
+<tbody class="summary">{body(table.summary)}</tbody>
+<tbody>{body(table.rows)}</tbody>
+</table></div>
+</figure>"""
 
 
-def _cell(scores, column):
-  if column not in scores:
-    return '<td>–</td>'
-  text = f'{scores[column]:.3f}'
-  is_best = text == f'{max(scores.values()):.3f}'
-  return f'<td><b>{text}</b></td>' if is_best else f'<td>{text}</td>'
+def _cells(row, best):
+  texts = [_text(cell) for cell in row]
+  # By what is shown, so that all that look the best are bold.
+  bold = best and best(filter(None, texts), key=float, default=None)
+  return ''.join(
+      f'<td><b>{text}</b></td>' if text == bold else f'<td>{text}</td>'
+      for text in texts
+  )
 
 
-def _figure(media):
-  source, caption = parse.quote(media.file), html.escape(media.caption)
-  if media.file.endswith('.mp4'):
+def _text(cell):
+  if isinstance(cell, str):
+    return html.escape(cell)
+  if cell is None or math.isnan(cell):
+    return ''
+  return str(cell) if isinstance(cell, int) else f'{cell:.3f}'
+
+
+def _figure(media, folder):
+  kind, _ = mimetypes.guess_type(media.file)
+  data = base64.b64encode((folder / media.file).read_bytes()).decode()
+  source, caption = f'data:{kind};base64,{data}', html.escape(media.caption)
+  if kind == 'video/mp4':
     shown = (
         f'<video src="{source}" controls loop muted autoplay playsinline>'
         '</video>'
     )
   else:
-    shown = f'<img src="{source}" alt="{caption}" loading="lazy">'
+    shown = f'<img src="{source}" alt="{caption}">'
   return f'<figure>{shown}<figcaption>{caption}</figcaption></figure>'
