@@ -1,0 +1,55 @@
+"""The measures of copied colours: of their classes, and in CIE Lab.
+
+Each is a number per frame, a mean over its positions. Lightness is given to
+whoever colours a frame, so that only a and b can be wrong.
+"""
+
+from jaxtyping import Float, Int
+import numpy as np
+
+# Under which a probability counts as this, as in the training objective: what
+# copies from few positions often gives the true class no probability at all.
+FLOOR = 1e-6
+# The highest PSNR, in dB, which also stands for no error at all.
+MAX_PSNR = 100.0
+_PEAK = 100.0  # Of lightness.
+
+Ab = Float[np.ndarray, '*frames rows columns 2']
+
+
+def cross_entropy(
+    probability: Float[np.ndarray, '*frames rows columns classes'],
+    true_class: Int[np.ndarray, '*frames rows columns'],
+) -> Float[np.ndarray, '*frames']:
+  """Minus the log-probability of the true class, in nats, at most 13.8."""
+  of_true = np.take_along_axis(probability, true_class[..., None], axis=-1)
+  return _mean(-np.log(np.maximum(of_true[..., 0], FLOOR)))
+
+
+def accuracy(
+    probability: Float[np.ndarray, '*frames rows columns classes'],
+    true_class: Int[np.ndarray, '*frames rows columns'],
+) -> Float[np.ndarray, '*frames']:
+  """How often the likeliest class is the true one, in 0 to 1."""
+  return _mean(probability.argmax(axis=-1) == true_class)
+
+
+def ab_error(ab: Ab, true_ab: Ab) -> Float[np.ndarray, '*frames']:
+  """Distance from the true colour in the plane of a and b, in Lab's units."""
+  return _mean(np.linalg.norm(ab - true_ab, axis=-1))
+
+
+def psnr(ab: Ab, true_ab: Ab) -> Float[np.ndarray, '*frames']:
+  """Peak signal-to-noise ratio of the Lab frame, in dB, at most `MAX_PSNR`.
+
+  10 log10(peak^2 / MSE): the peak is 100, the range of lightness, and the MSE
+  the mean over positions and the three channels, of which L has no error.
+  """
+  error = _mean(np.sum(np.square(ab - true_ab), axis=-1)) / 3
+  lowest_error = _PEAK**2 / 10 ** (MAX_PSNR / 10)
+  ratio = _PEAK**2 / np.maximum(error, lowest_error)
+  return np.asarray(10 * np.log10(ratio))
+
+
+def _mean(values):
+  return np.asarray(values.mean(axis=(-2, -1), dtype=np.float64))
