@@ -34,6 +34,20 @@ def test_masks_tint_objects_and_leave_the_rest():
   assert frame.max() == 100
 
 
+def test_skeletons_end_at_joints_and_leave_out_what_is_lost():
+  frame = np.full((80, 120, 3), 100, np.uint8)
+  joints = np.array([[10, 20], [50.5, 20], [-1, -1], [90, 60], [10, np.nan]])
+  limbs = [(0, 1), (1, 2), (3, 4)]
+  drawn = overlay.draw_joints(frame, joints, limbs)
+  is_drawn = np.any(drawn != frame, axis=-1)
+  assert is_drawn[20, 10:51].all() and is_drawn[60, 90]
+  assert not is_drawn[25:55].any() and not is_drawn[:, 56:85].any()
+  # A limb has the colour of the joint it leads to, anti-aliased.
+  first, limb, second = drawn[20, [10, 30, 50]].astype(int)
+  assert np.abs(limb - second).max() < 25 < np.abs(limb - first).max()
+  assert frame.max() == 100
+
+
 def test_panels_stand_side_by_side_below_their_titles():
   panels = [np.full((50, 80, 3), value, np.uint8) for value in (10, 200)]
   row = overlay.side_by_side(panels)

@@ -1,0 +1,1 @@
+"""Benchmarks: reader, tracker, metric and report put together."""
