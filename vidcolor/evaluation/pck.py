@@ -5,7 +5,7 @@ the person's size: 0.6 times the diagonal of the box around that frame's true
 joints. The first frame is given and does not count, and neither do joints whose
 true position has a negative coordinate, which are outside of the picture. PCK
 is taken for each joint over the frames of all sequences; a data set's is the
-mean over its joints. Lost joints are wrong.
+mean over its joints. Joints that the tracker lost count like any others.
 
 The code that the field passes on (github.com/Liusifei/UVC, from there
 github.com/ajabri/videowalk, both `eval_pck.py`) is more lenient: it goes by the
@@ -29,7 +29,8 @@ def normalized_distances(
   """How far joints are from the true ones, in sizes of the person.
 
   Args:
-    predicted: (x, y) in pixels. A lost joint has a negative x, or NaN.
+    predicted: (x, y) in pixels. A lost joint is NaN, which is far from all, or
+      has a negative x, as the (-1, -1) of the field's code.
     truth: Likewise; negative where a joint is outside of the picture.
     drop_lost: Whether lost joints are left out of both count and box, and no
       others are, as in the field's code. The more a tracker loses, the fewer
