@@ -32,8 +32,8 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
 from vidcolor.data import sequences as sequences_lib
-from vidcolor.evaluation import baselines
 from vidcolor.evaluation import davis
+from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
 from vidcolor.training import loop
@@ -147,8 +147,8 @@ def _methods(model, config):
   untrained = models.create(**config.model, seed=config.seed)
   untrained = nnx.view(untrained, use_running_average=True)
   return {
-      'identity': baselines.identity,
-      'optical_flow': baselines.optical_flow,
+      'identity': baselines.Identity().track,
+      'optical_flow': baselines.OpticalFlow(baselines.dis).track,
       'untrained': propagation.Tracker(untrained, options).track,
       'trained': propagation.Tracker(model, options).track,
   }

@@ -107,7 +107,7 @@ def _remove_a_mask(root):
 
 
 def _remove_a_frame(root):
-  (root / 'JPEGImages/480p/bear/00000.jpg').unlink()
+  (root / 'JPEGImages/480p/bear/00001.jpg').unlink()
 
 
 def _spoil_a_mask(root):
@@ -128,17 +128,26 @@ def _list_another_split(root):
         (_remove_frames_folder, 'JPEGImages'),
         (_list_a_sequence_that_is_not_there, 'yak'),
         (_remove_a_mask, 'bear/00001.png'),
-        (_remove_a_frame, 'more masks than frames in .*bear'),
+        (_remove_a_frame, 'no frame .*bear/00001.jpg'),
         (_spoil_a_mask, 'bear/00000.png'),
         (_shrink_a_mask, 'bear/00001.png is 16x12 but its frame is 32x24'),
         (_list_another_split, '2017/val.txt'),
     ],
 )
 def test_says_what_is_wrong_with_a_folder(tmp_path, spoil, message):
-  _write_sequence(tmp_path, 'bear', [_mask(255), _mask(255)])
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
   spoil(tmp_path)
   with pytest.raises(errors.UserError, match=message):
     sequences.read_davis(tmp_path)
+
+
+def test_a_first_mask_alone_is_enough(tmp_path):
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
+  for index in (1, 2):
+    (tmp_path / f'Annotations/480p/bear/{index:05}.png').unlink()
+  (bear,) = sequences.read_davis(tmp_path)
+  assert len(bear.frames) == 3 and len(bear.masks) == 1
+  assert bear.frame_names == ['00000', '00001', '00002']
 
 
 @pytest.mark.parametrize('kind', ['frames', 'masks'])

@@ -47,7 +47,8 @@ def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
     path: A palette picture, whose indices are the objects (255: void); or a
       grey one of the objects' numbers, or of 0 and 255 for one object; or a
       colour one, where all that is not black is one object.
-    one_object: Whether to make one object of all.
+    one_object: Whether to make one object of all; 255 is void then only where
+      a palette has other objects too.
 
   Raises:
     UserError: the file is missing or no picture.
@@ -72,7 +73,8 @@ def decode(data: bytes, *, one_object: bool = False) -> Mask:
       picture = picture.convert('L').point(bool)
     mask = np.array(picture, np.uint8)
   if one_object:
-    return np.where(mask == VOID, mode != 'P', mask > 0).astype(np.uint8)
+    objects = without_void(mask) if mode == 'P' else mask
+    return ((objects if objects.any() else mask) > 0).astype(np.uint8)
   if mode == 'L':
     mask[mask == VOID] = 1
   return mask

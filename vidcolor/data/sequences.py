@@ -23,11 +23,15 @@ class AnnotatedSequence:
     frames: RGB, UInt8[np.ndarray, 'height width 3'] each, read when asked for.
     masks: UInt8[np.ndarray, 'height width'] each, read when asked for: 0 where
       there is background, 1 to n on the objects, 255 where nobody can tell.
+      One for each frame, or for the first alone, as where a benchmark keeps
+      the others to itself.
+    frame_names: Of the frames' files, without the suffix.
   """
 
   name: str
   frames: Sequence[np.ndarray]
   masks: Sequence[np.ndarray]
+  frame_names: Sequence[str]
 
 
 def read_davis(
@@ -97,6 +101,7 @@ def read_tfds(
           record['name'].decode(),
           _Decoded(record['frames'], _decode_frame),
           _Decoded(record['masks'], masks.decode),
+          [f'{index:05}' for index in range(len(record['frames']))],
       )
       for record in clips.open_source(name, data_dir, split)
   ]
@@ -143,10 +148,19 @@ def _find_sequence(data_dir, name, one_object):
           f'no folder {folder}: restore it or take {name} off the list'
       )
   frames = sorted(frames_dir.glob('*.jpg'))
-  mask_paths = [masks_dir / f'{frame.stem}.png' for frame in frames]
+  names = [frame.stem for frame in frames]
+  mask_paths = [masks_dir / f'{stem}.png' for stem in names]
   if not frames:
     raise errors.UserError(f'no .jpg frames in {frames_dir}: restore them')
-  for frame, mask in zip(frames, mask_paths, strict=True):
+  existing = sorted(masks_dir.glob('*.png'))
+  for mask in existing:
+    if mask.stem not in names:
+      raise errors.UserError(
+          f'no frame {frames_dir / mask.stem}.jpg for {mask}: restore it'
+      )
+  if existing == mask_paths[:1]:
+    mask_paths = existing
+  for frame, mask in zip(frames, mask_paths, strict=False):
     if not mask.exists():
       raise errors.UserError(f'no mask {mask} for {frame}: restore it')
     if _size(mask) != _size(frame):
@@ -154,14 +168,13 @@ def _find_sequence(data_dir, name, one_object):
           f'{mask} is {_size(mask)} but its frame is {_size(frame)}: '
           'replace the mask by one of the same size'
       )
-  if len(list(masks_dir.glob('*.png'))) != len(mask_paths):
-    raise errors.UserError(f'more masks than frames in {masks_dir}')
   return AnnotatedSequence(
       name,
       _Decoded(frames, _read_frame),
       _Decoded(
           mask_paths, lambda path: masks.read(path, one_object=one_object)
       ),
+      names,
   )
 
 

@@ -1,1 +1,1 @@
-"""Metrics (numpy in, numbers out) and baselines."""
+"""Metrics: numpy in, numbers out."""

@@ -1,1 +1,1 @@
-"""Label propagation by the copy operation."""
+"""Trackers: label propagation by the copy operation, and baselines."""

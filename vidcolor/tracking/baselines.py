@@ -1,0 +1,128 @@
+"""Trackers that learn nothing, to compare with.
+
+A tracker, these or `propagation.Tracker`, has two methods:
+
+  track(frames, first_mask): of RGB frames and the first frame's mask, yields a
+    mask for every frame;
+  track_points(frames, points): of frames and points [points, 2] in the first
+    one, yields their positions and confidences (`Points`) in every frame.
+
+Both yield first what they were given, less void.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import cv2
+from jaxtyping import Float, UInt8
+import numpy as np
+
+from vidcolor import masks
+from vidcolor.tracking import labels
+
+Frames = Iterable[UInt8[np.ndarray, 'height width 3']]
+Grey = UInt8[np.ndarray, 'height width']
+Flow = Float[np.ndarray, 'height width 2']
+
+
+class Identity:
+  """Nothing moves."""
+
+  def track(self, frames: Frames, first_mask: masks.Mask) -> Iterator:
+    """Yields the first mask for every frame."""
+    first_mask = masks.without_void(first_mask)
+    for _ in frames:
+      yield first_mask
+
+  def track_points(
+      self, frames: Frames, points: Float[np.ndarray, 'points 2']
+  ) -> Iterator[labels.Points]:
+    """Yields the same points for every frame, all visible."""
+    for _ in frames:
+      yield labels.Points(points, np.ones(len(points)))
+
+
+class OpticalFlow:
+  """Everything moves as dense optical flow says."""
+
+  def __init__(
+      self, estimate: Callable[[Grey, Grey], Flow], *, from_first: bool = False
+  ):
+    """Initialises the tracker.
+
+    Args:
+      estimate: Of two frames, where each pixel of the first one has moved:
+        `dis` or `farneback`.
+      from_first: Whether flow is estimated between the first frame and each
+        other; else from frame to frame, and added up.
+    """
+    self._estimate = estimate
+    self._from_first = from_first
+
+  def track(self, frames: Frames, first_mask: masks.Mask) -> Iterator:
+    """Warps the masks by the flow from each frame back.
+
+    Each object's mask is warped as a soft one; the likeliest object takes the
+    pixel.
+    """
+    first_mask = masks.without_void(first_mask)
+    y, x = np.mgrid[: len(first_mask), : len(first_mask[0])].astype(np.float32)
+    first_soft = [
+        (first_mask == number).astype(np.float32)
+        for number in range(first_mask.max() + 1)
+    ]
+    soft = first_soft
+    yield first_mask
+    for before, now in self._pairs(frames):
+      flow = self._estimate(now, before)
+      from_x, from_y = x + flow[..., 0], y + flow[..., 1]
+      soft = [
+          _sample(mask, from_x, from_y)
+          for mask in (first_soft if self._from_first else soft)
+      ]
+      yield np.argmax(soft, 0).astype(np.uint8)
+
+  def track_points(
+      self, frames: Frames, points: Float[np.ndarray, 'points 2']
+  ) -> Iterator[labels.Points]:
+    """Moves the points along; hidden are those outside the frame."""
+    position = points
+    yield labels.Points(points, np.ones(len(points)))
+    for before, now in self._pairs(frames):
+      position = points if self._from_first else position
+      x, y = position.T.astype(np.float32)
+      flow = _sample(self._estimate(before, now), x, y)
+      position = position + flow.reshape(position.shape)
+      inside = (position >= 0) & (position <= np.array(now.shape[::-1]) - 1)
+      yield labels.Points(position, inside.all(axis=1).astype(float))
+
+  def _pairs(self, frames):
+    """Grey frames from the second on, each with the one to compare it with."""
+    before = None
+    for frame in frames:
+      now = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+      if before is not None:
+        yield before, now
+      if before is None or not self._from_first:
+        before = now
+
+
+def _sample(picture, x, y):
+  """Bilinear, with the border's values beyond it."""
+  return cv2.remap(
+      picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+  )
+
+
+def dis(first: Grey, second: Grey) -> Flow:
+  """DIS flow (Kroeger et al., ECCV 2016), medium preset."""
+  estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+  # pyrefly: ignore[no-matching-overload]
+  return estimator.calc(first, second, None)
+
+
+def farneback(first: Grey, second: Grey) -> Flow:
+  """Farneback's flow (SCIA 2003), coarse to fine over five levels."""
+  # pyrefly: ignore[no-matching-overload]
+  return cv2.calcOpticalFlowFarneback(
+      first, second, None, 0.5, 5, 15, 3, 5, 1.2, 0
+  )
