@@ -1,0 +1,178 @@
+"""What scores depend on: time, the video's attributes, and its colours.
+
+The analyses of Vondrick et al. 2018: figure 5 is by frame number, figure 6 by
+attribute, and tracking is said to fail where colorization does.
+"""
+
+from collections.abc import Mapping, Sequence
+import os
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+import numpy as np
+from scipy import stats
+import yaml
+
+from vidcolor import errors
+
+# By frame, for each sequence; they differ in length.
+PerFrame = Sequence[Float[np.ndarray, ' _']]
+
+# Below so many sequences a bootstrap over them says nothing.
+_FEWEST_SEQUENCES = 5
+
+
+class MeanCurve(NamedTuple):
+  """A mean by frame number, over so many sequences as are that long."""
+
+  mean: Float[np.ndarray, ' frames']
+  num_sequences: Int[np.ndarray, ' frames']
+
+
+class AttributeMeans(NamedTuple):
+  """Means over the sequences that have an attribute.
+
+  Attributes:
+    mean: By method, by attribute.
+    num_sequences: By attribute.
+  """
+
+  mean: dict[str, dict[str, float]]
+  num_sequences: dict[str, int]
+
+
+class Correlation(NamedTuple):
+  """Spearman's rho and the ends of its 95% confidence interval."""
+
+  rho: float
+  low: float
+  high: float
+
+
+def mean_by_frame(scores: PerFrame) -> MeanCurve:
+  """Averages the sequences' scores at each frame number."""
+  length = max(map(len, scores))
+  total, count = np.zeros(length), np.zeros(length, int)
+  for values in scores:
+    total[: len(values)] += values
+    count[: len(values)] += 1
+  return MeanCurve(total / count, count)
+
+
+def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
+  """Reads the attributes that DAVIS gives its sequences, such as OCC.
+
+  Args:
+    path: Annotations/db_info.yml of DAVIS 2016, or data/db_info.yaml of
+      github.com/fperazzi/davis-2017, in which sequences new in 2017 have none.
+
+  Returns:
+    By sequence, in the order of the file.
+
+  Raises:
+    UserError: the file is missing or of another form.
+  """
+  try:
+    with open(path, encoding='utf-8') as file:
+      sequences = yaml.safe_load(file)['sequences']
+    return {entry['name']: entry['attributes'] for entry in sequences}
+  except OSError as error:
+    raise errors.UserError(
+        f'cannot read the attributes {path}: {error.strerror}'
+    ) from error
+  except (yaml.YAMLError, UnicodeError, TypeError, KeyError) as error:
+    raise errors.UserError(
+        f'{path} does not list sequences with their attributes: give the'
+        ' db_info.yml of DAVIS'
+    ) from error
+
+
+def mean_by_attribute(
+    scores: Mapping[str, Mapping[str, float]],
+    attributes: Mapping[str, Sequence[str]],
+) -> AttributeMeans:
+  """Averages scores over the sequences that have an attribute, for each.
+
+  Args:
+    scores: By method, by sequence; the same sequences for all methods.
+    attributes: By sequence, of these and maybe of others.
+
+  Returns:
+    The means, attributes in the order of the alphabet; those of no sequence
+    with a score are left out.
+  """
+  scored = next(iter(scores.values()))
+  sequences = {}
+  for name in scored:
+    for attribute in attributes.get(name, ()):
+      sequences.setdefault(attribute, []).append(name)
+  sequences = dict(sorted(sequences.items()))
+  mean = {
+      method: {
+          attribute: float(np.mean([by_sequence[name] for name in names]))
+          for attribute, names in sequences.items()
+      }
+      for method, by_sequence in scores.items()
+  }
+  return AttributeMeans(mean, {a: len(n) for a, n in sequences.items()})
+
+
+def rank_correlation(
+    x: PerFrame, y: PerFrame, *, num_resamples: int = 2000, seed: int = 0
+) -> Correlation:
+  """Spearman's rho over all frames of all sequences.
+
+  Frames of a sequence depend on each other, so that the interval comes from a
+  percentile bootstrap over whole sequences: each resample draws as many
+  sequences with replacement, with all their frames. With a single value for
+  each sequence this is the ordinary bootstrap.
+
+  Args:
+    x: Of each sequence, a value for each frame.
+    y: Likewise.
+    num_resamples: Of the bootstrap.
+    seed: Of the bootstrap.
+
+  Returns:
+    Rho, NaN if either is constant, and its interval, NaN for fewer than five
+    sequences.
+  """
+  pairs = [np.stack(pair) for pair in zip(x, y, strict=True)]
+  rho = _rho(pairs)
+  if np.isnan(rho) or len(pairs) < _FEWEST_SEQUENCES:
+    return Correlation(rho, np.nan, np.nan)
+  rng = np.random.default_rng(seed)
+  draws = rng.integers(len(pairs), size=(num_resamples, len(pairs)))
+  resampled = [_rho([pairs[index] for index in draw]) for draw in draws]
+  low, high = np.nanpercentile(resampled, [2.5, 97.5])
+  return Correlation(rho, float(low), float(high))
+
+
+def _rho(pairs):
+  ranks = stats.rankdata(np.concatenate(pairs, axis=1), axis=1)
+  with np.errstate(invalid='ignore'):  # A constant has no correlation: NaN.
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def failure_correlation(
+    color_errors: PerFrame, scores: PerFrame
+) -> dict[str, Correlation]:
+  """Tells whether tracking fails where colours are copied wrongly.
+
+  Args:
+    color_errors: Of each sequence in each frame.
+    scores: How well it was tracked, such as J in 0 to 1.
+
+  Returns:
+    'per_sequence', of the means over each, and 'per_frame', of all frames: the
+    rank correlation of colour error and 1 - score; the first frame, which is
+    given, and the last do not count, as in DAVIS. Both errors tend to grow with
+    time, which is a part of the correlation by frames.
+  """
+  color_errors = [values[1:-1] for values in color_errors]
+  failures = [1 - values[1:-1] for values in scores]
+  mean = lambda sequences: [values.mean(keepdims=True) for values in sequences]
+  return {
+      'per_sequence': rank_correlation(mean(color_errors), mean(failures)),
+      'per_frame': rank_correlation(color_errors, failures),
+  }
