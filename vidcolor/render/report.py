@@ -76,9 +76,10 @@ def write(
 ) -> None:
   """Writes the page; it is there only once complete.
 
-  The page holds its media (base64, a third larger than the files) and fetches
-  nothing, so it can be sent as it is. Show a choice of films rather than all:
-  browsers open some 100 MB well, and some refuse a film of more than 24 MB.
+  The page holds its media (in base64, a third larger than the files) and
+  fetches nothing, so it can be sent as it is. Show a choice of films, not all:
+  a page of 150 MB takes a browser seconds to open, and not every browser plays
+  a film of more than some 20 MB from a page.
 
   Args:
     path: HTML file, in the folder that the media's paths start from.
