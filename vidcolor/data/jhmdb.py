@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import dataclasses
 import os
 import pathlib
-from typing import Any
 
-import cv2
 from jaxtyping import Float
 import numpy as np
 from scipy import io
 
 from vidcolor import errors
 from vidcolor import files
+from vidcolor.data import lazy
+from vidcolor.data import sequences
 
 # In the annotations' order; right is the person's own right.
 JOINTS = (
@@ -112,26 +112,6 @@ def write_joints(path: str | os.PathLike, joints: Joints) -> None:
     io.savemat(temporary, {'pos_img': joints.astype(float).T + 1})
 
 
-class _Frames(Sequence):
-  """Pictures that are read each time they are asked for."""
-
-  def __init__(self, paths):
-    self._paths = paths
-
-  def __len__(self):
-    return len(self._paths)
-
-  def __getitem__(self, index) -> Any:
-    if isinstance(index, slice):
-      return _Frames(self._paths[index])
-    frame = cv2.imread(str(self._paths[index]), cv2.IMREAD_COLOR_RGB)
-    if frame is None:
-      raise errors.UserError(
-          f'cannot read the frame {self._paths[index]}: restore it'
-      )
-    return frame
-
-
 def _read_list(data_dir, split):
   """The test videos of a split, as '<class>/<video>'."""
   ending = f'_test_split{split}.txt'
@@ -184,4 +164,4 @@ def _find_sequence(data_dir, name):
       raise errors.UserError(
           f'no frame {frame}, one of {len(joints)} annotated: restore it'
       )
-  return JointSequence(name, _Frames(frames), joints)
+  return JointSequence(name, lazy.Lazy(frames, sequences.read_frame), joints)

@@ -6,12 +6,14 @@ import os
 import pathlib
 
 import cv2
+from jaxtyping import UInt8
 import numpy as np
 from PIL import Image
 
 from vidcolor import errors
 from vidcolor import masks
 from vidcolor.data import clips
+from vidcolor.data import lazy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,28 +101,12 @@ def read_tfds(
   return [
       AnnotatedSequence(
           record['name'].decode(),
-          _Decoded(record['frames'], _decode_frame),
-          _Decoded(record['masks'], masks.decode),
+          lazy.Lazy(record['frames'], _decode_frame),
+          lazy.Lazy(record['masks'], masks.decode),
           [f'{index:05}' for index in range(len(record['frames']))],
       )
       for record in clips.open_source(name, data_dir, split)
   ]
-
-
-class _Decoded(Sequence):
-  """A sequence whose items are decoded each time they are asked for."""
-
-  def __init__(self, items, decode):
-    self._items = items
-    self._decode = decode
-
-  def __len__(self):
-    return len(self._items)
-
-  def __getitem__(self, index):
-    if isinstance(index, slice):
-      return _Decoded(self._items[index], self._decode)
-    return self._decode(self._items[index])
 
 
 def _read_list(path):
@@ -170,8 +156,8 @@ def _find_sequence(data_dir, name, one_object):
       )
   return AnnotatedSequence(
       name,
-      _Decoded(frames, _read_frame),
-      _Decoded(
+      lazy.Lazy(frames, read_frame),
+      lazy.Lazy(
           mask_paths, lambda path: masks.read(path, one_object=one_object)
       ),
       names,
@@ -186,7 +172,8 @@ def _size(path):
     raise errors.UserError(f'{path} is no picture: restore it') from error
 
 
-def _read_frame(path):
+def read_frame(path: pathlib.Path) -> UInt8[np.ndarray, 'height width 3']:
+  """Reads a picture as RGB; raises a UserError that names the file."""
   try:
     return _decode_frame(path.read_bytes())
   except (OSError, cv2.error) as error:

@@ -1,0 +1,169 @@
+import json
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+
+from vidcolor import errors
+from vidcolor import masks
+from vidcolor.benchmarks import davis
+from vidcolor.data import video
+from vidcolor.tracking import baselines
+
+
+@pytest.fixture(name='data_dir')
+def fixture_data_dir(tmp_path):
+  """Two sequences; a square goes right, in one a second object stays."""
+  data_dir = tmp_path / 'DAVIS'
+  rng = np.random.default_rng(0)
+  for name, num_frames in ('bear', 5), ('dogs', 6):
+    for t in range(num_frames):
+      mask = np.zeros((48, 64), np.uint8)
+      mask[10:30, 8 + 2 * t : 28 + 2 * t] = 1
+      if name == 'dogs':
+        mask[36:44] = 2
+      frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
+      folder = data_dir / 'JPEGImages' / '480p' / name
+      folder.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(frame).save(folder / f'{t:05}.jpg')
+      folder = data_dir / 'Annotations' / '480p' / name
+      folder.mkdir(parents=True, exist_ok=True)
+      masks.write(folder / f'{t:05}.png', mask)
+  for year in ('2016', '2017'):
+    (data_dir / 'ImageSets' / year).mkdir(parents=True)
+    (data_dir / 'ImageSets' / year / 'val.txt').write_text('bear\ndogs\n')
+  return data_dir
+
+
+def _evaluate(data_dir, output_dir, year=2017):
+  output_dir.mkdir()
+  return davis.evaluate(baselines.Identity(), data_dir, output_dir, year=year)
+
+
+def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
+  results, sections = _evaluate(data_dir, tmp_path / 'out')
+  assert list(results['per_object']) == ['bear_1', 'dogs_1', 'dogs_2']
+  # Moved by 2, 4, 6 of 20 columns.
+  overlaps = [(20 - d) / (20 + d) for d in (2, 4, 6)]
+  assert results['per_object']['bear_1']['J_mean'] == pytest.approx(
+      np.mean(overlaps)
+  )
+  assert results['per_object']['dogs_2']['J_mean'] == 1
+  assert results['per_object']['dogs_2']['F_decay'] == 0
+  assert results['j_by_frame'][0] == pytest.approx(
+      (overlaps[0] + (overlaps[0] + 1) / 2) / 2
+  )
+  json.dumps(results)
+  again, _ = davis.score(
+      tmp_path / 'out' / 'predictions', data_dir, tmp_path / 'out', year=2017
+  )
+  assert again == results
+  for section in sections:
+    for media in section.media:
+      assert (tmp_path / 'out' / media.file).stat().st_size > 0
+  # The first and the last frame are in no film: they do not count.
+  assert len(list(video.read_frames(tmp_path / 'out' / 'dogs.mp4'))) == 4
+
+
+def test_predictions_are_palette_pictures(data_dir, tmp_path):
+  _evaluate(data_dir, tmp_path / 'out')
+  paths = sorted((tmp_path / 'out/predictions/dogs').iterdir())
+  assert [path.name for path in paths] == [f'{t:05}.png' for t in range(6)]
+  with Image.open(paths[3]) as picture:
+    assert picture.mode == 'P'
+    assert picture.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
+    assert np.unique(np.array(picture)).tolist() == [0, 1, 2]
+
+
+def test_2016_makes_one_object_of_all(data_dir, tmp_path):
+  results, _ = _evaluate(data_dir, tmp_path / 'out', year=2016)
+  assert list(results['per_object']) == ['bear_1', 'dogs_1']
+  # Another method's masks may say 255 for the object.
+  for path in (tmp_path / 'out/predictions').rglob('*.png'):
+    mask = masks.read(path)
+    cv2.imwrite(str(path), np.where(mask, 255, 0).astype(np.uint8))
+  again, _ = davis.score(
+      tmp_path / 'out/predictions', data_dir, tmp_path / 'out', year=2016
+  )
+  assert again == results
+
+
+def _mask_path(data_dir, t):
+  return data_dir / f'Annotations/480p/dogs/{t:05}.png'
+
+
+def test_void_and_late_objects_are_handled_as_in_the_toolkit(
+    data_dir, tmp_path
+):
+  for t in range(6):
+    mask = masks.read(_mask_path(data_dir, t))
+    mask[:4] = 255
+    if t > 2:
+      mask[46:] = 3  # It is in no first mask, so nobody could track it.
+    masks.write(_mask_path(data_dir, t), mask)
+  results, _ = _evaluate(data_dir, tmp_path / 'out')
+  assert list(results['per_object']) == ['bear_1', 'dogs_1', 'dogs_2']
+  assert results['per_object']['dogs_2']['J_mean'] == 1
+  first = masks.read(tmp_path / 'out/predictions/dogs/00000.png')
+  assert np.unique(first).tolist() == [0, 1, 2]
+
+
+def test_first_masks_alone_are_tracked_but_not_scored(data_dir, tmp_path):
+  for name in ('bear', 'dogs'):
+    folder = data_dir / 'Annotations' / '480p' / name
+    for path in sorted(folder.iterdir())[1:]:
+      path.unlink()
+  results, sections = _evaluate(data_dir, tmp_path / 'out')
+  assert not results and 'first masks' in sections[0].title
+  assert len(list((tmp_path / 'out/predictions/dogs').iterdir())) == 6
+
+
+def test_means_by_attribute_where_davis_lists_them(data_dir, tmp_path):
+  (data_dir / 'Annotations' / 'db_info.yml').write_text(
+      'attributes: [OCC, FM]\nsequences:\n'
+      '- {name: bear, attributes: [OCC]}\n'
+      '- {name: dogs, attributes: [OCC, FM]}\n'
+  )
+  results, _ = _evaluate(data_dir, tmp_path / 'out')
+  dogs = results['j_by_attribute']['FM']
+  assert dogs == pytest.approx(
+      (1 + results['per_object']['dogs_1']['J_mean']) / 2
+  )
+  assert results['j_by_attribute']['OCC'] < dogs
+
+
+def _remove(path):
+  path.unlink()
+
+
+def _shrink(path):
+  masks.write(path, masks.read(path)[::2])
+
+
+def _add_an_object(path):
+  masks.write(path, masks.read(path) + np.uint8(1))
+
+
+def _spoil(path):
+  path.write_bytes(b'no picture')
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (_remove, 'no prediction .*dogs/00002.png'),
+        (_shrink, 'dogs/00002.png is 64x24 but its true mask is 64x48'),
+        (_add_an_object, 'dogs/00002.png has an object 3, but .* has 2'),
+        (_spoil, 'cannot read the mask .*dogs/00002.png'),
+    ],
+)
+def test_says_which_prediction_is_wrong(data_dir, tmp_path, spoil, message):
+  _evaluate(data_dir, tmp_path / 'out')
+  predictions_dir = tmp_path / 'out' / 'predictions'
+  # First and last frame are not read.
+  (predictions_dir / 'dogs' / '00000.png').unlink()
+  (predictions_dir / 'dogs' / '00005.png').unlink()
+  spoil(predictions_dir / 'dogs' / '00002.png')
+  with pytest.raises(errors.UserError, match=message):
+    davis.score(predictions_dir, data_dir, tmp_path / 'out', year=2017)

@@ -1,0 +1,266 @@
+"""DAVIS 2016 and 2017: objects followed from the first frame's mask.
+
+Scored by J and F. Predictions are written as the benchmark's submissions are,
+<sequence>/<frame>.png with DAVIS's palette, and scored from these files: those
+of any other method can be scored too.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+import functools
+import os
+import pathlib
+from typing import Any
+
+import cv2
+import numpy as np
+import tqdm
+
+from vidcolor import errors
+from vidcolor import masks
+from vidcolor.data import lazy
+from vidcolor.data import sequences as sequences_lib
+from vidcolor.data import video
+from vidcolor.evaluation import analysis
+from vidcolor.evaluation import davis
+from vidcolor.render import figures
+from vidcolor.render import overlay
+from vidcolor.render import report
+
+_FILM_RATE = 24.0  # Frames a second.
+_FILM_HEIGHT = 240
+_NUM_FILMS = 2  # Of the best, and of the worst.
+
+Results = dict[str, Any]
+Sections = list[report.Section]
+
+
+def evaluate(
+    tracker: Any,
+    data_dir: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    *,
+    year: int,
+    split: str = 'val',
+    frames_of: Callable[
+        [sequences_lib.AnnotatedSequence], Iterable[Any]
+    ] = lambda sequence: sequence.frames,
+) -> tuple[Results, Sections]:
+  """Tracks the objects of a split, and scores them as `score` does.
+
+  Args:
+    tracker: Has `track(frames, first_mask)`, which yields masks.
+    data_dir: As `sequences.read_davis` takes it.
+    output_dir: Folder to write to: the masks to predictions/.
+    year: 2016, where all objects are one, or 2017.
+    split: As `sequences.read_davis` takes it.
+    frames_of: What the tracker is fed for a sequence: its frames, or features
+      that were computed elsewhere.
+
+  Returns:
+    As `score`.
+
+  Raises:
+    UserError: as `sequences.read_davis`.
+  """
+  sequences = sequences_lib.read_davis(data_dir, year=year, split=split)
+  predictions_dir = pathlib.Path(output_dir) / 'predictions'
+  total = sum(len(sequence.frames) for sequence in sequences)
+  with tqdm.tqdm(total=total, unit='frame') as progress:
+    for sequence in sequences:
+      progress.set_postfix_str(sequence.name)
+      tracked = tracker.track(frames_of(sequence), sequence.masks[0])
+      paths = _paths(predictions_dir, sequence)
+      paths[0].parent.mkdir(parents=True, exist_ok=True)
+      for path, mask in zip(paths, tracked, strict=True):
+        masks.write(path, mask)
+        progress.update()
+  return score(predictions_dir, data_dir, output_dir, year=year, split=split)
+
+
+def score(
+    predictions_dir: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    *,
+    year: int,
+    split: str = 'val',
+) -> tuple[Results, Sections]:
+  """Scores masks by J and F, exactly as the official toolkit.
+
+  Args:
+    predictions_dir: Folder of <sequence>/<frame>.png. Those of first and last
+      frames are not read.
+    data_dir: As `sequences.read_davis` takes it.
+    output_dir: Folder to write films of the best and worst sequences and
+      figures to.
+    year: As `evaluate` takes it.
+    split: As `sequences.read_davis` takes it.
+
+  Returns:
+    As `evaluation.davis.summarize`, and 'j_by_frame', mean J by frame number
+    from the second frame on, and 'j_by_attribute' where DAVIS's list of
+    attributes, Annotations/db_info.yml, is there; without figures if nothing
+    but first masks is given, as in test-dev. Then the sections of a report.
+
+  Raises:
+    UserError: as `sequences.read_davis`, or a prediction is missing or
+      unreadable, of another size, or with more objects than the first mask.
+  """
+  sequences = sequences_lib.read_davis(data_dir, year=year, split=split)
+  scored = [s for s in sequences if len(s.masks) == len(s.frames)]
+  if not scored:
+    return {}, [report.Section('No figures: only first masks are given')]
+  predictions_dir = pathlib.Path(predictions_dir)
+  predicted = {s.name: _predicted(predictions_dir, s, year) for s in scored}
+  scores = {}
+  for s in tqdm.tqdm(scored, desc='scoring', unit='sequence'):
+    truth = s.masks[1:-1]
+    scores[s.name] = davis.score(predicted[s.name], truth, _num_objects(s))
+  results = davis.summarize(scores)
+  curve = analysis.mean_by_frame([x.j.mean(axis=0) for x in scores.values()])
+  results['j_by_frame'] = curve.mean.tolist()
+  attributes = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
+  if attributes.exists():
+    by_attribute = analysis.mean_by_attribute(
+        {'J': {name: float(x.j.mean()) for name, x in scores.items()}},
+        analysis.read_attributes(attributes),
+    )
+    results['j_by_attribute'] = by_attribute.mean['J']
+  ranked = sorted(scored, key=lambda s: np.mean(scores[s.name]))
+  films = _write_films(ranked, predicted, output_dir)
+  return results, _sections(results, films, pathlib.Path(output_dir), year)
+
+
+def _num_objects(sequence):
+  return int(masks.without_void(sequence.masks[0]).max())
+
+
+def _paths(predictions_dir, sequence):
+  folder = predictions_dir / sequence.name
+  return [folder / f'{name}.png' for name in sequence.frame_names]
+
+
+def _predicted(predictions_dir, sequence, year):
+  """The masks of the frames that count, read when asked for."""
+  paths = _paths(predictions_dir, sequence)[1:-1]
+  if not paths:
+    raise errors.UserError(
+        f'{sequence.name} has {len(sequence.frames)} frames; the first and the'
+        ' last do not count, so that three are needed: take it off the list'
+    )
+  for path in paths:
+    if not path.exists():
+      raise errors.UserError(
+          f'no prediction {path}: write a mask for every frame between the'
+          f' first and the last of {sequence.name}'
+      )
+  return lazy.Lazy(
+      paths,
+      functools.partial(
+          _read_prediction,
+          shape=sequence.masks[0].shape,
+          num_objects=_num_objects(sequence),
+          one_object=year == 2016,
+      ),
+  )
+
+
+def _read_prediction(path, *, shape, num_objects, one_object):
+  mask = masks.read(path, one_object=one_object)
+  if mask.shape != shape:
+    size = lambda shape: f'{shape[1]}x{shape[0]}'
+    raise errors.UserError(
+        f'{path} is {size(mask.shape)} but its true mask is {size(shape)}:'
+        ' write it at that size'
+    )
+  if mask.max() > num_objects:
+    raise errors.UserError(
+        f'{path} has an object {mask.max()}, but the first true mask has'
+        f' {num_objects}: number the objects as there'
+    )
+  return mask
+
+
+def _write_films(ranked, predicted, output_dir):
+  """Films of the worst and best sequences, and what they show."""
+  titles = {}
+  for sequence in ranked[-_NUM_FILMS:][::-1]:
+    titles[sequence.name] = f'Among the best: {sequence.name}.'
+  for sequence in ranked[:_NUM_FILMS]:
+    titles.setdefault(sequence.name, f'Among the worst: {sequence.name}.')
+  by_name = {sequence.name: sequence for sequence in ranked}
+  for name in titles:
+    video.write_mp4(
+        pathlib.Path(output_dir) / f'{name}.mp4',
+        _film(by_name[name], predicted[name]),
+        _FILM_RATE,
+    )
+  return [report.Media(f'{name}.mp4', text) for name, text in titles.items()]
+
+
+def _film(sequence: sequences_lib.AnnotatedSequence, predicted: Sequence):
+  """The true masks beside the predicted ones, of the frames that count."""
+  triples = zip(
+      sequence.frames[1:-1], sequence.masks[1:-1], predicted, strict=True
+  )
+  for frame, *pair in triples:
+    size = round(frame.shape[1] * _FILM_HEIGHT / len(frame)), _FILM_HEIGHT
+    frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    panels = [
+        overlay.draw_masks(
+            frame, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+        )
+        for mask in pair
+    ]
+    yield overlay.side_by_side(panels, ['true mask', 'tracked'])
+
+
+def _sections(results, films, output_dir, year):
+  figures.j_by_frame(
+      # The first frame's mask is given.
+      {'tracked': np.array([np.nan, *results['j_by_frame']])},
+      output_dir / 'j_by_frame.png',
+  )
+  media = [
+      report.Media(
+          'j_by_frame.png',
+          'Mean J by frame number, over the sequences that are that long.',
+      )
+  ]
+  if 'j_by_attribute' in results:
+    figures.bars(
+        {'tracked': results['j_by_attribute']},
+        output_dir / 'j_by_attribute.png',
+        xlabel='mean J',
+    )
+    media.append(
+        report.Media(
+            'j_by_attribute.png',
+            'Mean J over the sequences that DAVIS gives an attribute, such as'
+            ' occlusion (OCC) or fast motion (FM).',
+        )
+    )
+  return [
+      report.Section(
+          f'Objects, on DAVIS {year}',
+          'J is the overlap of the tracked and the true mask, F the agreement'
+          ' of their outlines. Recall is the fraction of frames above 0.5;'
+          ' decay is the mean of the first quarter of the frames less that of'
+          ' the last. First and last frame are left out.',
+          table=report.Table(
+              {f'{len(results["per_object"])} objects': results['overall']},
+              'Means over objects',
+              row_header='mean of',
+          ),
+          media=media,
+      ),
+      report.Section('Best and worst', media=films),
+      report.Section(
+          'Object by object',
+          table=report.Table(
+              results['per_object'],
+              'The number is that of the object in the masks',
+              row_header='object',
+          ),
+      ),
+  ]
