@@ -1,4 +1,5 @@
 import math
+import os
 import re
 
 import cv2
@@ -213,6 +214,11 @@ def test_report_holds_every_section_and_its_media(tmp_path, media):
     assert part in page
   assert '<bear>' not in page and 'loss.png' not in page
   assert not list(tmp_path.glob('.*'))
+
+
+def test_report_takes_names_that_are_no_text(tmp_path):
+  name = os.fsdecode(b'bear\xff')
+  assert '<h2>bear?</h2>' in _page(tmp_path, report.Section(name))
 
 
 def test_report_without_its_media_is_not_written(tmp_path):

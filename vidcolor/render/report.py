@@ -98,7 +98,8 @@ def write(
       ),
   )
   with files.written_whole(path) as temporary:
-    temporary.write_text(page, encoding='utf-8')
+    # Names of files may hold bytes that are no text.
+    temporary.write_text(page, encoding='utf-8', errors='replace')
 
 
 def _section(section, folder):
