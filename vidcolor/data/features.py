@@ -14,7 +14,7 @@ def read(
     features_dir: str | os.PathLike,
     sequence_name: str,
     frame_names: Sequence[str],
-) -> Sequence[np.ndarray]:
+) -> lazy.Lazy:
   """Finds a sequence's features, <features_dir>/<sequence>/<frame>.npy.
 
   Args:
