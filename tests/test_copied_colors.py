@@ -1,0 +1,80 @@
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from vidcolor.benchmarks import copied_colors
+from vidcolor.tracking import propagation
+
+# Lab of the primaries of sRGB, as published.
+RED_AB, GREEN_AB = np.array([80.09, 67.20]), np.array([-86.18, 83.18])
+
+
+def _frame(rgb):
+  return np.broadcast_to(np.array(rgb, np.uint8), (24, 32, 3))
+
+
+RED, GREEN = _frame((255, 0, 0)), _frame((0, 255, 0))
+
+
+def _same_position(frame):
+  """Embeds cells of 8 pixels by where they are."""
+  rows, columns = frame.shape[0] // 8, frame.shape[1] // 8
+  return 20 * jnp.eye(rows * columns).reshape(rows, columns, -1)
+
+
+OPTIONS = propagation.Options(
+    recent=3, keep_first=False, temperature=1.0, radius=None, top_k=None
+)
+TRACKER = propagation.Tracker(_same_position, OPTIONS)
+TRACKER_OF_FEATURES = propagation.Tracker(lambda x: x, OPTIONS)
+
+
+def test_colours_are_copied_from_all_given_frames():
+  frames = [RED, RED, GREEN, RED]
+  *given, last = copied_colors.propagate(TRACKER, frames, num_given=3)
+  for colors, ab in zip(given, [RED_AB, RED_AB, GREEN_AB], strict=True):
+    assert colors.true.shape == (3, 4, 2)
+    np.testing.assert_array_equal(colors.copied, colors.true)
+    np.testing.assert_allclose(colors.true - ab, 0, atol=0.02)
+  np.testing.assert_allclose(last.true - RED_AB, 0, atol=0.02)
+  mean = (2 * RED_AB + GREEN_AB) / 3
+  np.testing.assert_allclose(last.copied - mean, 0, atol=0.02)
+
+
+def test_frames_shrink_to_the_embeddings():
+  left_red = GREEN.copy()
+  left_red[:, :16] = RED[:, :16]
+  (colors,) = copied_colors.propagate(TRACKER, [left_red])
+  np.testing.assert_allclose(colors.true[:, 0] - RED_AB, 0, atol=0.02)
+  np.testing.assert_allclose(colors.true[:, 3] - GREEN_AB, 0, atol=0.02)
+
+
+def test_labels_may_be_made_of_colours():
+  is_red = lambda ab: (ab[..., :1] > 0).astype(jnp.float32)
+  first, second = copied_colors.propagate(
+      TRACKER, [RED, GREEN], labels_of=is_red
+  )
+  assert first.true.min() == 1 and second.true.max() == 0
+  np.testing.assert_allclose(second.copied, first.true, atol=1e-5)
+
+
+def test_color_error_by_frame():
+  errors = copied_colors.color_error_by_frame(TRACKER, [RED, GREEN, RED])
+  # Of the first frame's colours, also where they were copied twice.
+  expected = [0, np.linalg.norm(RED_AB - GREEN_AB), 0]
+  np.testing.assert_allclose(errors, expected, atol=0.03)
+
+
+def test_any_features_may_be_fed():
+  frames = [RED, GREEN, RED]
+  features = [_same_position(frame) for frame in frames]
+  np.testing.assert_array_equal(
+      copied_colors.color_error_by_frame(
+          TRACKER_OF_FEATURES, iter(frames), inputs=iter(features)
+      ),
+      copied_colors.color_error_by_frame(TRACKER, frames),
+  )
+  with pytest.raises(ValueError, match='shorter'):
+    copied_colors.color_error_by_frame(
+        TRACKER_OF_FEATURES, frames, inputs=features[:2]
+    )

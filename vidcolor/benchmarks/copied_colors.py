@@ -1,0 +1,102 @@
+"""Colours as labels: those of given frames, copied to the frames after.
+
+What a network was trained for, done by the tracker as it follows objects: the
+better the one, the better should be the other.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+import functools
+from typing import Any, NamedTuple
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, UInt8
+import numpy as np
+
+from vidcolor import color
+from vidcolor.evaluation import colorization
+from vidcolor.tracking import propagation
+
+Frame = UInt8[np.ndarray, 'height width 3']
+LabelsOf = Callable[
+    [Float[Array, 'rows columns 2']], Float[Array, 'rows columns labels']
+]
+
+
+class Colors(NamedTuple):
+  """The labels of a frame's colours, at the embeddings' resolution.
+
+  Attributes:
+    true: Of its own colours.
+    copied: As the tracker copied them; where they were given, the same.
+  """
+
+  true: Float[np.ndarray, 'rows columns labels']
+  copied: Float[np.ndarray, 'rows columns labels']
+
+
+def propagate(
+    tracker: propagation.Tracker,
+    frames: Iterable[Frame],
+    *,
+    num_given: int = 1,
+    labels_of: LabelsOf = lambda ab: ab,
+    inputs: Iterable[Any] | None = None,
+) -> Iterator[Colors]:
+  """Yields the colours of each frame, as they are and as they are copied.
+
+  Args:
+    tracker: Whose memory should hold all given frames.
+    frames: RGB; they are shrunk to the embeddings' resolution in Lab, by
+      `jax.image.resize`'s anti-aliased linear filter.
+    num_given: How many of the first frames' colours are given.
+    labels_of: Makes the labels of a and b; by default they are the labels.
+    inputs: What the tracker is fed for each frame, if not the frame.
+  """
+  if inputs is None:
+    pairs = ((frame, frame) for frame in frames)
+  else:
+    pairs = zip(frames, inputs, strict=True)
+  state = None
+  for index, (frame, fed) in enumerate(pairs):
+    if state is None:
+      # Of any labels: it tells the embeddings' resolution.
+      state = tracker.init(fed, jnp.zeros((1, 1, 1)))
+    shape = state.features.shape[1:3]
+    copied = true = labels_of(_shrunk_ab(frame, shape))
+    if index == 0:
+      state = tracker.init(fed, true)
+    elif index < num_given:
+      state = tracker.observe(state, fed, true)
+    else:
+      state, copied = tracker.step(state, fed)
+    yield Colors(np.asarray(true), np.asarray(copied))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _shrunk_ab(frame, shape):
+  ab = color.rgb_to_lab(frame)[..., 1:]
+  return jax.image.resize(ab, (*shape, 2), 'bilinear')
+
+
+def color_error_by_frame(
+    tracker: propagation.Tracker,
+    frames: Iterable[Frame],
+    *,
+    inputs: Iterable[Any] | None = None,
+) -> Float[np.ndarray, ' time']:
+  """The error of the first frame's colours, copied to the frames after.
+
+  Args:
+    tracker: As `propagate` takes it.
+    frames: RGB.
+    inputs: As `propagate` takes them.
+
+  Returns:
+    `colorization.ab_error` of each frame; 0 for the first.
+  """
+  errors = [
+      colorization.ab_error(colors.copied, colors.true)
+      for colors in propagate(tracker, frames, inputs=inputs)
+  ]
+  return np.stack(errors)
