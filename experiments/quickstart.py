@@ -9,17 +9,14 @@ with the same line, it goes on where it was stopped.
 """
 
 from collections.abc import Sequence
-from importlib import metadata
 import json
 import os
 import pathlib
-import platform
 import time
 import zlib
 
 from absl import flags
 from flax import nnx
-import jax
 import numpy as np
 import tqdm
 
@@ -28,6 +25,7 @@ from data_prep.kinetics import kinetics
 from data_prep.synthetic_clips import synthetic_clips
 from experiments import quickstart_report
 from experiments.configs import compact
+from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
@@ -181,11 +179,7 @@ def _results(tracked, seconds):
       },
       'per_sequence': per_sequence,
       'seconds': round(seconds),
-      'machine': f'{platform.machine()}, {os.cpu_count()} cores,'
-      f' {jax.devices()[0].platform}',
-      'versions': {
-          name: metadata.version(name) for name in ('jax', 'flax', 'vidcolor')
-      },
+      **environment.describe(),
   }
 
 

@@ -121,13 +121,7 @@ def _panel(frame, mask, size):
 def _embedding_film(model, config, frames):
   """Frames beside their embeddings' principal components."""
   height, width = frames[0].shape[:2]
-  embed = jax.jit(
-      lambda frame: model.relate(
-          propagation.encode(model, frame, config.tracking.short_side)[
-              None, None
-          ]
-      )[0, 0]
-  )
+  embed = propagation.single_image(model, config.tracking.short_side)
   embeddings = np.stack([np.asarray(embed(frame)) for frame in frames])
   for frame, colors in zip(frames, pca.project(embeddings), strict=True):
     colors = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)

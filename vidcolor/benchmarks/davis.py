@@ -97,10 +97,11 @@ def score(
     split: As `sequences.read_davis` takes it.
 
   Returns:
-    As `evaluation.davis.summarize`, and 'j_by_frame', mean J by frame number
-    from the second frame on, and 'j_by_attribute' where DAVIS's list of
-    attributes, Annotations/db_info.yml, is there; without figures if nothing
-    but first masks is given, as in test-dev. Then the sections of a report.
+    As `evaluation.davis.summarize`; likewise 'per_sequence', means over its
+    objects, with 'j_by_frame' from the second frame on; 'j_by_frame', the mean
+    of that over sequences; and 'j_by_attribute' where DAVIS's list of
+    attributes, Annotations/db_info.yml, is there. Nothing if there are no more
+    than first masks, as in test-dev. Then the sections of a report.
 
   Raises:
     UserError: as `sequences.read_davis`, or a prediction is missing or
@@ -117,6 +118,15 @@ def score(
     truth = s.masks[1:-1]
     scores[s.name] = davis.score(predicted[s.name], truth, _num_objects(s))
   results = davis.summarize(scores)
+  results['per_sequence'] = {
+      name: {
+          'J_mean': float(x.j.mean()),
+          'F_mean': float(x.f.mean()),
+          'J&F': float(np.mean(x)),
+          'j_by_frame': x.j.mean(axis=0).tolist(),
+      }
+      for name, x in scores.items()
+  }
   curve = analysis.mean_by_frame([x.j.mean(axis=0) for x in scores.values()])
   results['j_by_frame'] = curve.mean.tolist()
   attributes = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'

@@ -96,7 +96,7 @@ def read_joints(path: str | os.PathLike) -> Joints:
     raise errors.UserError(
         f'cannot read the joints {path}: restore them'
     ) from error
-  shape = np.shape(positions)
+  shape = np.asarray(positions).shape
   if len(shape) != 3 or shape[:2] != (2, len(JOINTS)):
     raise errors.UserError(
         f'{path}: pos_img is {list(shape)}, not [2, 15, frames]: restore it'

@@ -5,7 +5,7 @@ labelled first frame, `step` labels one more frame. The state is the same size
 however long the video.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -198,6 +198,27 @@ def _remember(options, state, features, labels):
       push(state.labels, labels),
       push(state.valid, jnp.array(True)),
   )
+
+
+def single_image(
+    model: Any, short_side: int | None = None
+) -> Callable[[Frame], Float[Array, 'rows columns dim']]:
+  """A callable that embeds each frame alone, as if the video stood still.
+
+  Args:
+    model: An embedding network.
+    short_side: As in `Options`.
+  """
+  graphdef, variables = nnx.split(model)
+
+  @jax.jit
+  def embed(variables, frame):
+    model = nnx.merge(graphdef, variables, copy=True)
+    features = encode(model, frame, short_side)
+    still = jnp.broadcast_to(features, (1, model.num_frames, *features.shape))
+    return model.relate(still)[0, -1]
+
+  return functools.partial(embed, variables)
 
 
 def encode(

@@ -1,0 +1,91 @@
+"""Does tracking fail where colorizing does (Vondrick et al. 2018, 4.5)?
+
+Colours need no labels: if their failure foretells that of tracking, it tells
+on any video where to distrust a track.
+"""
+
+from collections.abc import Callable, Iterable
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tqdm
+
+from vidcolor.benchmarks import copied_colors
+from vidcolor.data import sequences as sequences_lib
+from vidcolor.evaluation import analysis
+from vidcolor.render import figures
+from vidcolor.render import report
+from vidcolor.tracking import propagation
+
+
+def analyze(
+    tracker: propagation.Tracker,
+    results: dict[str, Any],
+    data_dir: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    *,
+    year: int,
+    split: str = 'val',
+    frames_of: Callable[
+        [sequences_lib.AnnotatedSequence], Iterable[Any]
+    ] = lambda sequence: sequence.frames,
+) -> tuple[dict[str, Any], report.Section]:
+  """Copies the first frame's colours as the masks were, and compares.
+
+  Args:
+    tracker: The one that the results are of.
+    results: Of `davis.evaluate`.
+    data_dir: As `davis.evaluate` took it.
+    output_dir: Folder to write the figure to.
+    year: As `davis.evaluate` took it.
+    split: As `davis.evaluate` took it.
+    frames_of: As `davis.evaluate` took it.
+
+  Returns:
+    Under 'color_failure': 'per_sequence' and 'per_frame', Spearman's rho of
+    colour error and 1 - J and its 95% confidence interval, and 'color_error',
+    the mean error by sequence; then a section of a report.
+  """
+  sequences = {
+      sequence.name: sequence
+      for sequence in sequences_lib.read_davis(data_dir, year=year, split=split)
+      if sequence.name in results['per_sequence']
+  }
+  color_errors, scores = {}, {}
+  for name, sequence in tqdm.tqdm(
+      sequences.items(), desc='colours', unit='sequence'
+  ):
+    by_frame = copied_colors.color_error_by_frame(
+        tracker, sequence.frames, inputs=frames_of(sequence)
+    )
+    color_errors[name] = by_frame[1:-1]
+    scores[name] = np.array(results['per_sequence'][name]['j_by_frame'])
+  correlations = analysis.failure_correlation(
+      list(color_errors.values()), list(scores.values())
+  )
+  means = {name: float(e.mean()) for name, e in color_errors.items()}
+  described = {
+      key: f'rho {rho:.2f}, 95% interval {low:.2f} to {high:.2f}'
+      for key, (rho, low, high) in correlations.items()
+  }
+  figures.scatter(
+      np.array(list(means.values())),
+      np.array([1 - j.mean() for j in scores.values()]),
+      list(means),
+      pathlib.Path(output_dir) / 'color_failure.png',
+      xlabel='colorization failure: mean error in a and b',
+      ylabel='tracking failure: 1 - mean J',
+      title=f'Spearman’s {described["per_sequence"]}',
+  )
+  more = {key: value._asdict() for key, value in correlations.items()}
+  section = report.Section(
+      'Where colours fail',
+      'The colours of the first frame are copied along as the masks are. By'
+      f' sequence, Spearman’s {described["per_sequence"]}; by frame'
+      f' {described["per_frame"]} (both errors grow with time, which is a part'
+      ' of it). The interval is a bootstrap over sequences.',
+      media=[report.Media('color_failure.png', 'A point is a sequence.')],
+  )
+  return {'color_failure': {**more, 'color_error': means}}, section
