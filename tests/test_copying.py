@@ -12,6 +12,8 @@ FORMS = {
     'blockwise': {'block_size': 50},
     'windowed': {'radius': 3},
     'windowed top-k': {'radius': 4.5, 'top_k': 7},
+    'square window': {'radius': 3.5, 'square_window': True},
+    'unwindowed top-k': {'radius': 3, 'unwindowed': 2, 'top_k': 7},
     'global top-k': {'top_k': 6},
     'window larger than the frame': {'radius': 40},
 }
@@ -27,7 +29,16 @@ def _inputs(dtype=np.float32):
   )
 
 
-def _numpy_copy(target, reference, values, valid, radius=None, top_k=None):
+def _numpy_copy(
+    target,
+    reference,
+    values,
+    valid,
+    radius=np.inf,
+    square_window=False,
+    unwindowed=0,
+    top_k=None,
+):
   """The definition in float64: returns copied values and the affinity."""
   to_64 = lambda x, *shape: np.asarray(x, np.float64).reshape(BATCH, *shape)
   target = to_64(target, -1, DIM)
@@ -35,9 +46,12 @@ def _numpy_copy(target, reference, values, valid, radius=None, top_k=None):
   values = to_64(values, -1, CHANNELS)
   scores = target @ reference.transpose(0, 2, 1) / TEMPERATURE
   y, x = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
-  distance = np.hypot(y[:, None] - y, x[:, None] - x)
-  near = distance <= (np.inf if radius is None else radius)
-  mask = near[:, None, :] & valid[:, None, :, None]
+  distance = (np.maximum if square_window else np.hypot)(
+      abs(y[:, None] - y), abs(x[:, None] - x)
+  )
+  anywhere = np.arange(TIME) < unwindowed
+  near = (distance <= radius)[:, None, :] | anywhere[:, None]
+  mask = near & valid[:, None, :, None]
   scores = np.where(mask.reshape(scores.shape), scores, -np.inf)
   if top_k is not None:
     kth = np.sort(scores, axis=-1)[..., [-top_k]]
@@ -153,6 +167,15 @@ def test_memory_does_not_grow_with_references_times_targets(options):
   # Four times the targets and, with as many frames, sixteen times the affinity.
   growth = peak(128, 4) / peak(32, 4)
   assert growth < 6
+
+
+def test_a_window_for_no_reference_is_none():
+  np.testing.assert_allclose(
+      copying.copy(*_inputs(), radius=3, unwindowed=TIME, top_k=6),
+      copying.copy(*_inputs(), top_k=6),
+      rtol=1e-4,
+      atol=1e-5,
+  )
 
 
 def test_block_size_with_a_window_is_refused():

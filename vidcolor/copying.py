@@ -29,7 +29,16 @@ _TILES_AT_ONCE = 2
 _TOP_K_GROUP = 16
 
 
-@functools.partial(jax.jit, static_argnames=('radius', 'top_k', 'block_size'))
+@functools.partial(
+    jax.jit,
+    static_argnames=(
+        'radius',
+        'square_window',
+        'unwindowed',
+        'top_k',
+        'block_size',
+    ),
+)
 def copy(
     target: Float[Array, 'batch height width dim'],
     reference: Float[Array, 'batch time height width dim'],
@@ -38,6 +47,8 @@ def copy(
     temperature: float | Float[Array, ''] = 1.0,
     valid: Bool[Array, 'batch time'] | None = None,
     radius: int | float | None = None,
+    square_window: bool = False,
+    unwindowed: int = 0,
     top_k: int | None = None,
     block_size: int | None = None,
 ) -> Float[Array, 'batch height width channels']:
@@ -49,9 +60,11 @@ def copy(
     values: what is copied, of any width.
     temperature: divides the dot products; lower is nearer to the best match.
     valid: the reference frames that take part, at least one; default all.
-    radius: if given, only reference positions within this distance (in cells,
-      a disk) of the target position take part.
-    top_k: if given, only the best `top_k` of them do.
+    radius: if given, only reference positions within this distance (in cells)
+      of the target position take part, a disk.
+    square_window: makes it a square, with as many cells to each side.
+    unwindowed: number of the first reference frames that have no window.
+    top_k: if given, only the best `top_k` of all positions take part.
     block_size: if given, references are read in blocks of this many positions
       and neither the result nor its gradient ever holds the affinity of all
       references and targets. Not to be had together with `radius` or `top_k`,
@@ -67,7 +80,13 @@ def copy(
   if radius is not None or top_k is not None:
     if block_size is not None:
       raise ValueError('block_size goes with neither radius nor top_k.')
-    one = functools.partial(_windowed, radius=radius, top_k=top_k)
+    one = functools.partial(
+        _windowed,
+        radius=radius,
+        square=square_window,
+        unwindowed=unwindowed,
+        top_k=top_k,
+    )
   else:
     one = functools.partial(_global, block_size=block_size)
   # The scale goes to the smaller operand, in float32 where it matters.
@@ -178,14 +197,22 @@ def _blockwise_backward(block_size, residuals, gradient):
 _blockwise.defvjp(_blockwise_forward, _blockwise_backward)
 
 
-def _windowed(target, reference, values, valid, *, radius, top_k):
-  """Softmax within a disk around each target position, for one clip.
+def _windowed(
+    target, reference, values, valid, *, radius, square, unwindowed, top_k
+):
+  """Softmax within a window around each target position, for one clip.
 
   A tile of neighbouring targets shares the union of its windows, a plain slice
   of the references, so that the scores are one small matrix product a tile and
   no key is gathered per target.
   """
   height, width, _ = target.shape
+  outside = jnp.where(valid, 0.0, _MASKED)[:, None, None, None]
+  outside = jnp.broadcast_to(outside, (*reference.shape[:3], 1))
+  whole = [
+      array[:unwindowed].reshape(-1, array.shape[-1])
+      for array in (reference, values, outside)
+  ]
   rows, columns = -(-height // _TILE), -(-width // _TILE)
   # A window larger than the frame covers it all from any tile.
   reach_y = _reach(radius, rows * _TILE)
@@ -198,12 +225,10 @@ def _windowed(target, reference, values, valid, *, radius, top_k):
       (reach_x, reach_x + fill[1][1]),
       (0, 0),
   )
-  outside = jnp.where(valid, 0.0, _MASKED)[:, None, None, None]
-  outside = jnp.broadcast_to(outside, (*reference.shape[:3], 1))
-  reference = jnp.pad(reference, border)
-  values = jnp.pad(values, border)
-  outside = jnp.pad(outside, border, constant_values=_MASKED)
-  window = _tile_window(reach_y, reach_x, radius)
+  reference = jnp.pad(reference[unwindowed:], border)
+  values = jnp.pad(values[unwindowed:], border)
+  outside = jnp.pad(outside[unwindowed:], border, constant_values=_MASKED)
+  window = _tile_window(reach_y, reach_x, radius, square)
 
   # Recomputed in the gradient, so that it keeps no tile's affinity either.
   @jax.checkpoint
@@ -214,10 +239,15 @@ def _windowed(target, reference, values, valid, *, radius, top_k):
         target, (y, x, 0), (_TILE, _TILE, target.shape[-1])
     ).reshape(_TILE**2, -1)
     # Two sums vectorise where a mask and a choice do not.
-    scores = _scores(tile_target, cut(reference))
-    scores = scores.reshape(_TILE**2, valid.size, -1) + window[:, None]
-    scores = scores.reshape(_TILE**2, -1) + cut(outside).T
-    return _copy_best(scores, cut(values), top_k)
+    near = _scores(tile_target, cut(reference))
+    near = near.reshape(_TILE**2, len(reference), window.shape[-1])
+    near = (near + window[:, None]).reshape(_TILE**2, -1) + cut(outside).T
+    anywhere = _scores(tile_target, whole[0]) + whole[2].T
+    return _copy_best(
+        jnp.concatenate([near, anywhere], axis=1),
+        jnp.concatenate([cut(values), whole[1]]),
+        top_k,
+    )
 
   copied = lax.map(
       copy_tile, jnp.arange(rows * columns), batch_size=_TILES_AT_ONCE
@@ -243,17 +273,18 @@ def _cut(array, y, x, reach_y, reach_x):
   return piece.reshape(-1, array.shape[-1])
 
 
-def _tile_window(reach_y, reach_x, radius):
+def _tile_window(reach_y, reach_x, radius, square):
   """0 where a target sees a position of the union: [targets, union] float."""
 
-  def square(reach):
+  def squared_distance(reach):
     union = jnp.arange(_TILE + 2 * reach) - reach
     return (union[None] - jnp.arange(_TILE)[:, None]) ** 2
 
-  square_y = square(reach_y)[:, None, :, None]
-  square_x = square(reach_x)[None, :, None, :]
+  squared_y = squared_distance(reach_y)[:, None, :, None]
+  squared_x = squared_distance(reach_x)[None, :, None, :]
+  combine = jnp.maximum if square else jnp.add
   squared_radius = jnp.inf if radius is None else radius**2
-  seen = square_y + square_x <= squared_radius
+  seen = combine(squared_y, squared_x) <= squared_radius
   return jnp.where(seen, 0.0, _MASKED).reshape(_TILE**2, -1)
 
 
