@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,9 @@ def folder(tmp_path):
   return folder
 
 
-def _read(folder):
-  return features.read(folder.parent, folder.name, NAMES)
+def _read(folder, names=NAMES):
+  sequence = types.SimpleNamespace(name=folder.name, frame_names=names)
+  return features.read(folder.parent, sequence)
 
 
 def test_reads_when_asked_and_slices(folder):
@@ -32,7 +35,7 @@ def test_reads_when_asked_and_slices(folder):
 
 
 def test_order_is_that_of_the_frames(folder):
-  frames = features.read(folder.parent, folder.name, NAMES[::-1])
+  frames = _read(folder, NAMES[::-1])
   assert [frame[0, 0, 0] for frame in frames] == [2, 1, 0]
 
 
@@ -66,7 +69,7 @@ def test_refuses_a_pickle_unopened(folder):
 
 def test_names_what_is_missing_or_too_much(folder):
   with pytest.raises(errors.UserError, match='no folder .*run: write'):
-    features.read(folder.parent, 'run', NAMES)
+    _read(folder.with_name('run'))
   np.save(folder / '00003.npy', np.zeros((2, 3, 4)))
   with pytest.raises(errors.UserError, match='4 files .npy in .*walk for 3'):
     _read(folder)

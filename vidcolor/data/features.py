@@ -1,8 +1,8 @@
 """Features of frames that were computed elsewhere, as by another network."""
 
-from collections.abc import Sequence
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -10,17 +10,12 @@ from vidcolor import errors
 from vidcolor.data import lazy
 
 
-def read(
-    features_dir: str | os.PathLike,
-    sequence_name: str,
-    frame_names: Sequence[str],
-) -> lazy.Lazy:
+def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
   """Finds a sequence's features, <features_dir>/<sequence>/<frame>.npy.
 
   Args:
     features_dir: Folder of a folder for each sequence.
-    sequence_name: Name of the sequence.
-    frame_names: Of the frames' files, without the suffix.
+    sequence: One of a benchmark's: has `name` and `frame_names`.
 
   Returns:
     Float32[np.ndarray, 'rows columns channels'] for each frame, all of one
@@ -31,12 +26,12 @@ def read(
       than the first one's, or there are more of them than frames. Features
       that are not finite show on access.
   """
-  folder = pathlib.Path(features_dir) / sequence_name
+  folder = pathlib.Path(features_dir) / sequence.name
   if not folder.is_dir():
     raise errors.UserError(
         f'no folder {folder}: write <frame>.npy there for each frame'
     )
-  paths = [folder / f'{name}.npy' for name in frame_names]
+  paths = [folder / f'{name}.npy' for name in sequence.frame_names]
   shape = _open(paths[0]).shape
   for path in paths:
     if (features := _open(path)).shape != shape:
