@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from tests import tiny
 from vidcolor import errors
 from vidcolor import masks
 from vidcolor.benchmarks import davis
@@ -14,26 +15,7 @@ from vidcolor.tracking import baselines
 
 @pytest.fixture(name='data_dir')
 def fixture_data_dir(tmp_path):
-  """Two sequences; a square goes right, in one a second object stays."""
-  data_dir = tmp_path / 'DAVIS'
-  rng = np.random.default_rng(0)
-  for name, num_frames in ('bear', 5), ('dogs', 6):
-    for t in range(num_frames):
-      mask = np.zeros((48, 64), np.uint8)
-      mask[10:30, 8 + 2 * t : 28 + 2 * t] = 1
-      if name == 'dogs':
-        mask[36:44] = 2
-      frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
-      folder = data_dir / 'JPEGImages' / '480p' / name
-      folder.mkdir(parents=True, exist_ok=True)
-      Image.fromarray(frame).save(folder / f'{t:05}.jpg')
-      folder = data_dir / 'Annotations' / '480p' / name
-      folder.mkdir(parents=True, exist_ok=True)
-      masks.write(folder / f'{t:05}.png', mask)
-  for year in ('2016', '2017'):
-    (data_dir / 'ImageSets' / year).mkdir(parents=True)
-    (data_dir / 'ImageSets' / year / 'val.txt').write_text('bear\ndogs\n')
-  return data_dir
+  return tiny.write_davis(tmp_path / 'DAVIS')
 
 
 def _evaluate(data_dir, output_dir, year=2017):

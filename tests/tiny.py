@@ -1,13 +1,15 @@
-"""A tiny dataset and config, for tests that train."""
+"""Tiny datasets, and a config to train on one."""
 
 import pathlib
 
 import ml_collections
 import numpy as np
+from PIL import Image
 
 from data_prep.kinetics import kinetics
 from experiments.configs import compact
 from vidcolor import color
+from vidcolor import masks
 from vidcolor.data import video
 
 
@@ -50,3 +52,29 @@ def config(data_dir: str, **changes) -> ml_collections.ConfigDict:
   result = compact.get_config()
   result.update_from_flattened_dict(overrides(data_dir) | changes)
   return result
+
+
+def write_davis(data_dir: pathlib.Path) -> pathlib.Path:
+  """Writes two sequences laid out as DAVIS; returns the folder.
+
+  In both a square goes right by two pixels a frame; in `dogs` a second object
+  stays where it is.
+  """
+  rng = np.random.default_rng(0)
+  for name, num_frames in ('bear', 5), ('dogs', 6):
+    frames_dir = data_dir / 'JPEGImages' / '480p' / name
+    masks_dir = data_dir / 'Annotations' / '480p' / name
+    frames_dir.mkdir(parents=True)
+    masks_dir.mkdir(parents=True)
+    for t in range(num_frames):
+      mask = np.zeros((48, 64), np.uint8)
+      mask[10:30, 8 + 2 * t : 28 + 2 * t] = 1
+      if name == 'dogs':
+        mask[36:44] = 2
+      masks.write(masks_dir / f'{t:05}.png', mask)
+      frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
+      Image.fromarray(frame).save(frames_dir / f'{t:05}.jpg')
+  for year in ('2016', '2017'):
+    (data_dir / 'ImageSets' / year).mkdir(parents=True)
+    (data_dir / 'ImageSets' / year / 'val.txt').write_text('bear\ndogs\n')
+  return data_dir

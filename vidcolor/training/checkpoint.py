@@ -119,7 +119,11 @@ class Checkpoints:
 def load_model(
     workdir: str | os.PathLike[str],
 ) -> tuple[Any, Float[np.ndarray, 'colors 2'], ml_collections.ConfigDict]:
-  """Loads the newest checkpoint of a run for inference.
+  """Loads a checkpoint for inference.
+
+  Args:
+    workdir: A run, of which the newest checkpoint is taken, or one of its
+      checkpoints, `workdir`/checkpoints/<step>.
 
   Returns:
     The model with its batch statistics fixed, the palette and the config.
@@ -127,14 +131,18 @@ def load_model(
   Raises:
     UserError: there is no checkpoint in `workdir`.
   """
-  with _manager(workdir, read_only=True) as manager:
-    latest = manager.latest_step()
-    if latest is None:
+  run, step = pathlib.Path(workdir), None
+  if run.parent.name == 'checkpoints' and run.name.isdigit():
+    run, step = run.parent.parent, int(run.name)
+  with _manager(run, read_only=True) as manager:
+    if step is None:
+      step = manager.latest_step()
+    if step not in manager.all_steps():
       raise errors.UserError(
           f'{workdir} holds no checkpoint; give the --workdir of a training run'
       )
     described = manager.restore(
-        latest,
+        step,
         args=ocp.args.Composite(
             config=ocp.args.JsonRestore(), palette=ocp.args.JsonRestore()
         ),
@@ -146,7 +154,7 @@ def load_model(
     )
     item = {'params': params, 'batch_stats': batch_stats}
     item = manager.restore(
-        latest,
+        step,
         args=ocp.args.Composite(model=ocp.args.StandardRestore(item)),
     )['model']
   model = nnx.merge(graphdef, item['params'], item['batch_stats'])
