@@ -171,3 +171,37 @@ def test_copies_from_every_frame_with_given_labels():
   assert bool(state.valid[0]) and bool(state.valid[-1])
   assert float(state.labels[0, ..., 1].max()) == 0
   assert float(state.labels[-1, ..., 1].max()) == 1
+
+
+def test_follows_points_through_a_square_that_moves_over_one():
+  frames, _ = _moving_square(8)
+  # Two on the square, and one on the ground that it soon covers and uncovers.
+  points = np.array([[15.5, 30.5], [17.0, 33.0], [29.5, 32.5]])
+  tracker = propagation.Tracker(
+      _Pixels(), propagation.Options(temperature=0.01, top_k=1)
+  )
+  tracked = list(tracker.track_points(iter(frames), points))
+  assert len(tracked) == len(frames)
+  np.testing.assert_array_equal(tracked[0].position, points)
+  assert (tracked[0].confidence == 1).all()
+  for t, found in enumerate(tracked):
+    # Within half a cell: the square is but four cells wide.
+    moved = points[:2] + [4 * t, 0]
+    np.testing.assert_allclose(found.position[:2], moved, atol=2.0)
+    assert (found.confidence[:2] > 0.5).all()
+  covered = [t for t in range(8) if 8 + 4 * t <= 24 and 24 + 4 * t >= 36]
+  for t, found in enumerate(tracked):
+    assert (found.confidence[2] <= 0.5) == (t in covered), t
+  np.testing.assert_allclose(tracked[-1].position[2], points[2], atol=2.0)
+
+
+def test_points_do_not_depend_on_how_many_there_are():
+  frames, _ = _moving_square(3)
+  points = np.random.default_rng(0).uniform(0, SIDE - 1, (300, 2))
+  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  few = list(tracker.track_points(frames, points[:3]))
+  many = list(tracker.track_points(frames, points))
+  assert many[-1].position.shape == (300, 2)
+  for a, b in zip(few, many, strict=True):
+    np.testing.assert_allclose(a.position, b.position[:3], atol=1e-3)
+    np.testing.assert_allclose(a.confidence, b.confidence[:3], atol=1e-5)

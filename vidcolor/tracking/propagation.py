@@ -25,6 +25,9 @@ Frame = UInt8[np.ndarray | Array, 'height width 3']
 
 # Networks halve their input up to three times.
 _SIDE_MULTIPLE = 8
+# Points tracked at once; those of the larger number take half as long again a
+# step as those of the smaller one.
+_MIN_POINTS, _MAX_POINTS = 16, 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +151,50 @@ class Tracker:
     for frame in frames:
       state, labels = self.step(state, frame)
       yield np.asarray(labels_lib.to_mask(labels, *first_mask.shape))
+
+  def track_points(
+      self,
+      frames: Iterable[Any],
+      points: Float[np.ndarray, 'points 2'],
+  ) -> Iterator[labels_lib.Points]:
+    """Yields where the points are in each frame; first those given, all sure.
+
+    Args:
+      frames: RGB, UInt8[np.ndarray, 'height width 3'] each; or other arrays
+        that the model takes, if their first axes are height and width.
+      points: (x, y) in pixels of the first frame.
+    """
+    frames = iter(frames)
+    first = next(frames)
+    size, features = first.shape[:2], self._embed(first)
+    states = [
+        self._start(
+            features, labels_lib.from_points(part, size, features.shape[:2])
+        )
+        for part in _parts(points)
+    ]
+    position = points
+    yield labels_lib.Points(points, np.ones(len(points), np.float32))
+    for frame in frames:
+      features = self._embed(frame)
+      steps = [self._step(state, features) for state in states]
+      states = [state for state, _ in steps]
+      found = [labels_lib.to_points(labels, size) for _, labels in steps]
+      found, confidence = (
+          np.concatenate(parts)[: len(points)]
+          for parts in zip(*found, strict=True)
+      )
+      # What is lost stays where it was.
+      position = np.where(np.isnan(found), position, found)
+      yield labels_lib.Points(position, confidence)
+
+
+def _parts(points):
+  """Equal parts, filled up with zeros: XLA compiles for each of few sizes."""
+  size = max(_MIN_POINTS, 1 << (len(points) - 1).bit_length())
+  size = min(size, _MAX_POINTS)
+  padded = np.pad(points, ((0, -len(points) % size), (0, 0)))
+  return padded.reshape(-1, size, 2)
 
 
 def _start(options, features, labels):
