@@ -14,6 +14,7 @@ import numpy as np
 from vidcolor import files
 from vidcolor.data import sequences as sequences_lib
 from vidcolor.data import video
+from vidcolor.evaluation import analysis
 from vidcolor.render import figures
 from vidcolor.render import overlay
 from vidcolor.render import pca
@@ -158,15 +159,12 @@ def _colors(model, palette, config, videos):
 
 def _curves(tracked):
   """Mean J by frame number, over the sequences that are that long."""
-  longest = max(len(t.sequence.frames) for t in tracked)
-
-  def mean_curve(method):
-    curves = np.full((len(tracked), longest), np.nan)
-    for curve, t in zip(curves, tracked, strict=True):
-      curve[: len(t.j_by_frame[method])] = t.j_by_frame[method]
-    return np.nanmean(curves, axis=0)
-
-  return {title: mean_curve(method) for method, title in METHODS.items()}
+  return {
+      title: analysis.mean_by_frame(
+          [t.j_by_frame[method] for t in tracked]
+      ).mean
+      for method, title in METHODS.items()
+  }
 
 
 def write_page(
