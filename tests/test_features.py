@@ -19,24 +19,27 @@ def folder(tmp_path):
 
 
 def _read(folder, names=NAMES):
-  sequence = types.SimpleNamespace(name=folder.name, frame_names=names)
+  sequence = types.SimpleNamespace(
+      name=folder.name, frame_names=names, frames=[np.zeros((8, 12, 3))]
+  )
   return features.read(folder.parent, sequence)
 
 
 def test_reads_when_asked_and_slices(folder):
   frames = _read(folder)
   assert len(frames) == 3
-  assert frames[1].shape == (2, 3, 4)
-  assert frames[1].dtype == np.float32
-  assert [frame[0, 0, 0] for frame in frames] == [0, 1, 2]
-  assert [frame[0, 0, 0] for frame in frames[1:][::-1]] == [2, 1]
+  assert frames[1].shape == (8, 12, 3)  # Its frame's.
+  assert frames[1].embeddings.shape == (2, 3, 4)
+  assert frames[1].embeddings.dtype == np.float32
+  assert [frame.embeddings[0, 0, 0] for frame in frames] == [0, 1, 2]
+  assert [frame.embeddings[0, 0, 0] for frame in frames[1:][::-1]] == [2, 1]
   np.save(folder / '00002.npy', np.full((2, 3, 4), 7.0))
-  assert frames[2][0, 0, 0] == 7
+  assert frames[2].embeddings[0, 0, 0] == 7
 
 
 def test_order_is_that_of_the_frames(folder):
   frames = _read(folder, NAMES[::-1])
-  assert [frame[0, 0, 0] for frame in frames] == [2, 1, 0]
+  assert [frame.embeddings[0, 0, 0] for frame in frames] == [2, 1, 0]
 
 
 @pytest.mark.parametrize(

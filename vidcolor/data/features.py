@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,16 +10,28 @@ from vidcolor import errors
 from vidcolor.data import lazy
 
 
+class FrameFeatures(NamedTuple):
+  """Embeddings in the place of the frame that they are of.
+
+  Attributes:
+    embeddings: Float32[np.ndarray, 'rows columns channels'].
+    shape: Of the frame, in whose pixels points are given.
+  """
+
+  embeddings: np.ndarray
+  shape: tuple[int, ...]
+
+
 def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
   """Finds a sequence's features, <features_dir>/<sequence>/<frame>.npy.
 
   Args:
     features_dir: Folder of a folder for each sequence.
-    sequence: One of a benchmark's: has `name` and `frame_names`.
+    sequence: One of a benchmark's: has `name`, `frames` and `frame_names`.
 
   Returns:
-    Float32[np.ndarray, 'rows columns channels'] for each frame, all of one
-    shape, read when asked for. Files are opened only for their shapes.
+    `FrameFeatures` for each frame, all of one shape, read when asked for. Files
+    are opened only for their shapes.
 
   Raises:
     UserError: a file is missing, unreadable, no such array or of another shape
@@ -44,7 +56,8 @@ def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
         f'{number} files .npy in {folder} for {len(paths)} frames: remove those'
         ' that are not named like a frame'
     )
-  return lazy.Lazy(paths, _read)
+  frame_shape = sequence.frames[0].shape
+  return lazy.Lazy(paths, lambda path: FrameFeatures(_read(path), frame_shape))
 
 
 def _open(path):

@@ -45,11 +45,13 @@ class JointSequence:
     frames: RGB, UInt8[np.ndarray, 'height width 3'] each, read when asked for.
     joints: (x, y) of `JOINTS` in pixels, whose centres have whole coordinates.
       Those of hidden joints are guessed, and some are outside of the frame.
+    frame_names: Of the frames' files, without the suffix.
   """
 
   name: str
   frames: Sequence[np.ndarray]
   joints: Joints
+  frame_names: Sequence[str]
 
 
 def read(data_dir: str | os.PathLike, *, split: int = 1) -> list[JointSequence]:
@@ -164,4 +166,9 @@ def _find_sequence(data_dir, name):
       raise errors.UserError(
           f'no frame {frame}, one of {len(joints)} annotated: restore it'
       )
-  return JointSequence(name, lazy.Lazy(frames, sequences.read_frame), joints)
+  return JointSequence(
+      name,
+      lazy.Lazy(frames, sequences.read_frame),
+      joints,
+      [frame.stem for frame in frames],
+  )

@@ -47,6 +47,11 @@ class PointSequence:
   _video: Any = dataclasses.field(repr=False)
 
   @property
+  def frame_names(self) -> list[str]:
+    """The frames' numbers, five digits each."""
+    return [f'{index:05}' for index in range(self.points.shape[1])]
+
+  @property
   def frames(self) -> UInt8[np.ndarray, 'time height width 3']:
     """RGB, decoded and resized each time they are asked for.
 
