@@ -76,8 +76,7 @@ def main(argv):
       continue
     tracker = propagation.Tracker(model, options)
     results['settings'][name] = _measure(tracker, sequences)
-    with files.written_whole(results_path) as temporary:
-      temporary.write_text(json.dumps(results, indent=2))
+    files.write_json(results_path, results)
   report.write(
       output_dir / 'report.html',
       title='What each setting of tracking is worth',

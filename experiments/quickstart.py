@@ -9,7 +9,6 @@ with the same line, it goes on where it was stopped.
 """
 
 from collections.abc import Sequence
-import json
 import os
 import pathlib
 import time
@@ -84,8 +83,7 @@ def main(argv: Sequence[str]) -> None:
 
   _headline('4/4 Report')
   results = _results(tracked, time.time() - start)
-  with files.written_whole(output_dir / 'results.json') as temporary:
-    temporary.write_text(json.dumps(results, indent=2))
+  files.write_json(output_dir / 'results.json', results)
   quickstart_report.draw(output_dir, tracked, workdir, model, palette, config)
   quickstart_report.write_page(
       output_dir,

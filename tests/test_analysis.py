@@ -154,3 +154,19 @@ def test_failure_goes_with_colour_error():
   assert correlations['per_sequence'].rho == pytest.approx(
       -stats.spearmanr(mean(color_errors), mean(scores)).statistic
   )
+
+
+def test_what_time_explains_is_taken_off():
+  """Two errors that share but their growth; then two that share more."""
+  rng = np.random.default_rng(0)
+  grow = lambda: [np.arange(60) + rng.normal(0, 15, 60) for _ in range(12)]
+  color_errors, failures = grow(), grow()
+  correlate = lambda: analysis.failure_correlation(
+      color_errors, [1 - values for values in failures]
+  )
+  correlations = correlate()
+  assert correlations['per_frame'].rho > 0.4
+  given_time = correlations['per_frame_given_time']
+  assert abs(given_time.rho) < 0.1 and given_time.low < 0 < given_time.high
+  failures = [a + b for a, b in zip(color_errors, failures, strict=True)]
+  assert correlate()['per_frame_given_time'].low > 0.4

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 import contextlib
+import json
 import os
 import pathlib
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -21,3 +23,10 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+  """Writes JSON for people to read; what is no number (NaN) becomes null."""
+  valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
+  with written_whole(path) as temporary:
+    temporary.write_text(json.dumps(valid, indent=2))

@@ -44,9 +44,9 @@ def analyze(
     frames_of: As `davis.evaluate` took it.
 
   Returns:
-    Under 'color_failure': 'per_sequence' and 'per_frame', Spearman's rho of
-    colour error and 1 - J and its 95% confidence interval, and 'color_error',
-    the mean error by sequence; then a section of a report.
+    Under 'color_failure': those of `analysis.failure_correlation`, Spearman's
+    rho of colour error and 1 - J and its 95% confidence interval, and
+    'color_error', the mean error by sequence; then a section of a report.
   """
   sequences = {
       sequence.name: sequence
@@ -84,8 +84,9 @@ def analyze(
       'Where colours fail',
       'The colours of the first frame are copied along as the masks are. By'
       f' sequence, Spearman’s {described["per_sequence"]}; by frame'
-      f' {described["per_frame"]} (both errors grow with time, which is a part'
-      ' of it). The interval is a bootstrap over sequences.',
+      f' {described["per_frame"]}. Both errors grow with time: with the number'
+      f' of the frame held fixed, {described["per_frame_given_time"]}. The'
+      ' interval is a bootstrap over sequences.',
       media=[report.Media('color_failure.png', 'A point is a sequence.')],
   )
   return {'color_failure': {**more, 'color_error': means}}, section

@@ -5,7 +5,6 @@ them, and how fast errors add up. Not a published benchmark: the paper shows
 pictures of it.
 """
 
-from collections.abc import Mapping, Sequence
 import functools
 import os
 import pathlib
@@ -15,7 +14,6 @@ import cv2
 import jax
 from jax import numpy as jnp
 from jaxtyping import Float
-from matplotlib import figure
 import numpy as np
 import tqdm
 
@@ -97,7 +95,7 @@ def evaluate(
     jpegs = record['frames'][: _LAST_GIVEN + 1 + HORIZONS[-1]]
     if len(jpegs) <= _LAST_GIVEN + 1:
       continue
-    frames = [_decode(jpeg) for jpeg in jpegs]
+    frames = [clips.decode_frame(jpeg) for jpeg in jpegs]
     tracked = {
         name: _copy(tracker, frames, num_given, labels_of)
         for name, num_given in _NUM_GIVEN.items()
@@ -121,10 +119,6 @@ def _labels(palette, ab):
   """Colours, a and b, and beside them the colour class, one-hot."""
   classes = jax.nn.one_hot(color.quantize(ab, palette), len(palette))
   return jnp.concatenate([ab, classes], axis=-1)
-
-
-def _decode(jpeg):
-  return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def _copy(tracker, frames, num_given, labels_of):
@@ -253,27 +247,6 @@ def _with_colors(frame, ab):
   return jnp.round(255 * rgb).astype(jnp.uint8)
 
 
-def _curves(
-    curves: Mapping[str, Sequence[float]],
-    path: pathlib.Path,
-    ylabel: str,
-) -> None:
-  """Draws a metric against the horizon, a curve for each method."""
-  canvas = figure.Figure((6.4, 3.6), layout='constrained')
-  axes = canvas.add_subplot()
-  for name, values in curves.items():
-    axes.plot(HORIZONS[: len(values)], values, marker='o', label=name)
-  axes.set_xscale('log', base=2)
-  axes.set_xticks(HORIZONS, [str(horizon) for horizon in HORIZONS])
-  axes.set_xlabel('frames after the given colours')
-  axes.set_ylabel(ylabel)
-  axes.grid(color='0.9')
-  axes.spines[['top', 'right']].set_visible(False)
-  axes.legend(frameon=False)
-  with files.written_whole(path) as temporary:
-    canvas.savefig(temporary, format='png', dpi=150)
-
-
 def _sections(results, output_dir):
   num_clips = max(results['num_clips'].values())
   sections = [
@@ -302,7 +275,7 @@ def _sections(results, output_dir):
         method: [scores[metric] for scores in by_horizon.values()]
         for method, by_horizon in results['per_horizon'].items()
     }
-    _curves(by_method, output_dir / file, title)
+    figures.by_horizon(by_method, HORIZONS, output_dir / file, ylabel=title)
     sections.append(
         report.Section(
             title,

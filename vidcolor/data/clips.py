@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import grain
+from jaxtyping import UInt8
 import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
@@ -128,7 +129,7 @@ def _sample_clip(
 ):
   encoded = example['frames']
   indices = _sample_indices(len(encoded), rng, num_frames, max_frame_step)
-  frames = [_decode(encoded[index]) for index in indices]
+  frames = [decode_frame(encoded[index]) for index in indices]
   height, width = frames[0].shape[:2]
   side = round(min(height, width) * rng.uniform(min_scale, 1))
   top = rng.integers(height - side, endpoint=True)
@@ -156,8 +157,13 @@ def _sample_indices(length, rng, num_frames, max_frame_step):
   return np.minimum(start + step * np.arange(num_frames), length - 1)
 
 
-def _decode(jpeg):
-  rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-  if rgb is None:
-    raise ValueError('the dataset holds a frame that is no image')
-  return rgb
+def decode_frame(data: bytes) -> UInt8[np.ndarray, 'height width 3']:
+  """Decodes an encoded picture as RGB.
+
+  Raises:
+    OSError: it is none.
+  """
+  frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+  if frame is None:
+    raise OSError('the dataset holds a frame that is no picture')
+  return frame

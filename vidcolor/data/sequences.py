@@ -101,7 +101,7 @@ def read_tfds(
   return [
       AnnotatedSequence(
           record['name'].decode(),
-          lazy.Lazy(record['frames'], _decode_frame),
+          lazy.Lazy(record['frames'], clips.decode_frame),
           lazy.Lazy(record['masks'], masks.decode),
           [f'{index:05}' for index in range(len(record['frames']))],
       )
@@ -175,15 +175,8 @@ def _size(path):
 def read_frame(path: pathlib.Path) -> UInt8[np.ndarray, 'height width 3']:
   """Reads a picture as RGB; raises a UserError that names the file."""
   try:
-    return _decode_frame(path.read_bytes())
+    return clips.decode_frame(path.read_bytes())
   except (OSError, cv2.error) as error:
     raise errors.UserError(
         f'cannot read the frame {path}: restore it'
     ) from error
-
-
-def _decode_frame(data):
-  frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-  if frame is None:
-    raise OSError('no picture')
-  return frame

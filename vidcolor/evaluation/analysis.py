@@ -118,7 +118,12 @@ def mean_by_attribute(
 
 
 def rank_correlation(
-    x: PerFrame, y: PerFrame, *, num_resamples: int = 2000, seed: int = 0
+    x: PerFrame,
+    y: PerFrame,
+    *,
+    given: PerFrame | None = None,
+    num_resamples: int = 2000,
+    seed: int = 0,
 ) -> Correlation:
   """Spearman's rho over all frames of all sequences.
 
@@ -131,6 +136,7 @@ def rank_correlation(
   Args:
     x: Of each sequence, a value for each frame.
     y: Likewise.
+    given: Likewise; what this explains is taken off (partial correlation).
     num_resamples: Of the bootstrap.
     seed: Of the bootstrap.
 
@@ -138,21 +144,27 @@ def rank_correlation(
     Rho, NaN if either is constant, and its interval, NaN for fewer than five
     sequences.
   """
-  pairs = [np.stack(pair) for pair in zip(x, y, strict=True)]
-  rho = _rho(pairs)
-  if np.isnan(rho) or len(pairs) < _FEWEST_SEQUENCES:
+  values = (x, y) if given is None else (x, y, given)
+  values = [np.stack(rows) for rows in zip(*values, strict=True)]
+  rho = _rho(values)
+  if np.isnan(rho) or len(values) < _FEWEST_SEQUENCES:
     return Correlation(rho, np.nan, np.nan)
   rng = np.random.default_rng(seed)
-  draws = rng.integers(len(pairs), size=(num_resamples, len(pairs)))
-  resampled = [_rho([pairs[index] for index in draw]) for draw in draws]
+  draws = rng.integers(len(values), size=(num_resamples, len(values)))
+  resampled = [_rho([values[index] for index in draw]) for draw in draws]
   low, high = np.nanpercentile(resampled, [2.5, 97.5])
   return Correlation(rho, float(low), float(high))
 
 
-def _rho(pairs):
-  ranks = stats.rankdata(np.concatenate(pairs, axis=1), axis=1)
+def _rho(values):
+  """Of the first two rows, less what a third one explains."""
+  ranks = stats.rankdata(np.concatenate(values, axis=1), axis=1)
   with np.errstate(invalid='ignore'):  # A constant has no correlation: NaN.
-    return float(np.corrcoef(ranks)[0, 1])
+    r = np.corrcoef(ranks)
+    if len(r) == 2:
+      return float(r[0, 1])
+    unexplained = np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+    return float((r[0, 1] - r[0, 2] * r[1, 2]) / unexplained)
 
 
 def failure_correlation(
@@ -167,12 +179,17 @@ def failure_correlation(
 
   Returns:
     The rank correlation of colour error and 1 - score: 'per_sequence', of the
-    means over each, and 'per_frame', of all frames. Both tend to grow with
-    time, which is a part of the correlation by frames.
+    means over each, 'per_frame', of all frames, and, since both tend to grow
+    with time, 'per_frame_given_time', with the frame's number held fixed.
   """
   failures = [1 - values for values in scores]
   mean = lambda sequences: [values.mean(keepdims=True) for values in sequences]
   return {
       'per_sequence': rank_correlation(mean(color_errors), mean(failures)),
       'per_frame': rank_correlation(color_errors, failures),
+      'per_frame_given_time': rank_correlation(
+          color_errors,
+          failures,
+          given=[np.arange(len(values), dtype=float) for values in scores],
+      ),
   }

@@ -70,6 +70,30 @@ def j_by_frame(
   _save(axes, path)
 
 
+def by_horizon(
+    curves: Mapping[str, Sequence[float]],
+    horizons: Sequence[int],
+    path: str | os.PathLike,
+    *,
+    ylabel: str,
+) -> None:
+  """Draws a metric against how many frames ahead it is, a curve a method.
+
+  Args:
+    curves: By method's name; one may end before the last horizon.
+    horizons: In frames, drawn on a logarithmic axis.
+    path: PNG file to write; it is there only once complete.
+    ylabel: What the metric is, and its unit.
+  """
+  axes = _axes(xlabel='frames ahead', ylabel=ylabel)
+  for name, values in curves.items():
+    axes.plot(horizons[: len(values)], values, marker='o', label=name)
+  axes.set_xscale('log', base=2)
+  axes.set_xticks(horizons, [str(horizon) for horizon in horizons])
+  _add_legend(axes)
+  _save(axes, path)
+
+
 def scatter(
     x: Float[np.ndarray, ' points'],
     y: Float[np.ndarray, ' points'],

@@ -1,0 +1,28 @@
+import json
+
+import numpy as np
+import pytest
+
+from vidcolor import files
+
+
+def test_a_file_is_there_only_once_whole(tmp_path):
+  path = tmp_path / 'a.txt'
+  path.write_text('old')
+  with pytest.raises(RuntimeError, match='half way'):
+    with files.written_whole(path) as temporary:
+      temporary.write_text('new')
+      assert path.read_text() == 'old'
+      raise RuntimeError('half way')
+  assert path.read_text() == 'old'
+  with files.written_whole(path) as temporary:
+    temporary.write_text('new')
+  assert path.read_text() == 'new'
+  assert [p.name for p in tmp_path.iterdir()] == ['a.txt']
+
+
+def test_json_has_null_for_what_is_no_number(tmp_path):
+  files.write_json(tmp_path / 'a.json', {'a': [1.5, float('nan'), np.inf]})
+  text = (tmp_path / 'a.json').read_text()
+  assert json.loads(text) == {'a': [1.5, None, None]}
+  assert 'NaN' not in text and 'Infinity' not in text
