@@ -43,13 +43,28 @@ def from_mask(
   return jax.nn.one_hot(mask, num_labels)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
+@functools.partial(jax.jit, static_argnames=('height', 'width', 'stretch'))
 def to_mask(
-    labels: Float[Array, 'rows columns num_labels'], height: int, width: int
+    labels: Float[Array, 'rows columns num_labels'],
+    height: int,
+    width: int,
+    *,
+    stretch: bool = False,
 ) -> UInt8[Array, 'height width']:
-  """The likeliest label of each pixel, labels interpolated bilinearly."""
+  """The likeliest label of each pixel, labels interpolated bilinearly.
+
+  Args:
+    labels: those that were copied.
+    height: of the frame in pixels.
+    width: likewise.
+    stretch: whether each label is first stretched to 0 to 1 over the frame.
+  """
   shape = (height, width, labels.shape[-1])
   labels = jax.image.resize(labels, shape, 'bilinear')
+  if stretch:
+    low = labels.min((0, 1), keepdims=True)
+    high = labels.max((0, 1), keepdims=True)
+    labels = (labels - low) / jnp.maximum(high - low, 1e-12)
   return labels.argmax(axis=-1).astype(jnp.uint8)
 
 

@@ -1,0 +1,28 @@
+"""Propagates as CRW does, so that other networks compare with its figures.
+
+Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", NeurIPS
+2020, as its published code (github.com/ajabri/videowalk) is run on DAVIS. It
+takes features at stride 8. From the same features it makes the same masks.
+
+python -m vidcolor.evaluate --config=experiments/configs/tracking_crw.py \
+  --features_dir=DIR --dataset=davis2017 --data_dir=DAVIS --output_dir=OUT
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the config."""
+  config = ml_collections.ConfigDict()
+  config.tracking = ml_collections.ConfigDict()
+  config.tracking.unit_length = True
+  config.tracking.temperature = 0.05
+  config.tracking.top_k = 10
+  config.tracking.keep_first = True
+  config.tracking.recent = 20
+  config.tracking.repeat_first = True
+  # Nearer than 12 cells; none lies between.
+  config.tracking.radius = 11.99
+  config.tracking.window_first = False
+  config.tracking.shrink_labels = 'linear'
+  return config
