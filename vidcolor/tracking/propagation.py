@@ -21,7 +21,7 @@ from vidcolor import copying
 from vidcolor import masks
 from vidcolor.tracking import labels as labels_lib
 
-Frame = UInt8[np.ndarray | Array, "height width 3"]
+Frame = UInt8[np.ndarray | Array, 'height width 3']
 
 # Networks halve their input up to three times.
 _SIDE_MULTIPLE = 8
@@ -32,283 +32,287 @@ _MIN_POINTS, _MAX_POINTS = 16, 256
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How labels are propagated.
+  """How labels are propagated.
 
-    Attributes:
-      recent: how many of the last frames are references.
-      keep_first: whether the first frame stays a reference for ever.
-      temperature: of the copy operation.
-      radius: of its window in cells; None lets it copy from everywhere.
-      square_window: whether the window is a square instead of a disk.
-      window_first: whether the first frame, where it is kept, has the window too.
-      top_k: how many best matches are copied; None copies all.
-      repeat_first: whether the first frame stands in for recent ones that are yet
-        to come; each time it does, its best match is one more of the `top_k`.
-      unit_length: whether embeddings are scaled to unit length.
-      shrink_labels: how given labels are brought to the embeddings' resolution:
-        'antialias' takes the mean around a cell's centre, 'linear' interpolates
-        there, 'nearest' takes the pixel.
-      stretch_labels: whether each label is stretched to 0 to 1 over the frame
-        before a pixel's likeliest is taken, so that one that fades still shows.
-      short_side: frames are shrunk to this short side (rounded to 8 pixels)
-        before they are embedded; None keeps their size.
-    """
+  Attributes:
+    recent: how many of the last frames are references.
+    keep_first: whether the first frame stays a reference for ever.
+    temperature: of the copy operation.
+    radius: of its window in cells; None lets it copy from everywhere.
+    square_window: whether the window is a square instead of a disk.
+    window_first: whether the first frame, where it is kept, has the window too.
+    top_k: how many best matches are copied; None copies all.
+    repeat_first: whether the first frame stands in for recent ones that are yet
+      to come; each time it does, its best match is one more of the `top_k`.
+    unit_length: whether embeddings are scaled to unit length.
+    shrink_labels: how given labels are brought to the embeddings' resolution:
+      'antialias' takes the mean around a cell's centre, 'linear' interpolates
+      there, 'nearest' takes the pixel.
+    stretch_labels: whether each label is stretched to 0 to 1 over the frame
+      before a pixel's likeliest is taken, so that one that fades still shows.
+    short_side: frames are shrunk to this short side (rounded to 8 pixels)
+      before they are embedded; None keeps their size.
+  """
 
-    recent: int = 3
-    keep_first: bool = True
-    temperature: float = 0.07
-    radius: int | float | None = 12
-    square_window: bool = False
-    window_first: bool = True
-    top_k: int | None = 10
-    repeat_first: bool = False
-    unit_length: bool = False
-    shrink_labels: str = "antialias"
-    stretch_labels: bool = False
-    short_side: int | None = None
+  recent: int = 3
+  keep_first: bool = True
+  temperature: float = 0.07
+  radius: int | float | None = 12
+  square_window: bool = False
+  window_first: bool = True
+  top_k: int | None = 10
+  repeat_first: bool = False
+  unit_length: bool = False
+  shrink_labels: str = 'antialias'
+  stretch_labels: bool = False
+  short_side: int | None = None
 
 
 class State(NamedTuple):
-    """The memory: reference frames in order of time, the oldest first."""
+  """The memory: reference frames in order of time, the oldest first."""
 
-    features: Float[Array, "memory rows columns channels"]
-    labels: Float[Array, "memory rows columns labels"]
-    valid: Bool[Array, " memory"]
+  features: Float[Array, 'memory rows columns channels']
+  labels: Float[Array, 'memory rows columns labels']
+  valid: Bool[Array, ' memory']
 
 
 class Tracker:
-    """Propagates labels through a video by what embeddings have in common.
+  """Propagates labels through a video by what embeddings have in common.
 
-    The paper's scheme is `Options(recent=3, keep_first=False, temperature=0.5,
-    radius=None, top_k=None)`.
+  The paper's scheme is `Options(recent=3, keep_first=False, temperature=0.5,
+  radius=None, top_k=None)`.
+  """
+
+  def __init__(self, model: Any, options: Options):
+    """Compiles the steps for an embedding network, or for any embeddings.
+
+    Args:
+      model: A network of `vidcolor.models`; or any callable from a frame,
+        whatever it takes for one, to embeddings [rows, columns, dim], such as
+        another library's network.
+      options: How labels are propagated.
+
+    Raises:
+      ValueError: the network embeds another number of frames together.
     """
-
-    def __init__(self, model: Any, options: Options):
-        """Compiles the steps for an embedding network, or for any embeddings.
-
-        Args:
-          model: A network of `vidcolor.models`; or any callable from a frame,
-            whatever it takes for one, to embeddings [rows, columns, dim], such as
-            another library's network.
-          options: How labels are propagated.
-
-        Raises:
-          ValueError: the network embeds another number of frames together.
-        """
-        self._options = options
-        memory = options.recent + options.keep_first
-        if hasattr(model, "encode"):
-            if model.num_frames not in (1, memory + 1):
-                raise ValueError(
-                    f"The network embeds {model.num_frames} frames together: it needs"
-                    f" {model.num_frames - 1} references, not {memory}."
-                )
-            graphdef, variables = nnx.split(model)
-            network = lambda variables: nnx.merge(graphdef, variables, copy=True)
-            embed = jax.jit(
-                lambda variables, frame: encode(
-                    network(variables), frame, options.short_side
-                )
-            )
-            self._embed = functools.partial(embed, variables)
-            relate = lambda variables, features: network(variables).relate(features)
-        else:
-            self._embed, relate, variables = model, lambda _, features: features, ()
-        self._start = jax.jit(functools.partial(_start, options))
-        # The old memory's buffers become the new one's.
-        self._observe = jax.jit(functools.partial(_observe, options), donate_argnums=0)
-        step = jax.jit(functools.partial(_step, options, relate), donate_argnums=1)
-        self._step = functools.partial(step, variables)
-
-    def init(
-        self,
-        frame: Any,
-        labels: Float[Array, "height width labels"],
-    ) -> State:
-        """The state after the first frame, whose labels are given."""
-        return self._start(self._embed(frame), labels)
-
-    def observe(
-        self,
-        state: State,
-        frame: Any,
-        labels: Float[Array, "height width labels"],
-    ) -> State:
-        """The state after a further frame with given labels; donates `state`."""
-        return self._observe(state, self._embed(frame), labels)
-
-    def step(
-        self, state: State, frame: Any
-    ) -> tuple[State, Float[Array, "rows columns labels"]]:
-        """Labels the next frame, at the embeddings' resolution; donates `state`."""
-        return self._step(state, self._embed(frame))
-
-    def track(
-        self,
-        frames: Iterable[Any],
-        first_mask: UInt8[np.ndarray, "height width"],
-    ) -> Iterator[UInt8[np.ndarray, "height width"]]:
-        """Yields a mask per frame; the first frame's is the one given.
-
-        Args:
-          frames: RGB, UInt8[np.ndarray, 'height width 3'] each, or what else the
-            model takes.
-          first_mask: 0 or the number of an object in each pixel; what is void
-            there counts as background.
-        """
-        frames = iter(frames)
-        first_mask = masks.without_void(first_mask)
-        num_labels = int(first_mask.max()) + 1
-        state = self.init(
-            next(frames), labels_lib.from_mask(jnp.asarray(first_mask), num_labels)
+    self._options = options
+    memory = options.recent + options.keep_first
+    if hasattr(model, 'encode'):
+      if model.num_frames not in (1, memory + 1):
+        raise ValueError(
+            f'The network embeds {model.num_frames} frames together: it needs'
+            f' {model.num_frames - 1} references, not {memory}.'
         )
-        yield first_mask
-        for frame in frames:
-            state, labels = self.step(state, frame)
-            mask = labels_lib.to_mask(
-                labels, *first_mask.shape, stretch=self._options.stretch_labels
-            )
-            yield np.asarray(mask)
+      graphdef, variables = nnx.split(model)
+      network = lambda variables: nnx.merge(graphdef, variables, copy=True)
+      embed = jax.jit(
+          lambda variables, frame: encode(
+              network(variables), frame, options.short_side
+          )
+      )
+      self._embed = functools.partial(embed, variables)
+      relate = lambda variables, features: network(variables).relate(features)
+    else:
+      self._embed, relate, variables = model, lambda _, features: features, ()
+    self._start = jax.jit(functools.partial(_start, options))
+    # The old memory's buffers become the new one's.
+    self._observe = jax.jit(
+        functools.partial(_observe, options), donate_argnums=0
+    )
+    step = jax.jit(functools.partial(_step, options, relate), donate_argnums=1)
+    self._step = functools.partial(step, variables)
 
-    def track_points(
-        self,
-        frames: Iterable[Any],
-        points: Float[np.ndarray, "points 2"],
-    ) -> Iterator[labels_lib.Points]:
-        """Yields where the points are in each frame; first those given, all sure.
+  def init(
+      self,
+      frame: Any,
+      labels: Float[Array, 'height width labels'],
+  ) -> State:
+    """The state after the first frame, whose labels are given."""
+    return self._start(self._embed(frame), labels)
 
-        Args:
-          frames: RGB, UInt8[np.ndarray, 'height width 3'] each; or other arrays
-            that the model takes, if their first axes are height and width.
-          points: (x, y) in pixels of the first frame.
-        """
-        frames = iter(frames)
-        first = next(frames)
-        size, features = first.shape[:2], self._embed(first)
-        states = [
-            self._start(
-                features, labels_lib.from_points(part, size, features.shape[:2])
-            )
-            for part in _parts(points)
-        ]
-        position = points
-        yield labels_lib.Points(points, np.ones(len(points), np.float32))
-        for frame in frames:
-            features = self._embed(frame)
-            steps = [self._step(state, features) for state in states]
-            states = [state for state, _ in steps]
-            found = [labels_lib.to_points(labels, size) for _, labels in steps]
-            found, confidence = (
-                np.concatenate(parts)[: len(points)]
-                for parts in zip(*found, strict=True)
-            )
-            # What is lost stays where it was.
-            position = np.where(np.isnan(found), position, found)
-            yield labels_lib.Points(position, confidence)
+  def observe(
+      self,
+      state: State,
+      frame: Any,
+      labels: Float[Array, 'height width labels'],
+  ) -> State:
+    """The state after a further frame with given labels; donates `state`."""
+    return self._observe(state, self._embed(frame), labels)
+
+  def step(
+      self, state: State, frame: Any
+  ) -> tuple[State, Float[Array, 'rows columns labels']]:
+    """Labels the next frame, at the embeddings' resolution; donates `state`."""
+    return self._step(state, self._embed(frame))
+
+  def track(
+      self,
+      frames: Iterable[Any],
+      first_mask: UInt8[np.ndarray, 'height width'],
+  ) -> Iterator[UInt8[np.ndarray, 'height width']]:
+    """Yields a mask per frame; the first frame's is the one given.
+
+    Args:
+      frames: RGB, UInt8[np.ndarray, 'height width 3'] each, or what else the
+        model takes.
+      first_mask: 0 or the number of an object in each pixel; what is void
+        there counts as background.
+    """
+    frames = iter(frames)
+    first_mask = masks.without_void(first_mask)
+    num_labels = int(first_mask.max()) + 1
+    state = self.init(
+        next(frames), labels_lib.from_mask(jnp.asarray(first_mask), num_labels)
+    )
+    yield first_mask
+    for frame in frames:
+      state, labels = self.step(state, frame)
+      mask = labels_lib.to_mask(
+          labels, *first_mask.shape, stretch=self._options.stretch_labels
+      )
+      yield np.asarray(mask)
+
+  def track_points(
+      self,
+      frames: Iterable[Any],
+      points: Float[np.ndarray, 'points 2'],
+  ) -> Iterator[labels_lib.Points]:
+    """Yields where the points are in each frame; first those given, all sure.
+
+    Args:
+      frames: RGB, UInt8[np.ndarray, 'height width 3'] each; or what else the
+        model takes, if its `shape` begins with height and width.
+      points: (x, y) in pixels of the first frame.
+    """
+    frames = iter(frames)
+    first = next(frames)
+    size, features = first.shape[:2], self._embed(first)
+    states = [
+        self._start(
+            features, labels_lib.from_points(part, size, features.shape[:2])
+        )
+        for part in _parts(points)
+    ]
+    position = points
+    yield labels_lib.Points(points, np.ones(len(points), np.float32))
+    for frame in frames:
+      features = self._embed(frame)
+      steps = [self._step(state, features) for state in states]
+      states = [state for state, _ in steps]
+      found = [labels_lib.to_points(labels, size) for _, labels in steps]
+      found, confidence = (
+          np.concatenate(parts)[: len(points)]
+          for parts in zip(*found, strict=True)
+      )
+      # What is lost stays where it was.
+      position = np.where(np.isnan(found), position, found)
+      yield labels_lib.Points(position, confidence)
 
 
 def _parts(points):
-    """Equal parts, filled up with zeros: XLA compiles for each of few sizes."""
-    size = max(_MIN_POINTS, 1 << (len(points) - 1).bit_length())
-    size = min(size, _MAX_POINTS)
-    padded = np.pad(points, ((0, -len(points) % size), (0, 0)))
-    return padded.reshape(-1, size, 2)
+  """Equal parts, filled up with zeros: XLA compiles for each of few sizes."""
+  size = max(_MIN_POINTS, 1 << (len(points) - 1).bit_length())
+  size = min(size, _MAX_POINTS)
+  padded = np.pad(points, ((0, -len(points) % size), (0, 0)))
+  return padded.reshape(-1, size, 2)
 
 
 def _start(options, features, labels):
-    labels = _at_resolution_of(options, features, labels)
-    # Until there are enough frames the first one stands in, which gives networks
-    # over time their frames; `valid` keeps it from being copied from more often.
-    memory = options.recent + options.keep_first
-    repeat = lambda x: jnp.broadcast_to(x, (memory, *x.shape))
-    valid = jnp.full(memory, options.repeat_first)
-    valid = valid.at[0 if options.keep_first else -1].set(True)
-    return State(repeat(features), repeat(labels), valid)
+  labels = _at_resolution_of(options, features, labels)
+  # Until there are enough frames the first one stands in, which gives networks
+  # over time their frames; `valid` keeps it from being copied from more often.
+  memory = options.recent + options.keep_first
+  repeat = lambda x: jnp.broadcast_to(x, (memory, *x.shape))
+  valid = jnp.full(memory, options.repeat_first)
+  valid = valid.at[0 if options.keep_first else -1].set(True)
+  return State(repeat(features), repeat(labels), valid)
 
 
 def _observe(options, state, features, labels):
-    labels = _at_resolution_of(options, features, labels)
-    return _remember(options, state, features, labels)
+  labels = _at_resolution_of(options, features, labels)
+  return _remember(options, state, features, labels)
 
 
 def _at_resolution_of(options, features, labels):
-    shape = (*features.shape[:2], labels.shape[-1])
-    antialias = options.shrink_labels == "antialias"
-    method = "linear" if antialias else options.shrink_labels
-    return jax.image.resize(labels, shape, method, antialias)
+  shape = (*features.shape[:2], labels.shape[-1])
+  antialias = options.shrink_labels == 'antialias'
+  method = 'linear' if antialias else options.shrink_labels
+  return jax.image.resize(labels, shape, method, antialias)
 
 
 def _step(options, relate, variables, state, features):
-    together = jnp.concatenate([state.features, features[None]])
-    embeddings = relate(variables, together[None])
-    if options.unit_length:
-        length = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
-        embeddings /= jnp.maximum(length, 1e-12)
-    labels = copying.copy(
-        embeddings[:, -1],
-        embeddings[:, :-1],
-        state.labels[None],
-        valid=state.valid[None],
-        temperature=options.temperature,
-        radius=options.radius,
-        square_window=options.square_window,
-        unwindowed=int(options.keep_first and not options.window_first),
-        top_k=options.top_k,
-    )[0]
-    return _remember(options, state, features, labels), labels
+  together = jnp.concatenate([state.features, features[None]])
+  embeddings = relate(variables, together[None])
+  if options.unit_length:
+    length = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
+    embeddings /= jnp.maximum(length, 1e-12)
+  labels = copying.copy(
+      embeddings[:, -1],
+      embeddings[:, :-1],
+      state.labels[None],
+      valid=state.valid[None],
+      temperature=options.temperature,
+      radius=options.radius,
+      square_window=options.square_window,
+      unwindowed=int(options.keep_first and not options.window_first),
+      top_k=options.top_k,
+  )[0]
+  return _remember(options, state, features, labels), labels
 
 
 def _remember(options, state, features, labels):
-    """Drops the oldest frame, or the second oldest where the first is kept."""
+  """Drops the oldest frame, or the second oldest where the first is kept."""
 
-    def push(memory, new):
-        kept = memory[: int(options.keep_first)]
-        recent = memory[1 + int(options.keep_first) :]
-        return jnp.concatenate([kept, recent, new[None]])
+  def push(memory, new):
+    kept = memory[: int(options.keep_first)]
+    recent = memory[1 + int(options.keep_first) :]
+    return jnp.concatenate([kept, recent, new[None]])
 
-    return State(
-        push(state.features, features),
-        push(state.labels, labels),
-        push(state.valid, jnp.array(True)),
-    )
+  return State(
+      push(state.features, features),
+      push(state.labels, labels),
+      push(state.valid, jnp.array(True)),
+  )
 
 
 def single_image(
     model: Any, short_side: int | None = None
-) -> Callable[[Frame], Float[Array, "rows columns dim"]]:
-    """A callable that embeds each frame alone, as if the video stood still.
+) -> Callable[[Frame], Float[Array, 'rows columns dim']]:
+  """A callable that embeds each frame alone, as if the video stood still.
 
-    Args:
-      model: An embedding network.
-      short_side: As in `Options`.
-    """
-    graphdef, variables = nnx.split(model)
+  Args:
+    model: An embedding network.
+    short_side: As in `Options`.
+  """
+  graphdef, variables = nnx.split(model)
 
-    @jax.jit
-    def embed(variables, frame):
-        model = nnx.merge(graphdef, variables, copy=True)
-        features = encode(model, frame, short_side)
-        still = jnp.broadcast_to(features, (1, model.num_frames, *features.shape))
-        return model.relate(still)[0, -1]
+  @jax.jit
+  def embed(variables, frame):
+    model = nnx.merge(graphdef, variables, copy=True)
+    features = encode(model, frame, short_side)
+    still = jnp.broadcast_to(features, (1, model.num_frames, *features.shape))
+    return model.relate(still)[0, -1]
 
-    return functools.partial(embed, variables)
+  return functools.partial(embed, variables)
 
 
 def encode(
     model: Any, frame: Frame, short_side: int | None = None
-) -> Float[Array, "rows columns channels"]:
-    """Features of one frame of any size.
+) -> Float[Array, 'rows columns channels']:
+  """Features of one frame of any size.
 
-    Args:
-      model: An embedding network.
-      frame: RGB.
-      short_side: As in `Options`.
-    """
-    height, width, _ = frame.shape
-    scale = 1.0
-    if short_side is not None:
-        scale = min(1.0, short_side / min(height, width))
-    fit = lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
-    grey = color.grey_from_lab(color.rgb_to_lab(jnp.asarray(frame)))
-    grey = jax.image.resize(grey, (fit(height), fit(width), 1), "bilinear")
-    return model.encode(grey[None, None])[0, 0]
+  Args:
+    model: An embedding network.
+    frame: RGB.
+    short_side: As in `Options`.
+  """
+  height, width, _ = frame.shape
+  scale = 1.0
+  if short_side is not None:
+    scale = min(1.0, short_side / min(height, width))
+  fit = (
+      lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
+  )
+  grey = color.grey_from_lab(color.rgb_to_lab(jnp.asarray(frame)))
+  grey = jax.image.resize(grey, (fit(height), fit(width), 1), 'bilinear')
+  return model.encode(grey[None, None])[0, 0]
