@@ -1,0 +1,119 @@
+"""The program as a user runs it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import tiny
+from vidcolor.training import loop
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _evaluate(*args):
+  return subprocess.run(
+      [sys.executable, '-m', 'vidcolor.evaluate', *args],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      timeout=600,
+  )
+
+
+def _results(output_dir, *args):
+  done = _evaluate(*args, f'--output_dir={output_dir}')
+  assert done.returncode == 0, done.stderr
+  assert (output_dir / 'report.html').stat().st_size > 1000
+  assert not list(output_dir.rglob('*.tmp*'))
+  return json.loads((output_dir / 'results.json').read_text())
+
+
+@pytest.fixture(name='davis', scope='module')
+def fixture_davis(tmp_path_factory):
+  data_dir = tiny.write_davis(tmp_path_factory.mktemp('davis') / 'DAVIS')
+  return ['--dataset=davis2017', f'--data_dir={data_dir}']
+
+
+@pytest.fixture(name='workdir', scope='module')
+def fixture_workdir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('run')
+  config = tiny.config(tiny.build_dataset(folder), steps=2, checkpoint_every=1)
+  loop.train(config, folder / 'run')
+  return folder / 'run'
+
+
+def test_model_then_its_predictions_alone(workdir, davis, tmp_path):
+  results = _results(
+      tmp_path / 'model', f'--workdir={workdir}', '--color_failure', *davis
+  )
+  assert results['overall'].keys() == {
+      'J_mean', 'J_recall', 'J_decay', 'F_mean', 'F_recall', 'F_decay', 'J&F'
+  }  # fmt: skip
+  assert results['per_object'].keys() == {'bear_1', 'dogs_1', 'dogs_2'}
+  assert results['color_failure']['color_error'].keys() == {'bear', 'dogs'}
+  assert results['dataset'] == 'davis2017'
+  predictions = tmp_path / 'model' / 'predictions'
+  again = _results(tmp_path / 'again', f'--predictions={predictions}', *davis)
+  assert again['overall'] == results['overall']
+  assert 'color_failure' not in again
+
+
+def test_config_gives_other_settings_and_checkpoint_another_step(
+    workdir, davis, tmp_path
+):
+  steps = sorted(path.name for path in (workdir / 'checkpoints').iterdir())
+  assert steps == ['1', '2']
+  config = 'experiments/configs/compact.py'
+  jf = {}
+  for radius in (1, 12):
+    results = _results(
+        tmp_path / f'{radius}',
+        f'--checkpoint={workdir / "checkpoints" / "1"}',
+        f'--config={config}',
+        f'--config.tracking.radius={radius}',
+        *davis,
+    )
+    jf[radius] = results['overall']['J&F']
+  assert jf[1] != jf[12]
+
+
+def test_features_track_as_the_network_that_made_them(davis, tmp_path):
+  """Of the square's own place: features that tell all, and scores of one."""
+  for name, num_frames in ('bear', 5), ('dogs', 6):
+    (tmp_path / 'features' / name).mkdir(parents=True)
+    for t in range(num_frames):
+      features = np.zeros((24, 32, 3), np.float32)
+      features[..., 0] = 1
+      features[5:15, 4 + t : 14 + t] = [0, 1, 0]
+      if name == 'dogs':
+        features[18:22] = [0, 0, 1]
+      np.save(tmp_path / 'features' / name / f'{t:05}.npy', features)
+  results = _results(
+      tmp_path / 'out', f'--features_dir={tmp_path / "features"}', *davis
+  )
+  assert results['overall']['J_mean'] > 0.9
+  identity = _results(tmp_path / 'identity', '--baseline=identity', *davis)
+  assert results['overall']['J&F'] > identity['overall']['J&F']
+
+
+@pytest.mark.parametrize(
+    'args, told',
+    [
+        ([], 'give what to evaluate: --workdir'),
+        (['--workdir=a', '--predictions=b'], '--workdir or --predictions'),
+        (['--workdir=nothing'], 'nothing holds no checkpoint'),
+        (['--predictions=nothing'], 'no prediction nothing/bear/00001.png'),
+        (['--baseline=identity', '--color_failure'], '--color_failure is for'),
+    ],
+)
+def test_tells_what_is_wrong_in_one_line(davis, tmp_path, args, told):
+  done = _evaluate(*args, *davis, f'--output_dir={tmp_path / "out"}')
+  assert done.returncode == 2
+  (line,) = [s for s in done.stderr.splitlines() if s.startswith('error: ')]
+  assert told in line
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'out' / 'results.json').exists()

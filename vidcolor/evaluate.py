@@ -1,0 +1,277 @@
+"""Evaluates a checkpoint, a baseline, features or predictions on a benchmark.
+
+python -m vidcolor.evaluate --workdir=DIR --dataset=davis2017 \
+  --data_dir=DAVIS --output_dir=OUT
+
+Writes results.json, predictions in the benchmark's own layout and report.html.
+In the place of --workdir=DIR:
+
+  --checkpoint=DIR/checkpoints/400     a checkpoint that is not the newest;
+  --baseline=NAME                      a method to compare with;
+  --predictions=DIR                    any method's files, to be scored only;
+  --features_dir=DIR                   any network's features, <frame>.npy.
+
+--config=FILE gives other settings of tracking than the checkpoint's own, such
+as --config=experiments/configs/compact.py --config.tracking.radius=8.
+"""
+
+import functools
+import json
+import operator
+import pathlib
+import time
+from typing import Any
+
+from absl import flags
+from flax import nnx
+import ml_collections
+from ml_collections import config_flags
+
+from vidcolor import environment
+from vidcolor import errors
+from vidcolor import files
+from vidcolor import models
+from vidcolor.benchmarks import color_failure
+from vidcolor.benchmarks import davis
+from vidcolor.benchmarks import jhmdb
+from vidcolor.benchmarks import kinetics_color
+from vidcolor.benchmarks import tapvid
+from vidcolor.data import features
+from vidcolor.render import report
+from vidcolor.tracking import baselines
+from vidcolor.tracking import propagation
+from vidcolor.training import checkpoint
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'A run; its newest checkpoint.')
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', None, 'One checkpoint of a run.'
+)
+_BASELINE = flags.DEFINE_enum(
+    'baseline',
+    None,
+    [
+        'identity',
+        'optical_flow',
+        'optical_flow_direct',
+        'farneback',
+        'farneback_direct',
+        'untrained',
+        'single_image',
+    ],
+    'identity: nothing moves. optical_flow (DIS), farneback: flow from frame to'
+    ' frame, or direct, from the first frame to each. untrained: the network'
+    ' of --workdir or --config before training. single_image: that of --workdir'
+    ' seeing each frame alone.',
+)
+_PREDICTIONS = flags.DEFINE_string('predictions', None, 'Files to score.')
+_FEATURES_DIR = flags.DEFINE_string(
+    'features_dir',
+    None,
+    'Features [rows, columns, channels] in DIR/<sequence>/<frame>.npy.',
+)
+_DATASET = flags.DEFINE_enum(
+    'dataset',
+    None,
+    ['davis2016', 'davis2017', 'jhmdb', 'tapvid', 'kinetics_color'],
+    'Benchmark.',
+    required=True,
+)
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', None, 'Where the benchmark lies.', required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    'output_dir', None, 'Where everything is written to.', required=True
+)
+_SPLIT = flags.DEFINE_string(
+    'split',
+    None,
+    'DAVIS: name of a list, default val. JHMDB: 1 (default), 2 or 3.'
+    ' kinetics_color: as TFDS writes it, default validation.',
+)
+_QUERY_MODE = flags.DEFINE_enum(
+    'query_mode', 'first', ['first', 'strided'], 'TAP-Vid: which points.'
+)
+_COLOR_FAILURE = flags.DEFINE_bool(
+    'color_failure',
+    False,
+    'DAVIS: also measure whether tracking fails where colours do; takes twice'
+    ' the time.',
+)
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'Config whose `tracking` takes the place of the network’s.'
+)
+
+
+def main(argv):
+  """Evaluates and writes what came of it."""
+  if len(argv) > 1:
+    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+  start = time.time()
+  _check_method()
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  output_dir.mkdir(parents=True, exist_ok=True)
+  results, sections = _score() if _PREDICTIONS.value else _evaluate()
+  results |= {
+      'dataset': _DATASET.value,
+      'method': _method(),
+      'seconds': round(time.time() - start),
+      **environment.describe(),
+  }
+  files.write_json(output_dir / 'results.json', results)
+  report.write(
+      output_dir / 'report.html',
+      title=f'{_DATASET.value}: {_method()}',
+      sections=sections,
+  )
+  print(json.dumps(results.get('overall', {}), indent=2))
+  print(f'Look at it: {output_dir / "report.html"}')
+
+
+def _check_method():
+  given = [
+      f'--{flag.name}'
+      for flag in (_WORKDIR, _CHECKPOINT, _PREDICTIONS, _FEATURES_DIR)
+      if flag.value
+  ]
+  if len(given) > 1:
+    raise errors.UserError(f'give {" or ".join(given)}, not both')
+  if not given and not _BASELINE.value:
+    raise errors.UserError(
+        'give what to evaluate: --workdir, --checkpoint, --baseline,'
+        ' --predictions or --features_dir'
+    )
+  if _BASELINE.value and (_PREDICTIONS.value or _FEATURES_DIR.value):
+    raise errors.UserError(f'give --baseline or {given[0]}, not both')
+  tracks_colors = _BASELINE.value in (None, 'untrained', 'single_image')
+  if _COLOR_FAILURE.value and not (
+      tracks_colors and _DATASET.value.startswith('davis')
+  ):
+    raise errors.UserError('--color_failure is for networks, on DAVIS')
+
+
+def _method() -> str:
+  return ' of '.join(
+      flag.value
+      for flag in (
+          _BASELINE, _WORKDIR, _CHECKPOINT, _PREDICTIONS, _FEATURES_DIR
+      )
+      if flag.value
+  )  # fmt: skip
+
+
+def _score():
+  """Scores files that any method has written."""
+  arguments: Any = _PREDICTIONS.value, _DATA_DIR.value, _OUTPUT_DIR.value
+  match _DATASET.value:
+    case 'davis2016' | 'davis2017':
+      return davis.score(*arguments, **_davis_options())
+    case 'jhmdb':
+      return jhmdb.score(*arguments, split=_jhmdb_split())
+    case 'tapvid':
+      return tapvid.score(*arguments, query_mode=_QUERY_MODE.value)
+  raise errors.UserError(
+      f'--predictions is not for {_DATASET.value}, where nothing is submitted'
+  )
+
+
+def _evaluate():
+  """Runs a method on the benchmark."""
+  if _DATASET.value == 'kinetics_color':
+    return _evaluate_color()
+  tracker = _tracker()
+  options: dict[str, Any] = {}
+  if _FEATURES_DIR.value:
+    options['frames_of'] = functools.partial(features.read, _FEATURES_DIR.value)
+  arguments: Any = tracker, _DATA_DIR.value, _OUTPUT_DIR.value
+  match _DATASET.value:
+    case 'jhmdb':
+      return jhmdb.evaluate(*arguments, split=_jhmdb_split(), **options)
+    case 'tapvid':
+      return tapvid.evaluate(
+          *arguments, query_mode=_QUERY_MODE.value, **options
+      )
+  options |= _davis_options()
+  results, sections = davis.evaluate(*arguments, **options)
+  if not _COLOR_FAILURE.value or not results:
+    return results, sections
+  more, section = color_failure.analyze(
+      tracker, results, *arguments[1:], **options
+  )
+  return results | more, [*sections, section]
+
+
+def _evaluate_color():
+  if _BASELINE.value not in (None, 'untrained', 'single_image'):
+    raise errors.UserError(
+        f'--baseline={_BASELINE.value} copies no colours; kinetics_color'
+        ' itself compares with copying the same position'
+    )
+  _, palette, _ = _load()
+  return kinetics_color.evaluate(
+      _tracker(),
+      _DATA_DIR.value,
+      _OUTPUT_DIR.value,
+      palette=palette,
+      split=_SPLIT.value or 'validation',
+  )
+
+
+def _davis_options():
+  year = int(_DATASET.value.removeprefix('davis'))
+  return {'year': year, 'split': _SPLIT.value or 'val'}
+
+
+def _jhmdb_split():
+  split = _SPLIT.value or '1'
+  if split not in ('1', '2', '3'):
+    raise errors.UserError(f'--split={split}: JHMDB has splits 1, 2 and 3')
+  return int(split)
+
+
+def _tracker() -> Any:
+  """What tracks: a baseline, or copying by a network or by features."""
+  match _BASELINE.value:
+    case 'identity':
+      return baselines.Identity()
+    case 'optical_flow':
+      return baselines.OpticalFlow(baselines.dis)
+    case 'optical_flow_direct':
+      return baselines.OpticalFlow(baselines.dis, from_first=True)
+    case 'farneback':
+      return baselines.OpticalFlow(baselines.farneback)
+    case 'farneback_direct':
+      return baselines.OpticalFlow(baselines.farneback, from_first=True)
+  if _FEATURES_DIR.value:
+    model, config = operator.attrgetter('embeddings'), _CONFIG.value
+  else:
+    model, _, config = _load()
+  options = propagation.Options(**(config.tracking if config else {}))
+  if _BASELINE.value == 'single_image':
+    model = propagation.single_image(model, options.short_side)
+  try:
+    return propagation.Tracker(model, options)
+  except ValueError as error:
+    raise errors.UserError(f'{error} Mend config.tracking.') from error
+
+
+def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
+  """The network, the palette and the config, --config's tracking in it."""
+  model = palette = None
+  if folder := _WORKDIR.value or _CHECKPOINT.value:
+    model, palette, config = checkpoint.load_model(folder)
+  elif _CONFIG.value and 'model' in _CONFIG.value:
+    config = _CONFIG.value
+  else:
+    raise errors.UserError(
+        f'--baseline={_BASELINE.value} needs --workdir, or --config of a run'
+    )
+  if _BASELINE.value == 'untrained':
+    model = models.create(**config.model, seed=config.seed)
+    model = nnx.view(model, use_running_average=True)
+  if _CONFIG.value:
+    config.tracking = _CONFIG.value.tracking
+  return model, palette, config
+
+
+if __name__ == '__main__':
+  errors.run(main)
