@@ -49,6 +49,26 @@ def test_skeletons_end_at_joints_and_leave_out_what_is_lost():
   assert frame.max() == 100
 
 
+def test_points_are_discs_or_rings_at_the_end_of_their_trails():
+  frame = np.full((80, 120, 3), 100, np.uint8)
+  trails = np.array(
+      [[[20, 20], [60, 20]], [[20, 60], [60, 60]], [[90, 70]] * 2]
+  )
+  trails = np.where(trails == 70, np.nan, trails)
+  colours = overlay.wheel(3)
+  visible = np.array([True, False, True])
+  drawn = overlay.draw_points(frame, trails, visible, colours)
+  is_drawn = np.any(drawn != frame, axis=-1)
+  # The trails' colours are anti-aliased.
+  np.testing.assert_allclose(drawn[20, [40, 60]], colours[[0, 0]], atol=20)
+  np.testing.assert_allclose(drawn[60, 40], colours[1], atol=20)
+  # Three pixels from the middle, disc and ring look the same; the trail enters
+  # the ring from the left.
+  assert is_drawn[17, 60] and is_drawn[57, 60]
+  assert is_drawn[20, 61] and not is_drawn[60, 61]
+  assert not is_drawn[65:].any() and frame.max() == 100
+
+
 def test_panels_stand_side_by_side_below_their_titles():
   panels = [np.full((50, 80, 3), value, np.uint8) for value in (10, 200)]
   row = overlay.side_by_side(panels)

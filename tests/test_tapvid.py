@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import pickle
 
@@ -7,8 +8,11 @@ from PIL import Image
 import pytest
 
 from vidcolor import errors
+from vidcolor.benchmarks import tapvid as benchmark
 from vidcolor.data import tapvid as reader
+from vidcolor.data import video
 from vidcolor.evaluation import tapvid
+from vidcolor.tracking import labels
 
 
 def _example(time=4, size=(12, 16)):
@@ -39,6 +43,7 @@ def test_reads_davis_at_its_own_size(tmp_path, protocol):
   (goat,) = reader.read(path, size=None)
   assert goat.name == 'goat' and goat.size == (12, 16)
   np.testing.assert_array_equal(goat.frames, example['video'])
+  assert goat.frame_names == ['00000', '00001', '00002', '00003']
   np.testing.assert_array_equal(goat.points[0, 0], [-0.5, 11.5])
   np.testing.assert_array_equal(goat.occluded, example['occluded'])
 
@@ -116,6 +121,7 @@ def test_refuses_to_run_what_a_pickle_holds(tmp_path, protocol):
         b'no pickle',
         pickle.dumps([_example()])[:500],
         pickle.dumps(17),
+        pickle.dumps({'../goat': _example()}),
         pickle.dumps([17]),
         pickle.dumps([{'video': []}]),
         pickle.dumps([_example() | {'video': [b'no picture'] * 4}]),
@@ -214,3 +220,110 @@ def test_nothing_to_score_is_not_a_number():
       np.array([5]), TRUE_POINTS, HIDDEN, TRUE_POINTS, SAID_SEEN, 'first'
   )
   assert np.isnan(list(metrics.values())).all()
+
+
+class _Tracker:
+  """Takes points to move by two pixels a frame, and to hide in the third."""
+
+  def __init__(self):
+    self.asked = []
+
+  def track_points(self, frames, points):
+    self.asked.append((len(frames), frames[0][0, 0, 0], len(points)))
+    for t in range(len(frames)):
+      yield labels.Points(points + [2 * t, 0], np.full(len(points), 0.7**t))
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+  """Two videos of six frames; in the second one nothing is ever seen again."""
+  video = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones(
+      (1, 64, 64, 3), np.uint8
+  )
+  still = np.full((3, 6, 2), 0.5, np.float32)
+  moving = still + np.float32([[[2 / 256 * t, 0] for t in range(6)]])
+  hidden = np.array([[0, 0, 0, 1, 1, 1], [1, 0, 0, 0, 0, 1], [1] * 6], bool)
+  once = np.array([[0] + [1] * 5, [1] * 5 + [0], [1] * 6], bool)
+  root = tmp_path / 'data'
+  root.mkdir()
+  _write(
+      root / 'tapvid_davis.pkl',
+      {
+          'goat': {'video': video, 'points': moving, 'occluded': hidden},
+          'yak': {'video': video, 'points': still, 'occluded': once},
+      },
+  )
+  return root
+
+
+def test_tracks_forward_from_each_frame_with_queries(tmp_path, data_dir):
+  tracker = _Tracker()
+  results, sections = benchmark.evaluate(tracker, data_dir, tmp_path)
+  # Frames left, brightness of the first one, points.
+  assert tracker.asked == [(6, 0, 1), (5, 1, 1), (6, 0, 1), (1, 5, 1)]
+  assert list(results['per_sequence']) == ['goat']
+  assert results['overall'] == results['per_sequence']['goat']
+  assert results['overall']['average_pts_within_thresh'] == 1
+  # Of the first point's five frames one is told wrongly, of the second's four
+  # two: both are said to be hidden too soon.
+  assert results['overall']['occlusion_accuracy'] == pytest.approx(6 / 9)
+  assert results['overall']['average_jaccard'] == pytest.approx(2 / 5)
+  json.dumps(results, allow_nan=False)
+  for media in sections[0].media:
+    film = list(video.read_frames(tmp_path / media.file))
+    assert len(film) == 6
+
+
+def test_predictions_are_what_the_published_metrics_take(tmp_path, data_dir):
+  benchmark.evaluate(_Tracker(), data_dir, tmp_path)
+  with np.load(tmp_path / 'predictions' / 'goat.npz') as arrays:
+    # In raster coordinates: the middle is 128 from the edge.
+    expected = [[0, 128, 128], [1, 128, 130]]
+    np.testing.assert_allclose(arrays['query_points'], expected)
+    tracks = arrays['tracks']
+    np.testing.assert_allclose(tracks[0, :, 0], 128 + 2 * np.arange(6))
+    np.testing.assert_allclose(tracks[1, 1:, 0], 130 + 2 * np.arange(5))
+    assert (tracks[..., 1] == 128).all()
+    assert arrays['occluded'].astype(int).tolist() == [
+        [0, 0, 1, 1, 1, 1],
+        [1, 0, 0, 1, 1, 1],
+    ]
+
+
+def test_tracks_backward_too_where_queries_are_strided(tmp_path, data_dir):
+  tracker = _Tracker()
+  results, _ = benchmark.evaluate(
+      tracker, data_dir, tmp_path, query_mode='strided'
+  )
+  # The first video has a point in frame 0, the second one in frame 5 too.
+  once = [(6, 0, 1), (1, 0, 1)]
+  assert tracker.asked == [*once, *once, (1, 5, 1), (6, 5, 1)]
+  assert results['overall']['average_pts_within_thresh'] == 1
+  assert results['query_mode'] == 'strided'
+
+
+def test_scores_tracks_that_any_method_wrote(tmp_path, data_dir):
+  predictions_dir = tmp_path / 'other'
+  predictions_dir.mkdir()
+  with pytest.raises(errors.UserError, match='other/goat.npz'):
+    benchmark.score(predictions_dir, data_dir, tmp_path)
+  arrays = {
+      'query_points': np.array([[0, 128, 128], [1, 128, 130]]),
+      'tracks': np.full((2, 6, 2), 128.0) + np.arange(6)[:, None] * [2, 0],
+      'occluded': np.array([[0, 0, 0, 1, 1, 1], [1, 0, 0, 0, 0, 1]]),
+  }
+  np.savez(predictions_dir / 'goat.npz', **arrays)
+  yak = arrays | {'query_points': [[0, 128, 128], [5, 128, 128]]}
+  np.savez(predictions_dir / 'yak.npz', **yak)
+  results, _ = benchmark.score(predictions_dir, data_dir, tmp_path)
+  assert results['overall']['average_jaccard'] == 1
+  assert results['overall']['occlusion_accuracy'] == 1
+  with pytest.raises(errors.UserError, match='goat.npz.*--query_mode'):
+    benchmark.score(predictions_dir, data_dir, tmp_path, query_mode='strided')
+
+
+def test_says_that_there_is_nothing_to_score(tmp_path):
+  example = _example() | {'occluded': np.ones((3, 4), bool)}
+  _write(tmp_path / 'a.pkl', [example])
+  with pytest.raises(errors.UserError, match='no point of'):
+    benchmark.evaluate(_Tracker(), tmp_path, tmp_path)

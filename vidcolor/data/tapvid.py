@@ -34,7 +34,7 @@ class PointSequence:
   """A video and points tracked through it.
 
   Attributes:
-    name: Of the video.
+    name: Of the video, fit for a file.
     points: (x, y) in pixels of `frames`, whose centres have whole coordinates.
     occluded: Whether a point is hidden or outside of the frame.
     size: Height and width of `frames`.
@@ -147,6 +147,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _sequence(name, example: Mapping[str, Any], size) -> PointSequence:
+  if pathlib.PurePath(str(name)).name != str(name):
+    raise ValueError(f'{name!r} is no name of a file')
   video = example['video']
   points = np.asarray(example['points'], np.float32)
   occluded = np.asarray(example['occluded'], bool)

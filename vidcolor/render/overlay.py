@@ -1,9 +1,9 @@
-"""Masks and skeletons drawn over frames, and frames set side by side."""
+"""Masks, joints and points drawn over frames, and frames set side by side."""
 
 from collections.abc import Sequence
 
 import cv2
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 import numpy as np
 
 from vidcolor import masks
@@ -63,8 +63,7 @@ def draw_joints(
     A new frame.
   """
   drawn = frame.copy()
-  wheel = np.linspace(25, 230, len(joints)).astype(np.uint8)[:, None]
-  colours = cv2.applyColorMap(wheel, cv2.COLORMAP_TURBO)[:, 0, ::-1].tolist()
+  colours = wheel(len(joints)).tolist()
   is_found = np.all(joints >= 0, axis=-1)
   # OpenCV takes sixteenths of a pixel.
   ends = np.where(is_found[:, None], 16 * joints, 0).round().astype(int)
@@ -80,6 +79,44 @@ def draw_joints(
     disc = ends[joint], 24 * width, colours[joint], cv2.FILLED
     cv2.circle(drawn, *disc, cv2.LINE_AA, 4)
   return drawn
+
+
+def draw_points(
+    frame: Frame,
+    trails: Float[np.ndarray, 'points time 2'],
+    visible: Bool[np.ndarray, ' points'],
+    colours: UInt8[np.ndarray, 'points 3'],
+) -> Frame:
+  """Draws points, as discs where they are visible, else rings, and trails.
+
+  Args:
+    frame: RGB.
+    trails: (x, y) in pixels, whose centres have whole coordinates, in some of
+      the frames before, the oldest first, and in this one. Points with NaN
+      among them are not drawn.
+    visible: Whether they are, in this frame.
+    colours: RGB of each point.
+
+  Returns:
+    A new frame.
+  """
+  drawn = frame.copy()
+  width = max(1, round(min(frame.shape[:2]) / 256))
+  # OpenCV takes sixteenths of a pixel.
+  lines = np.where(np.isnan(trails), 0, 16 * trails).round().astype(np.int32)
+  for index in np.flatnonzero(~np.isnan(trails).any(axis=(1, 2))):
+    colour, line = colours[index].tolist(), lines[index]
+    cv2.polylines(drawn, [line], False, colour, width, cv2.LINE_AA, 4)
+    thickness = cv2.FILLED if visible[index] else width
+    disc = line[-1].tolist(), 48 * width
+    cv2.circle(drawn, *disc, colour, thickness, cv2.LINE_AA, 4)
+  return drawn
+
+
+def wheel(count: int) -> UInt8[np.ndarray, 'count 3']:
+  """As many RGB colours, from blue over green to red."""
+  values = np.linspace(25, 230, count).astype(np.uint8)[:, None]
+  return cv2.applyColorMap(values, cv2.COLORMAP_TURBO)[:, 0, ::-1]
 
 
 def side_by_side(
