@@ -266,6 +266,16 @@ def _sections(results, films, output_dir, year):
       ),
       report.Section('Best and worst', media=films),
       report.Section(
+          'Sequence by sequence',
+          table=report.Table(
+              {
+                  name: {key: row[key] for key in ('J&F', 'J_mean', 'F_mean')}
+                  for name, row in results['per_sequence'].items()
+              },
+              'Means over the objects of a sequence',
+          ),
+      ),
+      report.Section(
           'Object by object',
           table=report.Table(
               results['per_object'],
