@@ -50,23 +50,20 @@ def test_skeletons_end_at_joints_and_leave_out_what_is_lost():
 
 
 def test_points_are_discs_or_rings_at_the_end_of_their_trails():
-  frame = np.full((80, 120, 3), 100, np.uint8)
-  trails = np.array(
-      [[[20, 20], [60, 20]], [[20, 60], [60, 60]], [[90, 70]] * 2]
-  )
-  trails = np.where(trails == 70, np.nan, trails)
-  colours = overlay.wheel(3)
+  frame = np.full((512, 512, 3), 100, np.uint8)
+  nowhere = [[400, 400], [np.nan, 400]]
+  trails = np.array([[[20, 20], [60, 20]], [[20, 60], [60, 60]], nowhere])
   visible = np.array([True, False, True])
+  colours = overlay.wheel(3)
   drawn = overlay.draw_points(frame, trails, visible, colours)
   is_drawn = np.any(drawn != frame, axis=-1)
-  # The trails' colours are anti-aliased.
-  np.testing.assert_allclose(drawn[20, [40, 60]], colours[[0, 0]], atol=20)
+  # Two pixels wide, anti-aliased.
+  np.testing.assert_allclose(drawn[20, 40], colours[0], atol=20)
   np.testing.assert_allclose(drawn[60, 40], colours[1], atol=20)
-  # Three pixels from the middle, disc and ring look the same; the trail enters
-  # the ring from the left.
-  assert is_drawn[17, 60] and is_drawn[57, 60]
-  assert is_drawn[20, 61] and not is_drawn[60, 61]
-  assert not is_drawn[65:].any() and frame.max() == 100
+  # Half-way out, a disc is full and a ring is empty; six pixels is all the way.
+  assert is_drawn[20, 63] and is_drawn[14, 60]
+  assert not is_drawn[60, 63] and is_drawn[54, 60]
+  assert not is_drawn[70:].any() and frame.max() == 100
 
 
 def test_panels_stand_side_by_side_below_their_titles():
