@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from concurrent import futures
 import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 from jaxtyping import Bool, Float, UInt8
@@ -27,7 +27,8 @@ import numpy as np
 
 from vidcolor import masks
 
-Masks = Sequence[masks.Mask] | UInt8[np.ndarray, '_ height width']
+# Of `masks.Mask`: not declared, as a check of types would read files.
+Masks = Sequence[Any] | UInt8[np.ndarray, '_ height width']
 
 # Boundaries match within this fraction of the frame's diagonal.
 _TOLERANCE = 0.008
