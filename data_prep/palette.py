@@ -6,6 +6,7 @@ import pathlib
 from jax import numpy as jnp
 from jaxtyping import Float
 import numpy as np
+from sklearn import cluster
 
 from vidcolor import color
 from vidcolor.data import clips
@@ -48,6 +49,17 @@ def fit(
   lab = color.rgb_to_lab(jnp.asarray(next(batches)['frames']))
   batches.close()
   ab = np.asarray(lab)[..., 1:].reshape(-1, 2)
-  palette = color.fit_palette(ab, num_colors, seed)
+  palette = cluster_colors(ab, num_colors, seed)
   color.save_palette(path / 'palette.npy', palette)
   return palette
+
+
+def cluster_colors(
+    ab: Float[np.ndarray, 'samples 2'], num_colors: int, seed: int
+) -> Float[np.ndarray, 'num_colors 2']:
+  """K-means centres of ab samples, the paper's 16 colours (section 3.3)."""
+  kmeans = cluster.KMeans(num_colors, n_init=4, random_state=seed).fit(ab)
+  centers = kmeans.cluster_centers_
+  # Sorted by hue, so that the class numbers do not depend on k-means' order.
+  order = np.argsort(np.arctan2(centers[:, 1], centers[:, 0]))
+  return centers[order].astype(np.float32)

@@ -3,6 +3,7 @@ from jax import numpy as jnp
 import numpy as np
 from skimage import color as skimage_color
 
+from data_prep import palette as palette_lib
 from vidcolor import color
 
 
@@ -52,8 +53,10 @@ def test_palette_finds_the_clusters_and_is_seeded(tmp_path):
   rng = np.random.default_rng(0)
   centers = np.array([[40, 0], [0, 50], [-60, 0], [0, -30]], np.float32)
   samples = (centers[:, None] + rng.normal(0, 1, (4, 200, 2))).reshape(-1, 2)
-  palette = color.fit_palette(samples, 4, seed=0)
-  np.testing.assert_array_equal(palette, color.fit_palette(samples, 4, seed=0))
+  palette = palette_lib.cluster_colors(samples, 4, seed=0)
+  np.testing.assert_array_equal(
+      palette, palette_lib.cluster_colors(samples, 4, seed=0)
+  )
   distance = np.linalg.norm(palette[:, None] - centers, axis=-1)
   assert (distance.min(axis=0) < 0.5).all()
 

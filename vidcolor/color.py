@@ -11,7 +11,6 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 import numpy as np
-from sklearn import cluster
 
 from vidcolor import errors
 from vidcolor import files
@@ -87,17 +86,6 @@ def _linear_from_srgb(srgb):
 def grey_from_lab(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 1']:
   """The network's grey input: lightness scaled to [-1, 1]."""
   return lab[..., :1] / 50 - 1
-
-
-def fit_palette(
-    ab: Float[np.ndarray, 'samples 2'], num_colors: int, seed: int
-) -> Float[np.ndarray, 'num_colors 2']:
-  """K-means centres of ab samples, the paper's 16 colours (section 3.3)."""
-  kmeans = cluster.KMeans(num_colors, n_init=4, random_state=seed).fit(ab)
-  centers = kmeans.cluster_centers_
-  # Sorted by hue, so that the class numbers do not depend on k-means' order.
-  order = np.argsort(np.arctan2(centers[:, 1], centers[:, 0]))
-  return centers[order].astype(np.float32)
 
 
 def quantize(
