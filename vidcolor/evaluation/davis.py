@@ -60,7 +60,10 @@ def boundary_f(
   diagonal, rounded up to pixels. Nothing against nothing is 1.
   """
   radius = math.ceil(_TOLERANCE * math.hypot(*predicted.shape))
-  predicted, truth = _crop(predicted, truth)
+  return _boundary_f(*_crop(predicted, truth), radius)
+
+
+def _boundary_f(predicted, truth, radius):
   predicted, truth = _boundary(predicted), _boundary(truth)
   num_predicted = np.count_nonzero(predicted)
   num_true = np.count_nonzero(truth)
@@ -77,21 +80,30 @@ def boundary_f(
 
 def _crop(predicted, truth):
   """Both masks around their objects, where alone there can be boundaries."""
-  x, y, width, height = cv2.boundingRect((predicted | truth).view(np.uint8))
+  x, y, width, height = cv2.boundingRect(predicted.view(np.uint8))
+  true_x, true_y, true_width, true_height = cv2.boundingRect(
+      truth.view(np.uint8)
+  )
   window = (
-      slice(max(y - 1, 0), y + height + 1),
-      slice(max(x - 1, 0), x + width + 1),
+      slice(
+          max(min(y, true_y) - 1, 0), max(y + height, true_y + true_height) + 1
+      ),
+      slice(
+          max(min(x, true_x) - 1, 0), max(x + width, true_x + true_width) + 1
+      ),
   )
   return predicted[window], truth[window]
 
 
 def _boundary(mask):
   """1 where a pixel differs from one to its right, below or between them."""
-  right_below = np.pad(mask, ((0, 1), (0, 1)), mode='edge')
-  differs = mask != right_below[1:, 1:]
-  differs |= mask != right_below[:-1, 1:]
-  differs |= mask != right_below[1:, :-1]
-  return differs.view(np.uint8)
+  mask = mask.view(np.uint8)
+  # The border replicated, as no pixel differs from what is not there.
+  corners = cv2.copyMakeBorder(mask, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
+  differs = mask ^ corners[1:, 1:]
+  differs |= mask ^ corners[:-1, 1:]
+  differs |= mask ^ corners[1:, :-1]
+  return differs
 
 
 def _disk(radius):
@@ -118,13 +130,16 @@ def score(
 
   def score_frame(index):
     mask, true_mask = predicted[index], masks.without_void(truth[index])
+    radius = math.ceil(_TOLERANCE * math.hypot(*mask.shape))
+    # Small arrays from here on: fresh pages cost more than the arithmetic.
+    mask, true_mask = _crop(mask, true_mask)
     pairs = [
-        (mask == number, true_mask == number)
+        _crop(mask == number, true_mask == number)
         for number in range(1, num_objects + 1)
     ]
     return (
         [jaccard(*pair) for pair in pairs],
-        [boundary_f(*pair) for pair in pairs],
+        [_boundary_f(*pair, radius) for pair in pairs],
     )
 
   if len(predicted) != len(truth):
