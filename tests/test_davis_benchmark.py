@@ -79,7 +79,7 @@ def test_void_and_late_objects_are_handled_as_in_the_toolkit(
     data_dir, tmp_path
 ):
   for t in range(6):
-    mask = masks.read(_mask_path(data_dir, t))
+    mask = masks.read(_mask_path(data_dir, t)).copy()
     mask[:4] = 255
     if t > 2:
       mask[46:] = 3  # It is in no first mask, so nobody could track it.

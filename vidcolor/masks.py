@@ -52,6 +52,9 @@ def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
     one_object: Whether to make one object of all; 255 is void then only where
       a palette has other objects too.
 
+  Returns:
+    The mask, which may be read-only.
+
   Raises:
     UserError: the file is missing or no picture.
   """
@@ -71,15 +74,13 @@ def decode(data: bytes, *, one_object: bool = False) -> Mask:
   """
   with Image.open(io.BytesIO(data)) as picture:
     mode = picture.mode
-    if mode not in ('P', 'L', '1'):
+    if mode not in ('P', 'L'):
       picture = picture.convert('L').point(bool)
-    mask = np.array(picture, np.uint8)
+    mask = np.asarray(picture)
   if one_object:
     objects = without_void(mask) if mode == 'P' else mask
-    return ((objects if objects.any() else mask) > 0).astype(np.uint8)
-  if mode == 'L':
-    mask[mask == VOID] = 1
-  return mask
+    return ((objects if objects.any() else mask) > 0).view(np.uint8)
+  return np.where(mask == VOID, np.uint8(1), mask) if mode == 'L' else mask
 
 
 def write(path: str | os.PathLike, mask: Mask) -> None:

@@ -17,6 +17,7 @@ because it keeps their numbers in eight bits.
 
 from collections.abc import Mapping, Sequence
 from concurrent import futures
+import functools
 import math
 import os
 from typing import Any, NamedTuple
@@ -106,6 +107,7 @@ def _boundary(mask):
   return differs
 
 
+@functools.cache
 def _disk(radius):
   y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
   return (x**2 + y**2 <= radius**2).astype(np.uint8)
