@@ -205,3 +205,22 @@ def test_points_do_not_depend_on_how_many_there_are():
   for a, b in zip(few, many, strict=True):
     np.testing.assert_allclose(a.position, b.position[:3], atol=1e-3)
     np.testing.assert_allclose(a.confidence, b.confidence[:3], atol=1e-5)
+
+
+def test_single_image_embeds_a_video_that_stands_still():
+  class _Sum(_Pixels):
+    num_frames = 3
+
+    def relate(self, features):
+      return jnp.cumsum(features, axis=1)
+
+  (frame, *_), _ = _moving_square(1)
+  embed = propagation.single_image(_Sum())
+  np.testing.assert_allclose(
+      embed(frame), 3 * propagation.encode(_Pixels(), frame), atol=1e-5
+  )
+
+
+def test_refuses_an_unknown_way_to_shrink_labels():
+  with pytest.raises(ValueError, match="shrink_labels is 'area', not one of"):
+    propagation.Options(shrink_labels='area')

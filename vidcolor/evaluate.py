@@ -242,13 +242,17 @@ def _tracker() -> Any:
     case 'farneback_direct':
       return baselines.OpticalFlow(baselines.farneback, from_first=True)
   if _FEATURES_DIR.value:
-    model, config = operator.attrgetter('embeddings'), _CONFIG.value
+    model = operator.attrgetter('embeddings')
+    tracking = (
+        _CONFIG.value.tracking if _CONFIG.value else {'unit_length': True}
+    )
   else:
     model, _, config = _load()
-  options = propagation.Options(**(config.tracking if config else {}))
-  if _BASELINE.value == 'single_image':
-    model = propagation.single_image(model, options.short_side)
+    tracking = config.tracking
   try:
+    options = propagation.Options(**tracking)
+    if _BASELINE.value == 'single_image':
+      model = propagation.single_image(model, options.short_side)
     return propagation.Tracker(model, options)
   except ValueError as error:
     raise errors.UserError(f'{error} Mend config.tracking.') from error

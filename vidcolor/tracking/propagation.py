@@ -67,6 +67,13 @@ class Options:
   stretch_labels: bool = False
   short_side: int | None = None
 
+  def __post_init__(self):
+    ways = ('antialias', 'linear', 'nearest')
+    if self.shrink_labels not in ways:
+      raise ValueError(
+          f'shrink_labels is {self.shrink_labels!r}, not one of {ways}.'
+      )
+
 
 class State(NamedTuple):
   """The memory: reference frames in order of time, the oldest first."""
