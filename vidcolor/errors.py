@@ -1,11 +1,13 @@
 """Errors that end in one line a person can act on, not in a traceback."""
 
 from collections.abc import Callable, Sequence
+import os
 import sys
 
 from absl import app
 from absl import flags
 from absl import logging
+from ml_collections import config_flags
 
 
 class UserError(Exception):
@@ -28,6 +30,7 @@ def _one_line_errors(main):
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.ERROR)
     try:
+      _check_config_file()
       return main(argv)
     except UserError as error:
       _exit(error)
@@ -38,9 +41,19 @@ def _one_line_errors(main):
 def _parse_flags(argv):
   try:
     return flags.FLAGS(argv)
-  # ml_collections raises the middle two for a field the config does not have.
-  except (flags.Error, AttributeError, KeyError, UserError) as error:
+  # ml_collections raises these two for a field the config does not have.
+  except (AttributeError, KeyError) as error:
+    _exit(f'--config: there is no such field: {error}')
+  except (flags.Error, UserError) as error:
     _exit(error)
+
+
+def _check_config_file():
+  """Reads no config: ml_collections tells a missing one in many lines."""
+  if 'config' in flags.FLAGS and flags.FLAGS['config'].present:
+    path = config_flags.get_config_filename(flags.FLAGS['config'])
+    if not os.path.isfile(path):
+      raise UserError(f'--config={path}: there is no such file')
 
 
 def _exit(error):

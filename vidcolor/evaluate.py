@@ -207,6 +207,8 @@ def _evaluate_color():
         ' itself compares with copying the same position'
     )
   _, palette, _ = _load()
+  if palette is None:
+    raise errors.UserError('give --workdir: its palette is needed')
   return kinetics_color.evaluate(
       _tracker(),
       _DATA_DIR.value,
@@ -266,9 +268,7 @@ def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
   elif _CONFIG.value and 'model' in _CONFIG.value:
     config = _CONFIG.value
   else:
-    raise errors.UserError(
-        f'--baseline={_BASELINE.value} needs --workdir, or --config of a run'
-    )
+    raise errors.UserError('give --workdir: a network is needed')
   if _BASELINE.value == 'untrained':
     model = models.create(**config.model, seed=config.seed)
     model = nnx.view(model, use_running_average=True)

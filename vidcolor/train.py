@@ -3,8 +3,6 @@
 python -m vidcolor.train --config=experiments/configs/compact.py --workdir=DIR
 """
 
-import os
-
 from absl import flags
 from ml_collections import config_flags
 
@@ -26,9 +24,6 @@ def main(argv):
   """Trains; run it again with the same line to resume."""
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
-  path = config_flags.get_config_filename(flags.FLAGS['config'])
-  if not os.path.isfile(path):
-    raise errors.UserError(f'--config={path}: there is no such file')
   loop.train(_CONFIG.value, _WORKDIR.value)
 
 
