@@ -35,8 +35,7 @@ def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
 
   Raises:
     UserError: a file is missing, unreadable, no such array or of another shape
-      than the first one's, or there are more of them than frames. Features
-      that are not finite show on access.
+      than the first one's. Features that are not finite show on access.
   """
   folder = pathlib.Path(features_dir) / sequence.name
   if not folder.is_dir():
@@ -51,11 +50,6 @@ def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
           f'{path} is {features.shape} but {paths[0].name} is {shape}: write'
           ' features of one shape for all frames of a sequence'
       )
-  if (number := len(list(folder.glob('*.npy')))) != len(paths):
-    raise errors.UserError(
-        f'{number} files .npy in {folder} for {len(paths)} frames: remove those'
-        ' that are not named like a frame'
-    )
   frame_shape = sequence.frames[0].shape
   return lazy.Lazy(paths, lambda path: FrameFeatures(_read(path), frame_shape))
 
