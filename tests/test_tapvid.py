@@ -36,11 +36,11 @@ def _jpeg(frame):
 
 
 @pytest.mark.parametrize('protocol', [3, 4, 5])
-def test_reads_davis_at_its_own_size(tmp_path, protocol):
+def test_reads_davis(tmp_path, protocol):
   example = _example()
   example['points'][0, 0] = 0, 1  # The lower left corner of the frame.
   path = _write(tmp_path / 'tapvid_davis.pkl', {'goat': example}, protocol)
-  (goat,) = reader.read(path, size=None)
+  (goat,) = reader.read(path, size=(12, 16))
   assert goat.name == 'goat' and goat.size == (12, 16)
   np.testing.assert_array_equal(goat.frames, example['video'])
   assert goat.frame_names == ['00000', '00001', '00002', '00003']
@@ -126,6 +126,8 @@ def test_refuses_to_run_what_a_pickle_holds(tmp_path, protocol):
         pickle.dumps([{'video': []}]),
         pickle.dumps([_example() | {'video': [b'no picture'] * 4}]),
         pickle.dumps([_example() | {'video': np.zeros((4, 8, 8, 3))}]),
+        pickle.dumps([_example() | {'video': [[0, 0, 0]] * 4}]),
+        pickle.dumps([_example(0)]),
         pickle.dumps([_example() | {'video': _example(5)['video']}]),
         pickle.dumps([_example() | {'occluded': [[True] * 4] * 2}]),
     ],
@@ -155,6 +157,16 @@ def test_finds_a_folders_pickles_or_says_that_there_is_none(tmp_path):
   assert reader.find(tmp_path) == reader.find(path) == [path]
 
 
+@pytest.mark.parametrize('other', ['b.pkl', '0000_of_0002.pkl'])
+def test_refuses_a_folder_of_more_than_one_benchmark(tmp_path, other):
+  path = _write(tmp_path / 'a.pkl', [])
+  _write(tmp_path / other, [])
+  with pytest.raises(
+      errors.UserError, match=f'more than one .*: give .*{path}'
+  ):
+    reader.find(tmp_path)
+
+
 OCCLUDED = np.array(
     [
         [1, 0, 0, 1, 0, 0, 0],  # First seen in frame 1; in frame 5 too.
@@ -173,9 +185,13 @@ def test_queries_where_points_are_first_seen():
 def test_queries_every_fifth_frame_in_which_points_are_seen():
   track, frame = tapvid.sample_queries(OCCLUDED, 'strided')
   assert track.tolist() == [2, 0] and frame.tolist() == [0, 5]
-  track, frame = tapvid.sample_queries(OCCLUDED, 'strided', stride=2)
-  assert track.tolist() == [2, 0, 0, 0, 2]
-  assert frame.tolist() == [0, 2, 4, 6, 6]
+
+
+def test_refuses_an_unknown_query_mode():
+  with pytest.raises(ValueError, match="query_mode is 'second', not one of"):
+    tapvid.sample_queries(OCCLUDED, 'second')
+  with pytest.raises(ValueError, match="query_mode is 'second', not one of"):
+    _metrics('second')
 
 
 # One track, queried in frame 1: 3 pixels off in frame 0, exact in 2, hidden in
@@ -320,6 +336,13 @@ def test_scores_tracks_that_any_method_wrote(tmp_path, data_dir):
   assert results['overall']['occlusion_accuracy'] == 1
   with pytest.raises(errors.UserError, match='goat.npz.*--query_mode'):
     benchmark.score(predictions_dir, data_dir, tmp_path, query_mode='strided')
+
+
+def test_refuses_two_videos_of_one_name(tmp_path):
+  for index in range(2):
+    _write(tmp_path / f'{index}_of_2.pkl', {'goat': _example()})
+  with pytest.raises(errors.UserError, match='1_of_2.pkl .*another video goat'):
+    benchmark.evaluate(_Tracker(), tmp_path, tmp_path)
 
 
 def test_says_that_there_is_nothing_to_score(tmp_path):

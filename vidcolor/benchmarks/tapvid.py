@@ -64,17 +64,14 @@ def evaluate(
     As `score`.
 
   Raises:
-    UserError: as `reader.find` and `reader.read`.
+    UserError: as `reader.find` and `reader.read`, or two videos have one name.
   """
   predictions_dir = pathlib.Path(output_dir) / 'predictions'
   predictions_dir.mkdir(parents=True, exist_ok=True)
-  for path in reader.find(data_dir):
-    for sequence in tqdm.tqdm(reader.read(path), path.stem, unit='video'):
-      queries = tapvid.sample_queries(sequence.occluded, query_mode)
-      tracks = _track(
-          tracker, frames_of(sequence), sequence, queries, query_mode
-      )
-      _write(predictions_dir, sequence, queries, tracks)
+  for sequence in _sequences(data_dir, 'tracking'):
+    queries = tapvid.sample_queries(sequence.occluded, query_mode)
+    tracks = _track(tracker, frames_of(sequence), sequence, queries, query_mode)
+    _write(predictions_dir, sequence, queries, tracks)
   return score(predictions_dir, data_dir, output_dir, query_mode=query_mode)
 
 
@@ -99,22 +96,21 @@ def score(
     left out. Then the sections of a report.
 
   Raises:
-    UserError: as `reader.find` and `reader.read`; or a prediction is missing,
-      unreadable or for other queries; or there is nothing to score.
+    UserError: as `evaluate`; or a prediction is missing, unreadable or for
+      other queries; or there is nothing to score.
   """
   per_sequence, ranked = {}, []
-  for path in reader.find(data_dir):
-    for sequence in tqdm.tqdm(reader.read(path), 'scoring', unit='video'):
-      queries = tapvid.sample_queries(sequence.occluded, query_mode)
-      tracks = _read(pathlib.Path(predictions_dir), sequence, queries)
-      metrics = _measure(sequence, queries, tracks, query_mode)
-      if np.isnan(metrics['average_pts_within_thresh']):
-        continue
-      per_sequence[sequence.name] = metrics
-      # Of thousands of videos, only these two are kept to be drawn.
-      ranked.append((metrics['average_jaccard'], sequence, queries, tracks))
-      ranked.sort(key=lambda entry: entry[0])
-      del ranked[1:-1]
+  for sequence in _sequences(data_dir, 'scoring'):
+    queries = tapvid.sample_queries(sequence.occluded, query_mode)
+    tracks = _read(pathlib.Path(predictions_dir), sequence, queries)
+    metrics = _measure(sequence, queries, tracks, query_mode)
+    if np.isnan(metrics['average_pts_within_thresh']):
+      continue
+    per_sequence[sequence.name] = metrics
+    # Of thousands of videos, only these two are kept to be drawn.
+    ranked.append((metrics['average_jaccard'], sequence, queries, tracks))
+    ranked.sort(key=lambda entry: entry[0])
+    del ranked[1:-1]
   if not per_sequence:
     raise errors.UserError(f'no point of {data_dir} is seen after it is given')
   names = next(iter(per_sequence.values()))
@@ -134,6 +130,20 @@ def score(
         report.Media(path.name, f'The {title} of all: {drawn[0].name}.')
     )
   return results, _sections(results, media)
+
+
+def _sequences(data_dir, title):
+  """The videos of all pickles, which have to differ in name."""
+  names = set()
+  for path in reader.find(data_dir):
+    sequences = reader.read(path)
+    for sequence in tqdm.tqdm(sequences, f'{title} {path.stem}', unit='video'):
+      if sequence.name in names:
+        raise errors.UserError(
+            f'{path} has another video {sequence.name}: rename one of the two'
+        )
+      names.add(sequence.name)
+      yield sequence
 
 
 def _track(tracker, frames, sequence, queries, query_mode):

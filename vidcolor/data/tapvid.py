@@ -79,7 +79,8 @@ def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
   """The pickles of a folder by name, or the one pickle that is given.
 
   Raises:
-    UserError: there is none.
+    UserError: there is none, or there are several that are not the shards of
+      Kinetics, such as 0000_of_0010.pkl.
   """
   path = pathlib.Path(data_dir)
   pickles = sorted(path.glob('*.pkl')) if path.is_dir() else [path]
@@ -88,11 +89,17 @@ def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
         f'no TAP-Vid pickle in {path}: give the folder that holds'
         ' tapvid_davis.pkl or its like'
     )
+  alone = [p for p in pickles if '_of_' not in p.name]
+  if alone and len(pickles) > 1:
+    raise errors.UserError(
+        f'{path} holds more than one benchmark: give the one file, such as'
+        f' {alone[0]}'
+    )
   return pickles
 
 
 def read(
-    path: str | os.PathLike, *, size: tuple[int, int] | None = (256, 256)
+    path: str | os.PathLike, *, size: tuple[int, int] = (256, 256)
 ) -> list[PointSequence]:
   """Reads one pickle of TAP-Vid: DAVIS, RGB-Stacking or a shard of Kinetics.
 
@@ -102,7 +109,7 @@ def read(
       frame), `points` ((x, y) [points, time, 2], 0 to 1 from edge to edge of
       the frame) and `occluded` (bool [points, time]).
     size: Height and width that frames are resized to; the published figures
-      are for 256 x 256. None keeps their own.
+      are for 256 x 256.
 
   Returns:
     The videos in the file's order; those of a list are named by the file and
@@ -127,7 +134,9 @@ def read(
     raise errors.UserError(f'{path} holds no videos: give a TAP-Vid pickle')
   try:
     return [_sequence(name, x, size) for name, x in examples.items()]
-  except (KeyError, TypeError, ValueError, OSError) as error:
+  except (
+      AttributeError, LookupError, OSError, TypeError, ValueError
+  ) as error:  # fmt: skip
     raise errors.UserError(
         f'{path} is not laid out as TAP-Vid ({error}): restore it'
     ) from error
@@ -159,11 +168,11 @@ def _sequence(name, example: Mapping[str, Any], size) -> PointSequence:
         f'{name}: {len(video)} frames, points {points.shape},'
         f' occluded {occluded.shape}'
     )
-  first = _picture(video[0])
-  height, width = size or (first.height, first.width)
+  _picture(video[0])  # Raises, now and not on access, if it is none.
+  height, width = size
   # From edges at 0 and 1 to pixels, the first of which has its centre at 0.
   points = points * np.array([width, height], np.float32) - np.float32(0.5)
-  return PointSequence(str(name), points, occluded, (height, width), video)
+  return PointSequence(str(name), points, occluded, size, video)
 
 
 def _picture(frame) -> Image.Image:

@@ -12,6 +12,7 @@ import numpy as np
 
 THRESHOLDS = (1, 2, 4, 8, 16)  # Pixels.
 QUERY_MODES = ('first', 'strided')
+_STRIDE = 5  # Of 'strided', in frames, as published.
 
 
 class Queries(NamedTuple):
@@ -22,29 +23,29 @@ class Queries(NamedTuple):
 
 
 def sample_queries(
-    occluded: Bool[np.ndarray, 'tracks time'],
-    query_mode: str,
-    *,
-    stride: int = 5,
+    occluded: Bool[np.ndarray, 'tracks time'], query_mode: str
 ) -> Queries:
   """Chooses the points that a tracker is given.
 
   Args:
     occluded: Whether a point is hidden.
     query_mode: 'first' asks for each track once, from the first frame it is
-      seen in; 'strided' asks for it from each of the frames 0, stride, ... that
+      seen in; 'strided' asks for it from each of the frames 0, 5, 10, ... that
       it is seen in.
-    stride: Of 'strided', in frames.
 
   Returns:
     The queries, in order of the track for 'first' and of the frame for
     'strided'. A track that is never seen (there) is not asked for.
+
+  Raises:
+    ValueError: the mode is neither.
   """
+  _check_mode(query_mode)
   if query_mode == 'first':
     (track,) = np.nonzero(~occluded.all(axis=1))
     return Queries(track, occluded[track].argmin(axis=1))
-  frame, track = np.nonzero(~occluded[:, ::stride].T)
-  return Queries(track, frame * stride)
+  frame, track = np.nonzero(~occluded[:, ::_STRIDE].T)
+  return Queries(track, frame * _STRIDE)
 
 
 def compute_metrics(
@@ -82,7 +83,11 @@ def compute_metrics(
       the mean over `THRESHOLDS`.
 
     NaN where no point truly seen is left to score.
+
+  Raises:
+    ValueError: the mode is neither.
   """
+  _check_mode(query_mode)
   time = np.arange(occluded.shape[1])
   after, before = time > query_frame[:, None], time < query_frame[:, None]
   scored = after if query_mode == 'first' else after | before
@@ -104,6 +109,11 @@ def compute_metrics(
       **jaccards,
       **within,
   }
+
+
+def _check_mode(query_mode):
+  if query_mode not in QUERY_MODES:
+    raise ValueError(f'query_mode is {query_mode!r}, not one of {QUERY_MODES}.')
 
 
 def _ratio(part, whole):
