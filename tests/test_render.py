@@ -66,6 +66,21 @@ def test_points_are_discs_or_rings_at_the_end_of_their_trails():
   assert not is_drawn[70:].any() and frame.max() == 100
 
 
+@pytest.mark.parametrize('far', [np.inf, -np.inf, 1e9, -1e9])
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_what_is_far_away_or_not_finite_is_not_in_the_picture(far, dtype):
+  frame = np.full((80, 120, 3), 100, np.uint8)
+  joints = np.array([[10, 10], [far, 60], [60, far]], dtype)
+  drawn = overlay.draw_joints(frame, joints, [(1, 2)])
+  assert np.any(drawn[10, 10] != frame[10, 10])
+  np.testing.assert_array_equal(drawn[40:], frame[40:])
+  trails = joints[:, None].repeat(2, axis=1)
+  seen = np.ones(3, bool)
+  drawn = overlay.draw_points(frame, trails, seen, overlay.wheel(3))
+  assert np.any(drawn[10, 10] != frame[10, 10])
+  np.testing.assert_array_equal(drawn[40:], frame[40:])
+
+
 def test_panels_stand_side_by_side_below_their_titles():
   panels = [np.full((50, 80, 3), value, np.uint8) for value in (10, 200)]
   row = overlay.side_by_side(panels)

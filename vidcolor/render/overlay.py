@@ -12,6 +12,7 @@ _GAP = 4
 _INK = (32, 33, 36)
 _PAPER = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FARTHEST = 2.0**15  # Pixels; what is farther is drawn as if it were there.
 
 Frame = UInt8[np.ndarray, 'height width 3']
 
@@ -56,7 +57,7 @@ def draw_joints(
   Args:
     frame: RGB.
     joints: (x, y) in pixels, whose centres have whole coordinates; with a
-      negative coordinate or NaN where a joint is lost, which is not drawn.
+      negative or no finite one where a joint is lost, which is not drawn.
     limbs: Pairs of joints' numbers, a line from the first to the second.
 
   Returns:
@@ -64,10 +65,8 @@ def draw_joints(
   """
   drawn = frame.copy()
   colours = wheel(len(joints)).tolist()
-  is_found = np.all(joints >= 0, axis=-1)
-  # OpenCV takes sixteenths of a pixel.
-  ends = np.where(is_found[:, None], 16 * joints, 0).round().astype(int)
-  ends = ends.tolist()
+  is_found = np.all((joints >= 0) & np.isfinite(joints), axis=-1)
+  ends = _sixteenths(joints).tolist()
   width = max(1, round(min(frame.shape[:2]) / 160))
   for first, second in limbs:
     if is_found[first] and is_found[second]:
@@ -92,8 +91,8 @@ def draw_points(
   Args:
     frame: RGB.
     trails: (x, y) in pixels, whose centres have whole coordinates, in some of
-      the frames before, the oldest first, and in this one. Points with NaN
-      among them are not drawn.
+      the frames before, the oldest first, and in this one. A point that is
+      not finite in one of them is not drawn.
     visible: Whether they are, in this frame.
     colours: RGB of each point.
 
@@ -102,15 +101,20 @@ def draw_points(
   """
   drawn = frame.copy()
   width = max(1, round(min(frame.shape[:2]) / 256))
-  # OpenCV takes sixteenths of a pixel.
-  lines = np.where(np.isnan(trails), 0, 16 * trails).round().astype(np.int32)
-  for index in np.flatnonzero(~np.isnan(trails).any(axis=(1, 2))):
+  lines = _sixteenths(trails)
+  for index in np.flatnonzero(np.isfinite(trails).all(axis=(1, 2))):
     colour, line = colours[index].tolist(), lines[index]
     cv2.polylines(drawn, [line], False, colour, width, cv2.LINE_AA, 4)
     thickness = cv2.FILLED if visible[index] else width
     disc = line[-1].tolist(), 48 * width
     cv2.circle(drawn, *disc, colour, thickness, cv2.LINE_AA, 4)
   return drawn
+
+
+def _sixteenths(position):
+  """Positions in sixteenths of a pixel, as OpenCV takes them."""
+  position = np.nan_to_num(position).clip(-_FARTHEST, _FARTHEST)
+  return (16 * position).round().astype(np.int32)
 
 
 def wheel(count: int) -> UInt8[np.ndarray, 'count 3']:
