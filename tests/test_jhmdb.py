@@ -1,5 +1,4 @@
 import json
-import types
 
 import numpy as np
 from PIL import Image
@@ -10,15 +9,7 @@ from vidcolor import errors
 from vidcolor.benchmarks import jhmdb as benchmark
 from vidcolor.data import jhmdb
 from vidcolor.data import video
-
-
-class _Identity:
-  """As if nothing moved."""
-
-  def track_points(self, frames, points):
-    for _ in frames:
-      yield types.SimpleNamespace(position=points)
-
+from vidcolor.tracking import baselines
 
 # On a grid in a box of 60 by 80 pixels: 0.6 times its diagonal is 60.
 _POSE = np.array([[10 * (i % 7), 40 * (i // 7)] for i in range(15)]) + 20.0
@@ -150,7 +141,7 @@ def test_says_which_frame_is_cut_short(tree):
 
 
 def test_identity_scores_what_the_hand_computes(tree, tmp_path):
-  results, sections = benchmark.evaluate(_Identity(), tree, tmp_path)
+  results, sections = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
   # Off by 31 and 0 in the jump, by 6 and 12.5 in the walk, of a size of 60.
   assert list(results['overall'].values()) == [0.5, 0.5, 0.75, 0.75, 0.75]
   assert results['overall_without_lost'] == results['overall']
@@ -171,7 +162,7 @@ def test_identity_scores_what_the_hand_computes(tree, tmp_path):
 
 
 def test_scores_the_predictions_it_wrote(tree, tmp_path):
-  results, _ = benchmark.evaluate(_Identity(), tree, tmp_path)
+  results, _ = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
   predictions = tmp_path / 'predictions'
   again, _ = benchmark.score(predictions, tree, tmp_path)
   assert again == results
@@ -201,24 +192,41 @@ def test_joints_that_are_never_in_the_picture_have_no_score(tree, tmp_path):
   for name in 'walk/a_walk_0', 'jump/c_jump_0':
     path = tree / 'joint_positions' / name / 'joint_positions.mat'
     jhmdb.write_joints(path, joints)
-  results, _ = benchmark.evaluate(_Identity(), tree, tmp_path)
+  results, _ = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
   assert list(results['per_joint']) == list(jhmdb.JOINTS[:-1])
   assert results['overall']['PCK@0.1'] == 1
 
 
-def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
-  fed = []
+def test_a_video_of_one_frame_has_no_score_and_no_rank(tree, tmp_path):
+  path = tree / 'joint_positions/walk/a_walk_0/joint_positions.mat'
+  io.savemat(path, {'pos_img': _moving([0])[0].T + 1})  # As MATLAB does.
+  results, sections = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  row = results['per_sequence']['walk/a_walk_0']
+  assert np.isnan(list(row.values())).all()
+  assert results['overall'] == results['per_sequence']['jump/c_jump_0']
+  for media in sections[0].media:
+    assert 'jump/c_jump_0' in media.caption
+  (tree / 'splits/jump_test_split1.txt').unlink()
+  results, sections = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  assert np.isnan(list(results['overall'].values())).all()
+  assert not sections[0].media
 
-  class Tracker(_Identity):
+
+def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
+  told, fed = [], []
+
+  class Tracker(baselines.Identity):
 
     def track_points(self, frames, points):
       fed.append(frames)
       return super().track_points(frames, points)
 
-  benchmark.evaluate(
-      Tracker(), tree, tmp_path, frames_of=lambda s: [s.name] * len(s.joints)
-  )
-  assert fed == [['jump/c_jump_0'] * 3, ['walk/a_walk_0'] * 3]
+  def frames_of(sequence):
+    told.append([np.zeros((4, 4, 3), np.uint8)] * len(sequence.joints))
+    return told[-1]
+
+  benchmark.evaluate(Tracker(), tree, tmp_path, frames_of=frames_of)
+  assert list(map(id, fed)) == list(map(id, told)) and len(fed) == 2
 
 
 @pytest.mark.parametrize(
@@ -226,7 +234,7 @@ def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
     [(None, 'joint_positions.mat'), (2, 'is for 2 frames: track the 3')],
 )
 def test_says_which_prediction_is_wrong(tree, tmp_path, num_frames, message):
-  benchmark.evaluate(_Identity(), tree, tmp_path)
+  benchmark.evaluate(baselines.Identity(), tree, tmp_path)
   path = tmp_path / 'predictions/walk/a_walk_0/joint_positions.mat'
   path.unlink()
   if num_frames:

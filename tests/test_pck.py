@@ -50,7 +50,13 @@ def test_mean_is_over_joints_however_often_they_count():
   distances = np.array([[0, 1, np.nan], [0, np.nan, np.nan], [1, 0.0, np.nan]])
   np.testing.assert_array_equal(pck.pck(distances)[0], [2 / 3, 1 / 2, np.nan])
   np.testing.assert_allclose(pck.mean_pck(distances), [7 / 12] * 5)
-  assert pck.mean_pck(np.full((2, 3), np.nan)).tolist() == [0] * 5
+  assert np.isnan(pck.mean_pck(np.full((2, 3), np.nan))).all()
+
+
+def test_a_single_frame_has_no_score():
+  distances = pck.normalized_distances(_pose(time=1), _pose(time=1))
+  assert distances.shape == (0, 3)
+  assert np.isnan(pck.mean_pck(distances)).all()
 
 
 def test_joints_outside_of_the_picture_count_neither_alone_nor_in_the_box():

@@ -82,8 +82,9 @@ def score(
   Returns:
     The results: PCK, in 0 to 1, by threshold ('PCK@0.1' to 'PCK@0.5'), for
     'overall', 'overall_without_lost' (see `drop_lost` in
-    `pck.normalized_distances`), and by name in 'per_joint' and 'per_sequence'.
-    Then the sections of a report.
+    `pck.normalized_distances`), and by name in 'per_joint' and 'per_sequence';
+    NaN where no joint counts, as in a video of one frame. Then the sections of
+    a report.
 
   Raises:
     UserError: as `jhmdb.read`, or a prediction is missing, unreadable or for
@@ -111,12 +112,14 @@ def _read_prediction(predictions_dir, sequence):
 def _score(predictions_dir, sequences, output_dir):
   tracked = [_read_prediction(predictions_dir, s) for s in sequences]
   results = _measure(sequences, tracked)
+  total = lambda pair: sum(results['per_sequence'][pair[0].name].values())
+  pairs = zip(sequences, tracked, strict=True)
   ranked = sorted(
-      zip(sequences, tracked, strict=True),
-      key=lambda pair: sum(results['per_sequence'][pair[0].name].values()),
+      (pair for pair in pairs if not np.isnan(total(pair))), key=total
   )
   media = []
-  for title, (sequence, joints) in ('best', ranked[-1]), ('worst', ranked[0]):
+  ends = zip(('best', 'worst'), ranked[-1:] + ranked[:1], strict=False)
+  for title, (sequence, joints) in ends:
     file = f'{title}.mp4'
     film = _film(sequence, joints)
     video.write_mp4(pathlib.Path(output_dir) / file, film, _FILM_RATE)

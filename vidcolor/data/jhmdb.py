@@ -98,12 +98,15 @@ def read_joints(path: str | os.PathLike) -> Joints:
     raise errors.UserError(
         f'cannot read the joints {path}: restore them'
     ) from error
-  shape = np.asarray(positions).shape
-  if len(shape) != 3 or shape[:2] != (2, len(JOINTS)):
+  positions = np.asarray(positions)
+  if positions.ndim == 2:  # MATLAB stores no third dimension of one.
+    positions = positions[..., None]
+  if positions.ndim != 3 or positions.shape[:2] != (2, len(JOINTS)):
     raise errors.UserError(
-        f'{path}: pos_img is {list(shape)}, not [2, 15, frames]: restore it'
+        f'{path}: pos_img is {list(positions.shape)}, not [2, 15, frames]:'
+        ' restore it'
     )
-  return np.asarray(positions, float).T - 1
+  return positions.astype(float).T - 1
 
 
 def write_joints(path: str | os.PathLike, joints: Joints) -> None:

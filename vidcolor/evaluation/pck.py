@@ -71,7 +71,8 @@ def pck(
 def mean_pck(
     distances: Float[np.ndarray, 'frames joints'],
 ) -> Float[np.ndarray, ' thresholds']:
-  """The mean of `pck` over the joints that ever count; 0 where none does."""
+  """The mean of `pck` over the joints that ever count; NaN where none does."""
   by_joint = pck(distances)
-  counts = ~np.isnan(by_joint)
-  return np.nansum(by_joint, axis=1) / np.maximum(counts.sum(axis=1), 1)
+  number = np.count_nonzero(~np.isnan(by_joint), axis=1)
+  mean = np.nansum(by_joint, axis=1) / np.maximum(number, 1)
+  return np.where(number, mean, np.nan)
