@@ -55,7 +55,6 @@ def evaluate(
     output_dir: str | os.PathLike,
     *,
     palette: Float[np.ndarray, 'colors 2'],
-    dataset: str = 'kinetics',
     split: str = 'validation',
     num_clips: int | None = None,
 ) -> tuple[dict[str, Any], list[report.Section]]:
@@ -65,11 +64,12 @@ def evaluate(
   position of the third frame.
 
   Args:
-    tracker: Copies labels.
-    data_dir: Folder that the dataset was built in by `data_prep.build`.
+    tracker: Copies labels. One whose memory holds fewer than three frames
+      copies '3 references' from those that it holds.
+    data_dir: Folder that the dataset kinetics was built in by
+      `data_prep.build`.
     output_dir: Folder to write a film, a picture and curves to.
     palette: The colour classes, those that the network was trained with.
-    dataset: Name of the dataset.
     split: Of clips that the network was not trained on; a dataset without such
       a split is trained on 'train[:90%]' and evaluated on 'train[90%:]'.
     num_clips: How many clips of the split, whose order is random but fixed; by
@@ -83,9 +83,9 @@ def evaluate(
     'per_clip', likewise over a clip's. Then the sections of a report.
 
   Raises:
-    UserError: there is no such dataset or split, or no clip of four frames.
+    UserError: there is no dataset or no such split, or no clip of four frames.
   """
-  source = clips.open_source(dataset, data_dir, split)
+  source = clips.open_source('kinetics', data_dir, split)
   labels_of = functools.partial(_labels, jnp.asarray(palette))
   scores, drawn = {}, []
   for index in tqdm.trange(
@@ -106,7 +106,7 @@ def evaluate(
       drawn.append((frames[_LAST_GIVEN:], copied_ab))
   if not scores:
     raise errors.UserError(
-        f'no clip of four frames in {split} of {dataset} in {data_dir}: give'
+        f'no clip of four frames in {split} of kinetics in {data_dir}: give'
         ' another split'
     )
   results = _results(scores)
