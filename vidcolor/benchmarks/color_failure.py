@@ -45,8 +45,9 @@ def analyze(
 
   Returns:
     Under 'color_failure': those of `analysis.failure_correlation`, Spearman's
-    rho of colour error and 1 - J and its 95% confidence interval, and
-    'color_error', the mean error by sequence; then a section of a report.
+    rho of colour error and 1 - J and its 95% confidence interval (NaN where
+    there are too few sequences for one), and 'color_error', the mean error by
+    sequence; then a section of a report.
   """
   sequences = {
       sequence.name: sequence
@@ -66,10 +67,7 @@ def analyze(
       list(color_errors.values()), list(scores.values())
   )
   means = {name: float(e.mean()) for name, e in color_errors.items()}
-  described = {
-      key: f'rho {rho:.2f}, 95% interval {low:.2f} to {high:.2f}'
-      for key, (rho, low, high) in correlations.items()
-  }
+  described = {key: _describe(value) for key, value in correlations.items()}
   figures.scatter(
       np.array(list(means.values())),
       np.array([1 - j.mean() for j in scores.values()]),
@@ -86,7 +84,13 @@ def analyze(
       f' sequence, Spearman’s {described["per_sequence"]}; by frame'
       f' {described["per_frame"]}. Both errors grow with time: with the number'
       f' of the frame held fixed, {described["per_frame_given_time"]}. The'
-      ' interval is a bootstrap over sequences.',
+      ' interval, where sequences suffice for one, is a bootstrap over them.',
       media=[report.Media('color_failure.png', 'A point is a sequence.')],
   )
   return {'color_failure': {**more, 'color_error': means}}, section
+
+
+def _describe(correlation):
+  rho, low, high = correlation
+  interval = f', 95% interval {low:.2f} to {high:.2f}'
+  return f'rho {rho:.2f}{"" if np.isnan(low) else interval}'

@@ -1,0 +1,36 @@
+import types
+
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from vidcolor.benchmarks import color_failure
+from vidcolor.data import sequences
+from vidcolor.tracking import propagation
+
+
+def _same_position(frame):
+  rows, columns = frame.shape[0] // 8, frame.shape[1] // 8
+  return 20 * jnp.eye(rows * columns).reshape(rows, columns, -1)
+
+
+@pytest.mark.parametrize('count', [4, 5])
+def test_tells_an_interval_only_of_five_sequences_or_more(
+    count, tmp_path, monkeypatch
+):
+  rng = np.random.default_rng(0)
+  videos = [
+      types.SimpleNamespace(
+          name=f'{index}', frames=rng.integers(0, 256, (5, 16, 16, 3), np.uint8)
+      )
+      for index in range(count)
+  ]
+  monkeypatch.setattr(sequences, 'read_davis', lambda *_, **__: videos)
+  scores = {v.name: {'j_by_frame': rng.uniform(size=3)} for v in videos}
+  tracker = propagation.Tracker(_same_position, propagation.Options())
+  results, section = color_failure.analyze(
+      tracker, {'per_sequence': scores}, 'davis', tmp_path, year=2017
+  )
+  rho, low, _ = results['color_failure']['per_sequence'].values()
+  assert f'rho {rho:.2f}' in section.text and 'nan' not in section.text
+  assert np.isnan(low) == ('95% interval' not in section.text) == (count < 5)
