@@ -13,15 +13,19 @@ import dataclasses
 import json
 import pathlib
 import time
+import zlib
 
 from absl import flags
+from flax import nnx
+import jax
+import numpy as np
 import tqdm
 
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import masks
-from vidcolor.data import sequences as sequences_lib
+from vidcolor.benchmarks import davis as davis_lib
 from vidcolor.evaluation import davis
 from vidcolor.render import report
 from vidcolor.tracking import propagation
@@ -36,15 +40,18 @@ _DATA_DIR = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string(
     'output_dir', None, 'Where everything is written to.', required=True
 )
+_YEAR = flags.DEFINE_integer(
+    'year', None, '2016 makes one object of all; default: the latest listed.'
+)
 _SPLIT = flags.DEFINE_string('split', 'val', 'Name of the list.')
 _MAX_FRAMES = flags.DEFINE_integer(
     'max_frames', None, 'Only so many frames of each sequence.', 3
 )
 
-# By field of `propagation.Options`; None is everywhere, all, or full size.
+# By field of `propagation.Options`.
 _SWEEPS = {
     'temperature': (0.02, 0.04, 0.07, 0.12, 0.2, 0.5),
-    'radius': (4, 8, 12, 18, 24),
+    'radius': (4, 8, 12, 18, 24, None),
     'top_k': (1, 3, 5, 10, 20, None),
     'recent': (1, 2, 3, 5, 7, 10),
     'keep_first': (True, False),
@@ -58,13 +65,20 @@ def main(argv):
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   model, _, config = checkpoint.load_model(_WORKDIR.value)
   base = propagation.Options(**config.tracking)
-  sequences = sequences_lib.read_davis(_DATA_DIR.value, split=_SPLIT.value)
+  sequences = davis_lib.read(
+      _DATA_DIR.value, year=_YEAR.value, split=_SPLIT.value
+  )
+  if len(sequences[0].masks) == 1:
+    raise errors.UserError(f'{_DATA_DIR.value} has only first masks')
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  output_dir.mkdir(parents=True, exist_ok=True)
+  files.make_folder(output_dir)
   results_path = output_dir / 'results.json'
   setup = {
       'workdir': _WORKDIR.value,
+      # A run that was trained on is another one.
+      'parameters': _checksum(model),
       'data_dir': _DATA_DIR.value,
+      'year': _YEAR.value,
       'split': _SPLIT.value,
       'max_frames': _MAX_FRAMES.value,
       'base': dataclasses.asdict(base),
@@ -96,6 +110,11 @@ def _resume(path, setup):
         f'{path} is of another run: give another --output_dir, or remove it'
     )
   return results
+
+
+def _checksum(model):
+  leaves = jax.tree.leaves(nnx.state(model))
+  return zlib.crc32(b''.join(np.asarray(leaf).tobytes() for leaf in leaves))
 
 
 def _settings(base, model) -> Iterator[tuple[str, propagation.Options]]:

@@ -160,9 +160,7 @@ def _colors(model, palette, config, videos):
 def _curves(tracked):
   """Mean J by frame number, over the sequences that are that long."""
   return {
-      title: analysis.mean_by_frame(
-          [t.j_by_frame[method] for t in tracked]
-      ).mean
+      title: analysis.mean_by_frame([t.j_by_frame[method] for t in tracked])
       for method, title in METHODS.items()
   }
 

@@ -149,3 +149,35 @@ def test_says_which_prediction_is_wrong(data_dir, tmp_path, spoil, message):
   spoil(predictions_dir / 'dogs' / '00002.png')
   with pytest.raises(errors.UserError, match=message):
     davis.score(predictions_dir, data_dir, tmp_path / 'out', year=2017)
+
+
+def _first_mask_alone(data_dir):
+  for path in sorted((data_dir / 'Annotations/480p/dogs').iterdir())[1:]:
+    path.unlink()
+
+
+def _no_object(data_dir):
+  masks.write(_mask_path(data_dir, 0), np.zeros((48, 64), np.uint8))
+
+
+def _two_frames(data_dir):
+  for t in range(2, 6):
+    _mask_path(data_dir, t).unlink()
+    (data_dir / f'JPEGImages/480p/dogs/{t:05}.jpg').unlink()
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (_first_mask_alone, 'only one of bear and dogs has more than a first'),
+        (_no_object, 'the first mask of dogs has no object'),
+        (_two_frames, 'dogs has 2 frames'),
+    ],
+)
+def test_says_what_cannot_be_scored_before_it_tracks(
+    data_dir, tmp_path, spoil, message
+):
+  spoil(data_dir)
+  with pytest.raises(errors.UserError, match=message):
+    _evaluate(data_dir, tmp_path / 'out')
+  assert not (tmp_path / 'out' / 'predictions').exists()

@@ -11,8 +11,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import wait
 
+from tests import tiny
+from vidcolor.benchmarks import davis
 from vidcolor.data import video
 from vidcolor.render import report
+from vidcolor.tracking import baselines
 
 _FLAGS = """
     --headless --no-sandbox --disable-gpu --disable-quic --no-first-run
@@ -177,3 +180,24 @@ def test_on_a_phone_only_tables_scroll_sideways(page):
   assert _run(page, 'document.documentElement.scrollWidth') == 360
   table = page.find_elements(By.CLASS_NAME, 'scroll')[1]
   assert table.get_property('scrollWidth') > 1000
+
+
+def test_the_report_of_an_evaluation_plays_and_sorts(browser, tmp_path):
+  _, sections = davis.evaluate(
+      baselines.Identity(), tiny.write_davis(tmp_path / 'DAVIS'), tmp_path,
+      year=2017,
+  )  # fmt: skip
+  report.write(tmp_path / 'report.html', title='DAVIS', sections=sections)
+  browser.get((tmp_path / 'report.html').as_uri())
+  loaded = '[...document.querySelectorAll("video")].map(v => v.readyState)'
+  loads = lambda _: min(_run(browser, loaded)) >= 2
+  wait.WebDriverWait(browser, 20).until(loads)
+  assert len(_run(browser, loaded)) == 2
+  *_, table = browser.find_elements(By.TAG_NAME, 'table')
+  for _ in range(2):  # Ascending, descending.
+    table.find_elements(By.TAG_NAME, 'button')[1].click()
+  objects = [
+      row.find_elements(By.XPATH, '*')[0].text
+      for row in table.find_elements(By.CSS_SELECTOR, 'tbody tr')
+  ]
+  assert objects == ['dogs_2', 'bear_1', 'dogs_1']  # By J_mean.

@@ -87,6 +87,36 @@ def test_white_is_one_object(tmp_path, mode):
   assert np.unique(mask).tolist() == [0, 1] and mask.sum() == 20
 
 
+def test_greys_in_a_palette_are_greys(tmp_path):
+  _mask(255).convert('P').save(tmp_path / 'mask.png')
+  with Image.open(tmp_path / 'mask.png') as picture:
+    assert picture.mode == 'P'
+  for one_object in (False, True):
+    mask = masks.read(tmp_path / 'mask.png', one_object=one_object)
+    assert mask.max() == 1 and mask.sum() == 20
+
+
+def test_void_is_never_taken_for_an_object(tmp_path):
+  pixels = np.zeros((24, 32), np.uint8)
+  pixels[3] = 255
+  masks.write(tmp_path / 'mask.png', pixels)
+  np.testing.assert_array_equal(masks.read(tmp_path / 'mask.png'), pixels)
+  assert not masks.read(tmp_path / 'mask.png', one_object=True).any()
+  pixels[4], pixels[5] = 1, 2
+  Image.fromarray(pixels).save(tmp_path / 'mask.png')
+  numbers = np.unique(masks.read(tmp_path / 'mask.png'))
+  assert numbers.tolist() == [0, 1, 2]
+
+
+def test_several_colours_tell_no_numbers(tmp_path):
+  pixels = np.zeros((24, 32, 3), np.uint8)
+  pixels[3], pixels[4] = (200, 0, 0), (0, 200, 0)
+  Image.fromarray(pixels).save(tmp_path / 'mask.png')
+  with pytest.raises(errors.UserError, match='mask.png has objects of several'):
+    masks.read(tmp_path / 'mask.png')
+  assert masks.read(tmp_path / 'mask.png', one_object=True).sum() == 64
+
+
 def test_grey_numbers_are_objects_unless_one_is_wanted(tmp_path):
   _mask(2).save(tmp_path / 'mask.png')
   assert masks.read(tmp_path / 'mask.png').max() == 2
@@ -118,6 +148,10 @@ def _shrink_a_mask(root):
   _mask(255, size=(12, 16)).save(root / 'Annotations/480p/bear/00001.png')
 
 
+def _empty_the_list(root):
+  _write_list(root, 2017, ['', ' '])
+
+
 def _list_another_split(root):
   _write_list(root, 2017, ['bear'], split='train')
 
@@ -132,6 +166,7 @@ def _list_another_split(root):
         (_spoil_a_mask, 'bear/00000.png'),
         (_shrink_a_mask, 'bear/00001.png is 16x12 but its frame is 32x24'),
         (_list_another_split, '2017/val.txt'),
+        (_empty_the_list, 'no sequence in the list .*2017/val.txt'),
     ],
 )
 def test_says_what_is_wrong_with_a_folder(tmp_path, spoil, message):

@@ -46,18 +46,22 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'A run; its newest checkpoint.')
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, 'One checkpoint of a run.'
 )
+_METHODS = {
+    'identity': baselines.Identity(),
+    'optical_flow': baselines.OpticalFlow(baselines.dis),
+    'optical_flow_direct': baselines.OpticalFlow(
+        baselines.dis, from_first=True
+    ),
+    'farneback': baselines.OpticalFlow(baselines.farneback),
+    'farneback_direct': baselines.OpticalFlow(
+        baselines.farneback, from_first=True
+    ),
+}
+_NETWORKS = ('untrained', 'single_image')
 _BASELINE = flags.DEFINE_enum(
     'baseline',
     None,
-    [
-        'identity',
-        'optical_flow',
-        'optical_flow_direct',
-        'farneback',
-        'farneback_direct',
-        'untrained',
-        'single_image',
-    ],
+    [*_METHODS, *_NETWORKS],
     'identity: nothing moves. optical_flow (DIS), farneback: flow from frame to'
     ' frame, or direct, from the first frame to each. untrained: the network'
     ' of --workdir or --config before training. single_image: that of --workdir'
@@ -109,7 +113,7 @@ def main(argv):
   start = time.time()
   _check_method()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  output_dir.mkdir(parents=True, exist_ok=True)
+  files.make_folder(output_dir)
   results, sections = _score() if _PREDICTIONS.value else _evaluate()
   results |= {
       'dataset': _DATASET.value,
@@ -142,9 +146,10 @@ def _check_method():
     )
   if _BASELINE.value and (_PREDICTIONS.value or _FEATURES_DIR.value):
     raise errors.UserError(f'give --baseline or {given[0]}, not both')
-  tracks_colors = _BASELINE.value in (None, 'untrained', 'single_image')
-  if _COLOR_FAILURE.value and not (
-      tracks_colors and _DATASET.value.startswith('davis')
+  if _COLOR_FAILURE.value and (
+      not _DATASET.value.startswith('davis')
+      or _PREDICTIONS.value
+      or _BASELINE.value not in (None, *_NETWORKS)
   ):
     raise errors.UserError('--color_failure is for networks, on DAVIS')
 
@@ -201,16 +206,16 @@ def _evaluate():
 
 
 def _evaluate_color():
-  if _BASELINE.value not in (None, 'untrained', 'single_image'):
+  if _FEATURES_DIR.value or _BASELINE.value in _METHODS:
     raise errors.UserError(
-        f'--baseline={_BASELINE.value} copies no colours; kinetics_color'
-        ' itself compares with copying the same position'
+        'kinetics_color is for networks: give --workdir; it compares with'
+        ' copying the same position itself'
     )
-  _, palette, _ = _load()
+  model, palette, config = _load()
   if palette is None:
     raise errors.UserError('give --workdir: its palette is needed')
   return kinetics_color.evaluate(
-      _tracker(),
+      _propagation(model, config),
       _DATA_DIR.value,
       _OUTPUT_DIR.value,
       palette=palette,
@@ -232,48 +237,41 @@ def _jhmdb_split():
 
 def _tracker() -> Any:
   """What tracks: a baseline, or copying by a network or by features."""
-  match _BASELINE.value:
-    case 'identity':
-      return baselines.Identity()
-    case 'optical_flow':
-      return baselines.OpticalFlow(baselines.dis)
-    case 'optical_flow_direct':
-      return baselines.OpticalFlow(baselines.dis, from_first=True)
-    case 'farneback':
-      return baselines.OpticalFlow(baselines.farneback)
-    case 'farneback_direct':
-      return baselines.OpticalFlow(baselines.farneback, from_first=True)
-  if _FEATURES_DIR.value:
-    model = operator.attrgetter('embeddings')
-    tracking = (
-        _CONFIG.value.tracking if _CONFIG.value else {'unit_length': True}
-    )
-  else:
+  if _BASELINE.value in _METHODS:
+    return _METHODS[_BASELINE.value]
+  if not _FEATURES_DIR.value:
     model, _, config = _load()
-    tracking = config.tracking
+    return _propagation(model, config)
+  config = _CONFIG.value or {'tracking': {'unit_length': True}}
+  return _propagation(operator.attrgetter('embeddings'), config)
+
+
+def _propagation(model, config):
   try:
-    options = propagation.Options(**tracking)
+    options = propagation.Options(**config['tracking'])
     if _BASELINE.value == 'single_image':
       model = propagation.single_image(model, options.short_side)
     return propagation.Tracker(model, options)
-  except ValueError as error:
-    raise errors.UserError(f'{error} Mend config.tracking.') from error
+  except (KeyError, TypeError, ValueError) as error:
+    raise errors.UserError(f'mend `tracking` of the config: {error}') from error
 
 
 def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
   """The network, the palette and the config, --config's tracking in it."""
-  model = palette = None
   if folder := _WORKDIR.value or _CHECKPOINT.value:
     model, palette, config = checkpoint.load_model(folder)
-  elif _CONFIG.value and 'model' in _CONFIG.value:
+  elif _BASELINE.value == 'untrained' and 'model' in (_CONFIG.value or ()):
+    model = palette = None
     config = _CONFIG.value
   else:
-    raise errors.UserError('give --workdir: a network is needed')
+    raise errors.UserError(
+        'give --workdir, or for --baseline=untrained --config of a run'
+    )
   if _BASELINE.value == 'untrained':
     model = models.create(**config.model, seed=config.seed)
     model = nnx.view(model, use_running_average=True)
   if _CONFIG.value:
-    config.tracking = _CONFIG.value.tracking
+    config.tracking = _CONFIG.value.get('tracking')
   return model, palette, config
 
 

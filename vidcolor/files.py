@@ -7,6 +7,8 @@ import os
 import pathlib
 from typing import Any
 
+from vidcolor import errors
+
 
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
@@ -23,6 +25,20 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+  """Makes a folder, if it is not there, and those above it.
+
+  Raises:
+    UserError: it cannot be made.
+  """
+  try:
+    os.makedirs(path, exist_ok=True)
+  except OSError as error:
+    raise errors.UserError(
+        f'cannot make the folder {path} ({error.strerror}): give another one'
+    ) from error
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -17,7 +17,7 @@ from vidcolor import files
 
 Mask = UInt8[np.ndarray, 'height width']
 
-# What annotators could not tell: pixels of this value count for nothing.
+# What annotators could not tell apart.
 VOID = 255
 
 
@@ -47,23 +47,31 @@ def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
 
   Args:
     path: A palette picture, whose indices are the objects (255: void); or a
-      grey one of the objects' numbers, or of 0 and 255 for one object; or a
-      colour one, where all that is not black is one object.
-    one_object: Whether to make one object of all; 255 is void then only where
-      a palette has other objects too.
+      grey one of the objects' numbers, or of 0 and 255 for one object; or one
+      where all that is not black, and of one colour, is the object.
+    one_object: Whether to make one object of all, of any colours.
 
   Returns:
     The mask, which may be read-only.
 
   Raises:
-    UserError: the file is missing or no picture.
+    UserError: the file is missing or no such picture.
   """
   try:
     return decode(pathlib.Path(path).read_bytes(), one_object=one_object)
+  except _ColoursError as error:
+    raise errors.UserError(
+        f'{path} has objects of several colours, which tell no numbers: write'
+        ' palette masks'
+    ) from error
   except OSError as error:
     raise errors.UserError(
         f'cannot read the mask {path}: restore or remove it'
     ) from error
+
+
+class _ColoursError(OSError):
+  """Several colours, where numbers of objects are wanted."""
 
 
 def decode(data: bytes, *, one_object: bool = False) -> Mask:
@@ -73,14 +81,19 @@ def decode(data: bytes, *, one_object: bool = False) -> Mask:
     OSError: it is none.
   """
   with Image.open(io.BytesIO(data)) as picture:
-    mode = picture.mode
-    if mode not in ('P', 'L'):
+    if picture.mode not in ('P', 'L', '1'):
+      picture = picture.convert('RGB')
+      if not one_object and picture.getcolors(2) is None:
+        raise _ColoursError
+    if picture.mode not in ('P', 'L'):
       picture = picture.convert('L').point(bool)
+    # Greys may be written as a palette, which ends in white.
+    is_grey = (picture.getpalette() or [255] * 3)[-3:] == [255] * 3
     mask = np.asarray(picture)
-  if one_object:
-    objects = without_void(mask) if mode == 'P' else mask
-    return ((objects if objects.any() else mask) > 0).view(np.uint8)
-  return np.where(mask == VOID, np.uint8(1), mask) if mode == 'L' else mask
+  if is_grey and mask.max(initial=0) == VOID:
+    numbered = without_void(mask)
+    mask = numbered if numbered.any() else (mask > 0).view(np.uint8)
+  return (without_void(mask) > 0).view(np.uint8) if one_object else mask
 
 
 def write(path: str | os.PathLike, mask: Mask) -> None:

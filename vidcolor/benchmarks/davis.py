@@ -60,9 +60,9 @@ def evaluate(
     As `score`.
 
   Raises:
-    UserError: as `sequences.read_davis`.
+    UserError: as `read`.
   """
-  sequences = sequences_lib.read_davis(data_dir, year=year, split=split)
+  sequences = read(data_dir, year=year, split=split)
   predictions_dir = pathlib.Path(output_dir) / 'predictions'
   total = sum(len(sequence.frames) for sequence in sequences)
   with tqdm.tqdm(total=total, unit='frame') as progress:
@@ -74,7 +74,7 @@ def evaluate(
       for path, mask in zip(paths, tracked, strict=True):
         masks.write(path, mask)
         progress.update()
-  return score(predictions_dir, data_dir, output_dir, year=year, split=split)
+  return _score(predictions_dir, data_dir, output_dir, year, sequences)
 
 
 def score(
@@ -104,17 +104,59 @@ def score(
     than first masks, as in test-dev. Then the sections of a report.
 
   Raises:
-    UserError: as `sequences.read_davis`, or a prediction is missing or
+    UserError: as `read`, or a prediction is missing or
       unreadable, of another size, or with more objects than the first mask.
   """
+  sequences = read(data_dir, year=year, split=split)
+  return _score(predictions_dir, data_dir, output_dir, year, sequences)
+
+
+def read(
+    data_dir: str | os.PathLike,
+    *,
+    year: int | None = None,
+    split: str = 'val',
+) -> list[sequences_lib.AnnotatedSequence]:
+  """Reads the sequences as `sequences.read_davis`, those that can be scored.
+
+  Raises:
+    UserError: as `sequences.read_davis`; or a sequence has fewer than three
+      frames, or a first mask without objects; or some sequences have all their
+      masks and others only the first.
+  """
   sequences = sequences_lib.read_davis(data_dir, year=year, split=split)
-  scored = [s for s in sequences if len(s.masks) == len(s.frames)]
-  if not scored:
+  for sequence in sequences:
+    if len(sequence.frames) < 3:
+      raise errors.UserError(
+          f'{sequence.name} has {len(sequence.frames)} frames; the first and the'
+          ' last do not count, so that three are needed: take it off the list'
+      )
+    if not _num_objects(sequence):
+      raise errors.UserError(
+          f'the first mask of {sequence.name} has no object: take it off the'
+          ' list'
+      )
+    if len(sequence.masks) == 1 < len(sequences[0].masks) or (
+        len(sequences[0].masks) == 1 < len(sequence.masks)
+    ):
+      raise errors.UserError(
+          f'only one of {sequences[0].name} and {sequence.name} has more than a'
+          ' first mask: restore the others, or list them apart'
+      )
+  return sequences
+
+
+def _score(predictions_dir, data_dir, output_dir, year, sequences):
+  if len(sequences[0].masks) == 1:
     return {}, [report.Section('No figures: only first masks are given')]
+  attributes = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
+  attributes = (
+      analysis.read_attributes(attributes) if attributes.exists() else {}
+  )
   predictions_dir = pathlib.Path(predictions_dir)
-  predicted = {s.name: _predicted(predictions_dir, s, year) for s in scored}
+  predicted = {s.name: _predicted(predictions_dir, s, year) for s in sequences}
   scores = {}
-  for s in tqdm.tqdm(scored, desc='scoring', unit='sequence'):
+  for s in tqdm.tqdm(sequences, desc='scoring', unit='sequence'):
     truth = s.masks[1:-1]
     scores[s.name] = davis.score(predicted[s.name], truth, _num_objects(s))
   results = davis.summarize(scores)
@@ -127,16 +169,16 @@ def score(
       }
       for name, x in scores.items()
   }
-  curve = analysis.mean_by_frame([x.j.mean(axis=0) for x in scores.values()])
-  results['j_by_frame'] = curve.mean.tolist()
-  attributes = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
-  if attributes.exists():
-    by_attribute = analysis.mean_by_attribute(
-        {'J': {name: float(x.j.mean()) for name, x in scores.items()}},
-        analysis.read_attributes(attributes),
-    )
-    results['j_by_attribute'] = by_attribute.mean['J']
-  ranked = sorted(scored, key=lambda s: np.mean(scores[s.name]))
+  results['j_by_frame'] = analysis.mean_by_frame(
+      [x.j.mean(axis=0) for x in scores.values()]
+  ).tolist()
+  by_attribute = analysis.mean_by_attribute(
+      {name: row['J_mean'] for name, row in results['per_sequence'].items()},
+      attributes,
+  )
+  if by_attribute:
+    results['j_by_attribute'] = by_attribute
+  ranked = sorted(sequences, key=lambda s: np.mean(scores[s.name]))
   films = _write_films(ranked, predicted, output_dir)
   return results, _sections(results, films, pathlib.Path(output_dir), year)
 
@@ -153,11 +195,6 @@ def _paths(predictions_dir, sequence):
 def _predicted(predictions_dir, sequence, year):
   """The masks of the frames that count, read when asked for."""
   paths = _paths(predictions_dir, sequence)[1:-1]
-  if not paths:
-    raise errors.UserError(
-        f'{sequence.name} has {len(sequence.frames)} frames; the first and the'
-        ' last do not count, so that three are needed: take it off the list'
-    )
   for path in paths:
     if not path.exists():
       raise errors.UserError(

@@ -113,10 +113,12 @@ def _read_list(path):
   """Names of sequences: one a line, or official lines with two paths."""
   try:
     lines = path.read_text().split('\n')
-  except OSError as error:
+  except (OSError, UnicodeError) as error:
     raise errors.UserError(
         f'no list {path}: mend the year or split, or restore the file'
     ) from error
+  if not ''.join(lines).strip():
+    raise errors.UserError(f'no sequence in the list {path}: restore it')
   first_words = [line.split()[0] for line in lines if line.strip()]
   names = [
       pathlib.PurePosixPath(word).parent.name if '/' in word else word

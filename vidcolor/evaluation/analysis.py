@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import os
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 import numpy as np
 from scipy import stats
 import yaml
@@ -22,25 +22,6 @@ PerFrame = Sequence[Float[np.ndarray, ' _']]
 _FEWEST_SEQUENCES = 5
 
 
-class MeanCurve(NamedTuple):
-  """A mean by frame number, over so many sequences as are that long."""
-
-  mean: Float[np.ndarray, ' frames']
-  num_sequences: Int[np.ndarray, ' frames']
-
-
-class AttributeMeans(NamedTuple):
-  """Means over the sequences that have an attribute.
-
-  Attributes:
-    mean: By method, by attribute.
-    num_sequences: By attribute.
-  """
-
-  mean: dict[str, dict[str, float]]
-  num_sequences: dict[str, int]
-
-
 class Correlation(NamedTuple):
   """Spearman's rho and the ends of its 95% confidence interval."""
 
@@ -49,14 +30,14 @@ class Correlation(NamedTuple):
   high: float
 
 
-def mean_by_frame(scores: PerFrame) -> MeanCurve:
-  """Averages the sequences' scores at each frame number."""
+def mean_by_frame(scores: PerFrame) -> Float[np.ndarray, ' frames']:
+  """Means by frame number, each over the sequences that are that long."""
   length = max(map(len, scores))
   total, count = np.zeros(length), np.zeros(length, int)
   for values in scores:
     total[: len(values)] += values
     count[: len(values)] += 1
-  return MeanCurve(total / count, count)
+  return total / count
 
 
 def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
@@ -75,7 +56,7 @@ def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
   try:
     with open(path, encoding='utf-8') as file:
       sequences = yaml.safe_load(file)['sequences']
-    return {entry['name']: entry['attributes'] for entry in sequences}
+    return {entry['name']: entry['attributes'] or [] for entry in sequences}
   except OSError as error:
     raise errors.UserError(
         f'cannot read the attributes {path}: {error.strerror}'
@@ -88,33 +69,26 @@ def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
 
 
 def mean_by_attribute(
-    scores: Mapping[str, Mapping[str, float]],
-    attributes: Mapping[str, Sequence[str]],
-) -> AttributeMeans:
+    scores: Mapping[str, float], attributes: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
   """Averages scores over the sequences that have an attribute, for each.
 
   Args:
-    scores: By method, by sequence; the same sequences for all methods.
+    scores: By sequence.
     attributes: By sequence, of these and maybe of others.
 
   Returns:
-    The means, attributes in the order of the alphabet; those of no sequence
-    with a score are left out.
+    By attribute, in the order of the alphabet; those of no sequence with a
+    score are left out.
   """
-  scored = next(iter(scores.values()))
-  sequences = {}
-  for name in scored:
+  by_attribute = {}
+  for name, score in scores.items():
     for attribute in attributes.get(name, ()):
-      sequences.setdefault(attribute, []).append(name)
-  sequences = dict(sorted(sequences.items()))
-  mean = {
-      method: {
-          attribute: float(np.mean([by_sequence[name] for name in names]))
-          for attribute, names in sequences.items()
-      }
-      for method, by_sequence in scores.items()
+      by_attribute.setdefault(attribute, []).append(score)
+  return {
+      attribute: float(np.mean(values))
+      for attribute, values in sorted(by_attribute.items())
   }
-  return AttributeMeans(mean, {a: len(n) for a, n in sequences.items()})
 
 
 def rank_correlation(

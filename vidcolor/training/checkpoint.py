@@ -131,7 +131,7 @@ def load_model(
   Raises:
     UserError: there is no checkpoint in `workdir`.
   """
-  run, step = pathlib.Path(workdir), None
+  run, step = pathlib.Path(workdir).resolve(), None
   if run.parent.name == 'checkpoints' and run.name.isdigit():
     run, step = run.parent.parent, int(run.name)
   with _manager(run, read_only=True) as manager:
