@@ -80,3 +80,10 @@ def test_points_that_leave_the_frame_are_hidden():
 def test_void_is_background_and_nothing_stays_nothing(clip, tracker):
   void = np.full_like(clip.masks[0], 255)
   assert not np.any(list(tracker.track(clip.frames, void)))
+
+
+@pytest.mark.parametrize('tracker', TRACKERS)
+def test_no_points_stay_no_points(clip, tracker):
+  tracked = list(tracker.track_points(clip.frames[:3], np.zeros((0, 2))))
+  assert [points.position.shape for points in tracked] == 3 * [(0, 2)]
+  assert [points.confidence.shape for points in tracked] == 3 * [(0,)]

@@ -207,6 +207,14 @@ def test_points_do_not_depend_on_how_many_there_are():
     np.testing.assert_allclose(a.confidence, b.confidence[:3], atol=1e-5)
 
 
+def test_no_points_stay_no_points():
+  frames, _ = _moving_square(3)
+  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  tracked = list(tracker.track_points(frames, np.zeros((0, 2))))
+  assert [points.position.shape for points in tracked] == 3 * [(0, 2)]
+  assert [points.confidence.shape for points in tracked] == 3 * [(0,)]
+
+
 def test_single_image_embeds_a_video_that_stands_still():
   class _Sum(_Pixels):
     num_frames = 3

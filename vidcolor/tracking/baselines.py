@@ -89,9 +89,10 @@ class OpticalFlow:
     yield labels.Points(points, np.ones(len(points)))
     for before, now in self._pairs(frames):
       position = points if self._from_first else position
-      x, y = position.T.astype(np.float32)
-      flow = _sample(self._estimate(before, now), x, y)
-      position = position + flow.reshape(position.shape)
+      if len(points):  # OpenCV cannot sample nothing.
+        x, y = position.T.astype(np.float32)
+        flow = _sample(self._estimate(before, now), x, y)
+        position = position + flow.reshape(position.shape)
       inside = (position >= 0) & (position <= np.array(now.shape[::-1]) - 1)
       yield labels.Points(position, inside.all(axis=1).astype(float))
 

@@ -217,10 +217,11 @@ class Tracker:
 
 
 def _parts(points):
-  """Equal parts, filled up with zeros: XLA compiles for each of few sizes."""
+  """One or more equal parts, filled up: XLA compiles for each of few sizes."""
   size = max(_MIN_POINTS, 1 << (len(points) - 1).bit_length())
   size = min(size, _MAX_POINTS)
-  padded = np.pad(points, ((0, -len(points) % size), (0, 0)))
+  missing = -len(points) % size if len(points) else size
+  padded = np.pad(points, ((0, missing), (0, 0)))
   return padded.reshape(-1, size, 2)
 
 
