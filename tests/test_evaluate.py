@@ -81,6 +81,29 @@ def test_config_gives_other_settings_and_checkpoint_another_step(
   assert jf[1] != jf[12]
 
 
+def test_results_are_set_side_by_side(davis, tmp_path):
+  overall = {
+      name: _results(tmp_path / name, f'--baseline={name}', *davis)['overall']
+      for name in ('identity', 'optical_flow')
+  }
+  done = subprocess.run(
+      [
+          *(sys.executable, '-m', 'experiments.compare'),
+          *(str(tmp_path / name) for name in overall),
+          f'--output_dir={tmp_path / "both"}',
+      ],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  for name, figures in overall.items():
+    assert f'| {name} | {figures["J_mean"]:.3f} |' in done.stdout
+    assert (
+        f'{figures["J&F"]:.3f}' in (tmp_path / 'both/report.html').read_text()
+    )
+
+
 def test_features_track_as_the_network_that_made_them(davis, tmp_path):
   """Of the square's own place: features that tell all, and scores of one."""
   for name, num_frames in ('bear', 5), ('dogs', 6):

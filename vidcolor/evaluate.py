@@ -95,6 +95,9 @@ _SPLIT = flags.DEFINE_string(
 _QUERY_MODE = flags.DEFINE_enum(
     'query_mode', 'first', ['first', 'strided'], 'TAP-Vid: which points.'
 )
+_NUM_CLIPS = flags.DEFINE_integer(
+    'num_clips', None, 'kinetics_color: only so many clips.', 1
+)
 _COLOR_FAILURE = flags.DEFINE_bool(
     'color_failure',
     False,
@@ -220,6 +223,7 @@ def _evaluate_color():
       _OUTPUT_DIR.value,
       palette=palette,
       split=_SPLIT.value or 'validation',
+      num_clips=_NUM_CLIPS.value,
   )
 
 

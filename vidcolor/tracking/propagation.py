@@ -68,6 +68,8 @@ class Options:
   short_side: int | None = None
 
   def __post_init__(self):
+    if self.recent + self.keep_first < 1:
+      raise ValueError('There must be a reference: recent 1, or keep_first.')
     ways = ('antialias', 'linear', 'nearest')
     if self.shrink_labels not in ways:
       raise ValueError(

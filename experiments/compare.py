@@ -1,0 +1,129 @@
+"""Sets the results of several methods on one benchmark side by side.
+
+python -m experiments.compare OUT1 OUT2 ... --output_dir=OUT
+
+OUT1 and so on are --output_dir of `vidcolor.evaluate`, for the same --dataset;
+a method is called by the name of its folder. Writes report.html and prints a
+table in Markdown.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+import numpy as np
+
+from vidcolor import errors
+from vidcolor import files
+from vidcolor.render import figures
+from vidcolor.render import report
+
+_OUTPUT_DIR = flags.DEFINE_string(
+    'output_dir', None, 'Where the report is written to.', required=True
+)
+# The figure of each benchmark that sums it up.
+_SUMMARIES = {'J&F', 'PCK@0.1', 'average_jaccard'}
+
+
+def main(argv):
+  """Reads, draws and prints."""
+  results = {pathlib.Path(folder).name: _read(folder) for folder in argv[1:]}
+  if len(results) < 2 or len(results) < len(argv) - 1:
+    raise errors.UserError('give two folders or more, each of another name')
+  datasets = {result['dataset'] for result in results.values()}
+  if len(datasets) > 1:
+    raise errors.UserError(
+        f'give results of one dataset, not of {" and ".join(sorted(datasets))}'
+    )
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  files.make_folder(output_dir)
+  report.write(
+      output_dir / 'report.html',
+      title=f'{datasets.pop()}: {", ".join(results)}',
+      sections=_sections(results, output_dir),
+  )
+  columns = list(next(iter(results.values()))['overall'])
+  print('| |', ' | '.join(columns), '|')
+  print('|---' * (len(columns) + 1) + '|')
+  for name, result in results.items():
+    values = [f'{result["overall"][column]:.3f}' for column in columns]
+    print('|', name, '|', ' | '.join(values), '|')
+  print(f'Look at it: {output_dir / "report.html"}')
+
+
+def _read(folder):
+  path = pathlib.Path(folder) / 'results.json'
+  try:
+    result = json.loads(path.read_text())
+    is_flat = all(isinstance(x, float) for x in result['overall'].values())
+  except (OSError, ValueError, KeyError) as error:
+    raise errors.UserError(
+        f'no figures in {path}: give an --output_dir of vidcolor.evaluate'
+    ) from error
+  if not is_flat:
+    raise errors.UserError(f'{path} compares methods itself: see its report')
+  return result
+
+
+def _sections(results, output_dir):
+  first = next(iter(results.values()))
+  (measure,) = _SUMMARIES & first['overall'].keys()
+  return [
+      report.Section(
+          'Overall',
+          table=report.Table(
+              {name: result['overall'] for name, result in results.items()},
+              'Means',
+              row_header='method',
+          ),
+          media=_figures(results, output_dir),
+      ),
+      report.Section(
+          'Sequence by sequence',
+          table=report.Table(
+              {
+                  sequence: {
+                      name: result['per_sequence'][sequence][measure]
+                      for name, result in results.items()
+                      if sequence in result['per_sequence']
+                  }
+                  for sequence in first['per_sequence']
+              },
+              measure,
+              summary={
+                  'overall': {
+                      name: result['overall'][measure]
+                      for name, result in results.items()
+                  }
+              },
+              best=max,
+          ),
+      ),
+  ]
+
+
+def _figures(results, output_dir):
+  """Those of the paper's figures 5 and 6, where there is what they need."""
+  media = []
+  if all('j_by_frame' in result for result in results.values()):
+    curves = {
+        # The first frame's mask is given.
+        name: np.array([np.nan, *result['j_by_frame']])
+        for name, result in results.items()
+    }
+    figures.j_by_frame(curves, output_dir / 'j_by_frame.png')
+    text = 'Mean J by frame number, over the sequences that are that long.'
+    media.append(report.Media('j_by_frame.png', text))
+  if all('j_by_attribute' in result for result in results.values()):
+    figures.bars(
+        {name: result['j_by_attribute'] for name, result in results.items()},
+        output_dir / 'j_by_attribute.png',
+        xlabel='mean J',
+    )
+    text = 'Mean J over the sequences that DAVIS gives an attribute.'
+    media.append(report.Media('j_by_attribute.png', text))
+  return media
+
+
+if __name__ == '__main__':
+  errors.run(main)
