@@ -128,17 +128,15 @@ def read(
   for sequence in sequences:
     if len(sequence.frames) < 3:
       raise errors.UserError(
-          f'{sequence.name} has {len(sequence.frames)} frames; the first and the'
-          ' last do not count, so that three are needed: take it off the list'
+          f'{sequence.name} has {len(sequence.frames)} frames, of which first and'
+          ' last do not count: take it off the list'
       )
     if not _num_objects(sequence):
       raise errors.UserError(
           f'the first mask of {sequence.name} has no object: take it off the'
           ' list'
       )
-    if len(sequence.masks) == 1 < len(sequences[0].masks) or (
-        len(sequences[0].masks) == 1 < len(sequence.masks)
-    ):
+    if (len(sequence.masks) == 1) != (len(sequences[0].masks) == 1):
       raise errors.UserError(
           f'only one of {sequences[0].name} and {sequence.name} has more than a'
           ' first mask: restore the others, or list them apart'
