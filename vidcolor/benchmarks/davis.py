@@ -128,8 +128,8 @@ def read(
   for sequence in sequences:
     if len(sequence.frames) < 3:
       raise errors.UserError(
-          f'{sequence.name} has {len(sequence.frames)} frames, of which first and'
-          ' last do not count: take it off the list'
+          f'{sequence.name} has {len(sequence.frames)} frames; first and last'
+          ' do not count: take it off the list'
       )
     if not _num_objects(sequence):
       raise errors.UserError(
