@@ -87,13 +87,16 @@ def decode(data: bytes, *, one_object: bool = False) -> Mask:
         raise _ColoursError
     if picture.mode not in ('P', 'L'):
       picture = picture.convert('L').point(bool)
-    # Greys may be written as a palette, which ends in white.
-    is_grey = (picture.getpalette() or [255] * 3)[-3:] == [255] * 3
     mask = np.asarray(picture)
-  if is_grey and mask.max(initial=0) == VOID:
-    numbered = without_void(mask)
-    mask = numbered if numbered.any() else (mask > 0).view(np.uint8)
+    if mask.max() == VOID and _is_grey(picture):
+      numbered = without_void(mask)
+      mask = numbered if numbered.any() else (mask > 0).view(np.uint8)
   return (without_void(mask) > 0).view(np.uint8) if one_object else mask
+
+
+def _is_grey(picture):
+  """Whether it is a grey picture, or one written with a palette of greys."""
+  return picture.mode == 'L' or picture.getpalette()[-3:] == [255] * 3
 
 
 def write(path: str | os.PathLike, mask: Mask) -> None:
