@@ -15,8 +15,8 @@ from PIL import Image
 from vidcolor import errors
 from vidcolor import files
 
-# Pillow's PILLOW_BLOCKS_MAX: its pictures get used memory again. Fresh pages are
-# a sixth of the time that scoring takes.
+# Pillow's PILLOW_BLOCKS_MAX: pictures get used memory again. Fresh pages are a
+# sixth of the time that scoring takes.
 Image.core.set_blocks_max(8)
 
 Mask = UInt8[np.ndarray, 'height width']
