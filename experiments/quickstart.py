@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   start = time.time()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  output_dir.mkdir(parents=True, exist_ok=True)
+  files.make_folder(output_dir)
 
   _headline('1/4 Data: JPEG frames in ArrayRecord files')
   davis_dir = _DAVIS_DIR.value  # First, so that a wrong folder is told at once.

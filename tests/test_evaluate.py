@@ -1,27 +1,17 @@
 """The program as a user runs it."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import programs
 from tests import tiny
 from vidcolor.training import loop
 
-ROOT = pathlib.Path(__file__).parents[1]
-
 
 def _evaluate(*args):
-  return subprocess.run(
-      [sys.executable, '-m', 'vidcolor.evaluate', *args],
-      cwd=ROOT,
-      capture_output=True,
-      text=True,
-      timeout=600,
-  )
+  return programs.run('vidcolor.evaluate', *args)
 
 
 def _results(output_dir, *args):
@@ -86,15 +76,10 @@ def test_results_are_set_side_by_side(davis, tmp_path):
       name: _results(tmp_path / name, f'--baseline={name}', *davis)['overall']
       for name in ('identity', 'optical_flow')
   }
-  done = subprocess.run(
-      [
-          *(sys.executable, '-m', 'experiments.compare'),
-          *(str(tmp_path / name) for name in overall),
-          f'--output_dir={tmp_path / "both"}',
-      ],
-      cwd=ROOT,
-      capture_output=True,
-      text=True,
+  done = programs.run(
+      'experiments.compare',
+      *(str(tmp_path / name) for name in overall),
+      f'--output_dir={tmp_path / "both"}',
   )
   assert done.returncode == 0, done.stderr
   for name, figures in overall.items():

@@ -1,27 +1,17 @@
 """The quickstart as a user runs it, with hardly any training."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
+from tests import programs
 from vidcolor.data import video
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 def _quickstart(*args):
-  return subprocess.run(
-      [sys.executable, '-m', 'experiments.quickstart', *args],
-      cwd=ROOT,
-      capture_output=True,
-      text=True,
-      timeout=600,
-  )
+  return programs.run('experiments.quickstart', *args)
 
 
 def _assert_one_line_error(result, told):

@@ -49,15 +49,10 @@ def analyze(
     there are too few sequences for one), and 'color_error', the mean error by
     sequence; then a section of a report.
   """
-  sequences = {
-      sequence.name: sequence
-      for sequence in sequences_lib.read_davis(data_dir, year=year, split=split)
-      if sequence.name in results['per_sequence']
-  }
+  sequences = sequences_lib.read_davis(data_dir, year=year, split=split)
   color_errors, scores = {}, {}
-  for name, sequence in tqdm.tqdm(
-      sequences.items(), desc='colours', unit='sequence'
-  ):
+  for sequence in tqdm.tqdm(sequences, desc='colours', unit='sequence'):
+    name = sequence.name
     by_frame = copied_colors.color_error_by_frame(
         tracker, sequence.frames, inputs=frames_of(sequence)
     )
