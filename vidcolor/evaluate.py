@@ -89,7 +89,8 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _SPLIT = flags.DEFINE_string(
     'split',
     None,
-    'DAVIS: name of a list, default val. JHMDB: 1 (default), 2 or 3.'
+    'DAVIS: name of a list, default val. JHMDB: 1 (default), 2 or 3. TAP-Vid,'
+    ' where a dataset built by data_prep holds several: such as davis.'
     ' kinetics_color: as TFDS writes it, default validation.',
 )
 _QUERY_MODE = flags.DEFINE_enum(
@@ -176,7 +177,7 @@ def _score():
     case 'jhmdb':
       return jhmdb.score(*arguments, split=_jhmdb_split())
     case 'tapvid':
-      return tapvid.score(*arguments, query_mode=_QUERY_MODE.value)
+      return tapvid.score(*arguments, **_tapvid_options())
   raise errors.UserError(
       f'--predictions is not for {_DATASET.value}, where nothing is submitted'
   )
@@ -195,9 +196,7 @@ def _evaluate():
     case 'jhmdb':
       return jhmdb.evaluate(*arguments, split=_jhmdb_split(), **options)
     case 'tapvid':
-      return tapvid.evaluate(
-          *arguments, query_mode=_QUERY_MODE.value, **options
-      )
+      return tapvid.evaluate(*arguments, **_tapvid_options(), **options)
   options |= _davis_options()
   results, sections = davis.evaluate(*arguments, **options)
   if not _COLOR_FAILURE.value or not results:
@@ -230,6 +229,10 @@ def _evaluate_color():
 def _davis_options():
   year = int(_DATASET.value.removeprefix('davis'))
   return {'year': year, 'split': _SPLIT.value or 'val'}
+
+
+def _tapvid_options():
+  return {'split': _SPLIT.value, 'query_mode': _QUERY_MODE.value}
 
 
 def _jhmdb_split():

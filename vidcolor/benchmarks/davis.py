@@ -147,10 +147,7 @@ def read(
 def _score(predictions_dir, data_dir, output_dir, year, sequences):
   if len(sequences[0].masks) == 1:
     return {}, [report.Section('No figures: only first masks are given')]
-  attributes = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
-  attributes = (
-      analysis.read_attributes(attributes) if attributes.exists() else {}
-  )
+  attributes = _attributes(data_dir, sequences)
   predictions_dir = pathlib.Path(predictions_dir)
   predicted = {s.name: _predicted(predictions_dir, s, year) for s in sequences}
   scores = {}
@@ -179,6 +176,14 @@ def _score(predictions_dir, data_dir, output_dir, year, sequences):
   ranked = sorted(sequences, key=lambda s: np.mean(scores[s.name]))
   films = _write_films(ranked, predicted, output_dir)
   return results, _sections(results, films, pathlib.Path(output_dir), year)
+
+
+def _attributes(data_dir, sequences):
+  """By sequence: from DAVIS's list of them, or as the dataset holds them."""
+  path = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
+  if path.exists():
+    return analysis.read_attributes(path)
+  return {sequence.name: sequence.attributes for sequence in sequences}
 
 
 def _num_objects(sequence):

@@ -41,6 +41,7 @@ def evaluate(
     data_dir: str | os.PathLike,
     output_dir: str | os.PathLike,
     *,
+    split: str | None = None,
     query_mode: str = 'first',
     frames_of: Callable[
         [reader.PointSequence], Sequence[Any] | np.ndarray
@@ -54,8 +55,9 @@ def evaluate(
   Args:
     tracker: Has `track_points(frames, points)`, which yields for each frame a
       `position` and a `confidence` (visible above 0.5) of the points.
-    data_dir: As `reader.find` takes it.
+    data_dir: As `reader.read_all` takes it.
     output_dir: Folder to write to: the tracks to predictions/.
+    split: As `reader.read_all` takes it.
     query_mode: As `tapvid.sample_queries` takes it.
     frames_of: What the tracker is fed for a video: its frames of 256 x 256, or
       features that were computed elsewhere.
@@ -64,15 +66,21 @@ def evaluate(
     As `score`.
 
   Raises:
-    UserError: as `reader.find` and `reader.read`, or two videos have one name.
+    UserError: as `reader.read_all`, or two videos have one name.
   """
   predictions_dir = pathlib.Path(output_dir) / 'predictions'
   predictions_dir.mkdir(parents=True, exist_ok=True)
-  for sequence in _sequences(data_dir, 'tracking'):
+  for sequence in _sequences(data_dir, split, 'tracking'):
     queries = tapvid.sample_queries(sequence.occluded, query_mode)
     tracks = _track(tracker, frames_of(sequence), sequence, queries, query_mode)
     _write(predictions_dir, sequence, queries, tracks)
-  return score(predictions_dir, data_dir, output_dir, query_mode=query_mode)
+  return score(
+      predictions_dir,
+      data_dir,
+      output_dir,
+      split=split,
+      query_mode=query_mode,
+  )
 
 
 def score(
@@ -80,14 +88,16 @@ def score(
     data_dir: str | os.PathLike,
     output_dir: str | os.PathLike,
     *,
+    split: str | None = None,
     query_mode: str = 'first',
 ) -> tuple[dict[str, Any], list[report.Section]]:
   """Scores tracks as published: each video, and the mean over videos.
 
   Args:
     predictions_dir: Folder of <video>.npz, see above.
-    data_dir: As `reader.find` takes it.
+    data_dir: As `reader.read_all` takes it.
     output_dir: Folder to write films of the best and the worst video to.
+    split: As `reader.read_all` takes it.
     query_mode: That of the tracks.
 
   Returns:
@@ -100,7 +110,7 @@ def score(
       other queries; or there is nothing to score.
   """
   per_sequence, ranked = {}, []
-  for sequence in _sequences(data_dir, 'scoring'):
+  for sequence in _sequences(data_dir, split, 'scoring'):
     queries = tapvid.sample_queries(sequence.occluded, query_mode)
     tracks = _read(pathlib.Path(predictions_dir), sequence, queries)
     metrics = _measure(sequence, queries, tracks, query_mode)
@@ -132,15 +142,16 @@ def score(
   return results, _sections(results, media)
 
 
-def _sequences(data_dir, title):
-  """The videos of all pickles, which have to differ in name."""
+def _sequences(data_dir, split, title):
+  """The videos of a benchmark, which have to differ in name."""
   names = set()
-  for path in reader.find(data_dir):
-    sequences = reader.read(path)
-    for sequence in tqdm.tqdm(sequences, f'{title} {path.stem}', unit='video'):
+  for origin, sequences in reader.read_all(data_dir, split=split):
+    for sequence in tqdm.tqdm(
+        sequences, f'{title} {pathlib.Path(origin).stem}', unit='video'
+    ):
       if sequence.name in names:
         raise errors.UserError(
-            f'{path} has another video {sequence.name}: rename one of the two'
+            f'{origin} has another video {sequence.name}: rename one of the two'
         )
       names.add(sequence.name)
       yield sequence

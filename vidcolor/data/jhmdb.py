@@ -16,6 +16,8 @@ from scipy import io
 
 from vidcolor import errors
 from vidcolor import files
+from vidcolor.data import built
+from vidcolor.data import clips
 from vidcolor.data import lazy
 from vidcolor.data import sequences
 
@@ -34,6 +36,8 @@ LIMBS = (
 )  # fmt: skip
 
 Joints = Float[np.ndarray, 'time 15 2']
+
+SPLITS = (1, 2, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +61,8 @@ class JointSequence:
 def read(data_dir: str | os.PathLike, *, split: int = 1) -> list[JointSequence]:
   """Finds the test videos of a split.
 
-  Below the folder, as published:
+  The folder is one in which `data_prep.build` built jhmdb, or the published
+  one. Below it are
   Rename_Images/<class>/<video>/00001.png and so on,
   joint_positions/<class>/<video>/joint_positions.mat, and
   splits/<class>_test_split<split>.txt, lines of '<video>.avi 2', where other
@@ -72,16 +77,22 @@ def read(data_dir: str | os.PathLike, *, split: int = 1) -> list[JointSequence]:
     split: Its number.
 
   Returns:
-    The videos in the lists' order, classes by name.
+    The videos in the lists' order, classes by name. The frames of a built
+    dataset are held as encoded.
 
   Raises:
     UserError: a list, or a listed video's annotation or frame, is missing or
       unreadable. Unreadable pixels show on access.
   """
-  data_dir = pathlib.Path(data_dir)
-  return [
-      _find_sequence(data_dir, name) for name in _read_list(data_dir, split)
-  ]
+  if built.splits('jhmdb', data_dir):
+    return _read_built(data_dir, split)
+  names = list_names(data_dir, split)
+  if not names:
+    raise errors.UserError(
+        f'no test videos in {data_dir}/splits/*_test_split{split}.txt: mend the'
+        ' split, or restore the lists'
+    )
+  return [_find_sequence(data_dir, name) for name in names]
 
 
 def read_joints(path: str | os.PathLike) -> Joints:
@@ -117,8 +128,9 @@ def write_joints(path: str | os.PathLike, joints: Joints) -> None:
     io.savemat(temporary, {'pos_img': joints.astype(float).T + 1})
 
 
-def _read_list(data_dir, split):
-  """The test videos of a split, as '<class>/<video>'."""
+def list_names(data_dir: str | os.PathLike, split: int) -> list[str]:
+  """The test videos of a split, as '<class>/<video>'; none without a list."""
+  data_dir = pathlib.Path(data_dir)
   ending = f'_test_split{split}.txt'
   lists = sorted((data_dir / 'splits').glob(f'*{ending}'))
   names = [
@@ -134,11 +146,6 @@ def _read_list(data_dir, split):
         for word in line
         if not word.endswith('.mat')
     ]
-  if not names:
-    raise errors.UserError(
-        f'no test videos in {data_dir}/splits/*{ending}: mend the split, or'
-        ' restore the lists'
-    )
   return names
 
 
@@ -154,7 +161,15 @@ def _words(path):
     ) from error
 
 
-def _find_sequence(data_dir, name):
+def find_files(
+    data_dir: str | os.PathLike, name: str
+) -> tuple[list[pathlib.Path], Joints]:
+  """The frames' files of a video in the published folder, and its joints.
+
+  Raises:
+    UserError: as `read`.
+  """
+  data_dir = pathlib.Path(data_dir)
   folder = data_dir / 'Rename_Images' / name
   if not folder.is_dir():
     raise errors.UserError(
@@ -163,15 +178,31 @@ def _find_sequence(data_dir, name):
   joints = read_joints(
       data_dir / 'joint_positions' / name / 'joint_positions.mat'
   )
-  frames = [folder / f'{index + 1:05}.png' for index in range(len(joints))]
+  frames = [folder / f'{frame}.png' for frame in _frame_names(joints)]
   for frame in frames:
     if not frame.is_file():
       raise errors.UserError(
           f'no frame {frame}, one of {len(joints)} annotated: restore it'
       )
-  return JointSequence(
-      name,
-      lazy.Lazy(frames, sequences.read_frame),
-      joints,
-      [frame.stem for frame in frames],
-  )
+  return frames, joints
+
+
+def _find_sequence(data_dir, name):
+  frames, joints = find_files(data_dir, name)
+  frames = lazy.Lazy(frames, sequences.read_frame)
+  return JointSequence(name, frames, joints, _frame_names(joints))
+
+
+def _read_built(data_dir, split):
+  found = []
+  for record in built.records('jhmdb', data_dir, f'test_{split}'):
+    name, joints = record['name'].decode(), record['joints']
+    frames = built.pictures(
+        record['frames'], clips.decode_frame, f'{name} in {data_dir}'
+    )
+    found.append(JointSequence(name, frames, joints, _frame_names(joints)))
+  return found
+
+
+def _frame_names(joints):
+  return [f'{index + 1:05}' for index in range(len(joints))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 import os
 import pathlib
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from vidcolor import errors
 from vidcolor import masks
+from vidcolor.data import built
 from vidcolor.data import clips
 from vidcolor.data import lazy
 
@@ -28,12 +30,14 @@ class AnnotatedSequence:
       One for each frame, or for the first alone, as where a benchmark keeps
       the others to itself.
     frame_names: Of the frames' files, without the suffix.
+    attributes: Such as OCC, occlusion, where the dataset holds them.
   """
 
   name: str
   frames: Sequence[np.ndarray]
   masks: Sequence[np.ndarray]
   frame_names: Sequence[str]
+  attributes: Sequence[str] = ()
 
 
 def read_davis(
@@ -42,26 +46,31 @@ def read_davis(
     year: int | None = None,
     split: str = 'val',
 ) -> list[AnnotatedSequence]:
-  """Finds the sequences of a folder laid out as DAVIS at 480p.
+  """Finds the sequences of DAVIS at 480p.
 
-  The frames are JPEGImages/480p/<sequence>/*.jpg, their masks
+  The folder is one in which `data_prep.build` built davis, or the published
+  one. There the frames are JPEGImages/480p/<sequence>/*.jpg, their masks
   Annotations/480p/<sequence>/*.png, and the sequences are those listed in
   ImageSets/<year>/<split>.txt, or all where there is no folder ImageSets.
 
   Args:
-    data_dir: The folder that holds JPEGImages.
+    data_dir: The folder that holds davis, or JPEGImages.
     year: 2016 makes one object of all, as that year's benchmark does; 2017
-      keeps them apart. If None, the latest year listed in ImageSets.
+      keeps them apart. If None, the latest year that has a list.
     split: Name of the list.
 
   Returns:
     The sequences in the list's order (else by name). Files are opened only for
-    their sizes.
+    their sizes; of a built dataset they are held as encoded.
 
   Raises:
     UserError: a list, sequence, frame or mask is missing or unreadable, or a
       mask differs in size from its frame. Unreadable pixels show on access.
   """
+  if splits := built.splits('davis', data_dir):
+    year = year or max(int(name.rpartition('_')[2]) for name in splits)
+    split = f'{split}_{year}'
+    return read_tfds('davis', data_dir, split, one_object=year == 2016)
   data_dir = pathlib.Path(data_dir)
   images = data_dir / 'JPEGImages' / '480p'
   if not images.is_dir():
@@ -78,35 +87,59 @@ def read_davis(
           default=2017,
       )
     names = _read_list(lists / str(year) / f'{split}.txt')
-  return [_find_sequence(data_dir, name, year == 2016) for name in names]
+  read_mask = functools.partial(masks.read, one_object=year == 2016)
+  found = [(name, *find_files(data_dir, name)) for name in names]
+  return [
+      AnnotatedSequence(
+          name,
+          lazy.Lazy(frame_paths, read_frame),
+          lazy.Lazy(mask_paths, read_mask),
+          [path.stem for path in frame_paths],
+      )
+      for name, frame_paths, mask_paths in found
+  ]
 
 
 def read_tfds(
-    name: str, data_dir: str | os.PathLike, split: str
+    name: str,
+    data_dir: str | os.PathLike,
+    split: str,
+    *,
+    one_object: bool = False,
 ) -> list[AnnotatedSequence]:
   """Reads annotated clips that were prepared by TensorFlow Datasets.
 
   Args:
     name: Of the dataset, whose features are `name` (text) and the sequences
-      `frames` (JPEG) and `masks` (PNG with a single channel).
+      `frames` (JPEG) and `masks` (PNG); and maybe `frame_names` and
+      `attributes`, sequences of text.
     data_dir: Where it was prepared, in the array_record format.
     split: As TFDS writes it: 'test', or 'test[:10]'.
+    one_object: Whether to make one object of all.
 
   Returns:
     The sequences; they are held as encoded and decoded when asked for.
 
   Raises:
     UserError: there is no such dataset in the folder, or no such split in it.
+      Unreadable pixels show on access.
   """
-  return [
-      AnnotatedSequence(
-          record['name'].decode(),
-          lazy.Lazy(record['frames'], clips.decode_frame),
-          lazy.Lazy(record['masks'], masks.decode),
-          [f'{index:05}' for index in range(len(record['frames']))],
-      )
-      for record in clips.open_source(name, data_dir, split)
-  ]
+  decode_mask = functools.partial(masks.decode, one_object=one_object)
+  sequences = []
+  for record in clips.open_source(name, data_dir, split):
+    title = record['name'].decode()
+    origin = f'{title} in {data_dir}'
+    numbers = [b'%05d' % index for index in range(len(record['frames']))]
+    sequences.append(
+        AnnotatedSequence(
+            title,
+            built.pictures(record['frames'], clips.decode_frame, origin),
+            built.pictures(record['masks'], decode_mask, origin),
+            [text.decode() for text in record.get('frame_names', numbers)],
+            [text.decode() for text in record.get('attributes', ())],
+        )
+    )
+  return sequences
 
 
 def _read_list(path):
@@ -127,9 +160,19 @@ def _read_list(path):
   return list(dict.fromkeys(names))
 
 
-def _find_sequence(data_dir, name, one_object):
-  frames_dir = data_dir / 'JPEGImages' / '480p' / name
-  masks_dir = data_dir / 'Annotations' / '480p' / name
+def find_files(
+    data_dir: str | os.PathLike, name: str
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+  """The frames and masks of a sequence in the published folder of DAVIS.
+
+  Returns:
+    The frames' files, and the masks' of all of them or of the first.
+
+  Raises:
+    UserError: as `read_davis`.
+  """
+  frames_dir = pathlib.Path(data_dir) / 'JPEGImages' / '480p' / name
+  masks_dir = pathlib.Path(data_dir) / 'Annotations' / '480p' / name
   for folder in frames_dir, masks_dir:
     if not folder.is_dir():
       raise errors.UserError(
@@ -156,14 +199,7 @@ def _find_sequence(data_dir, name, one_object):
           f'{mask} is {_size(mask)} but its frame is {_size(frame)}: '
           'replace the mask by one of the same size'
       )
-  return AnnotatedSequence(
-      name,
-      lazy.Lazy(frames, read_frame),
-      lazy.Lazy(
-          mask_paths, lambda path: masks.read(path, one_object=one_object)
-      ),
-      names,
-  )
+  return frames, mask_paths
 
 
 def _size(path):

@@ -6,19 +6,21 @@ pickles. Pickles can run any code when they are read: here one may hold numpy
 arrays in lists and dicts, and whatever else it asks for is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 import dataclasses
 import io
 import os
 import pathlib
 import pickle
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float32, UInt8
 import numpy as np
 from PIL import Image
 
 from vidcolor import errors
+from vidcolor.data import built
+from vidcolor.data import lazy
 
 # What pickled arrays are rebuilt by.
 _ARRAY_GLOBALS = (
@@ -27,6 +29,21 @@ _ARRAY_GLOBALS = (
     ('numpy._core.multiarray', '_reconstruct'),
     ('numpy._core.numeric', '_frombuffer'),
 )
+
+
+class Example(NamedTuple):
+  """A video as it is published.
+
+  Attributes:
+    video: UInt8[np.ndarray, 'height width 3'] for each frame, or a picture
+      file's bytes.
+    points: (x, y), 0 to 1 from edge to edge of the frame.
+    occluded: Whether a point is hidden or outside of the frame.
+  """
+
+  video: Sequence[Any]
+  points: Float32[np.ndarray, 'points time 2']
+  occluded: Bool[np.ndarray, 'points time']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +115,43 @@ def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
   return pickles
 
 
+def read_all(
+    data_dir: str | os.PathLike,
+    *,
+    split: str | None = None,
+    size: tuple[int, int] = (256, 256),
+) -> Iterator[tuple[str, Sequence[PointSequence]]]:
+  """Yields the videos of a benchmark, so many at once as its files hold.
+
+  Args:
+    data_dir: As `find` takes it; or a folder in which `data_prep.build` built
+      tapvid.
+    split: The benchmark, where a built dataset holds several.
+    size: As `read` takes it.
+
+  Yields:
+    What the videos are from, and the videos, as `read` returns them; those of a
+    built dataset are read when asked for.
+
+  Raises:
+    UserError: as `find` and `read`; or it is not told which split.
+  """
+  splits = built.splits('tapvid', data_dir)
+  if not splits:
+    for path in find(data_dir):
+      yield str(path), read(path, size=size)
+    return
+  if split is None and len(splits) > 1:
+    raise errors.UserError(
+        f'{data_dir} holds more than one benchmark: give --split, one of'
+        f' {", ".join(splits)}'
+    )
+  records = built.records('tapvid', data_dir, split or splits[0])
+  yield split or splits[0], lazy.Lazy(
+      range(len(records)), lambda index: _of_record(records[index], size)
+  )
+
+
 def read(
     path: str | os.PathLike, *, size: tuple[int, int] = (256, 256)
 ) -> list[PointSequence]:
@@ -112,12 +166,25 @@ def read(
       are for 256 x 256.
 
   Returns:
-    The videos in the file's order; those of a list are named by the file and
-    their place in it. JPEG files are not decoded yet.
+    As `read_examples`. JPEG files are not decoded yet.
 
   Raises:
-    UserError: the file cannot be read, is none of these, or holds anything but
-      numbers, text and numpy arrays.
+    UserError: as `read_examples`.
+  """
+  examples = read_examples(path)
+  return [_sequence(name, x, size) for name, x in examples.items()]
+
+
+def read_examples(path: str | os.PathLike) -> dict[str, Example]:
+  """Reads one pickle as it is, for `read`.
+
+  Returns:
+    The videos by name, in the file's order; those of a list are named by the
+    file and their place in it.
+
+  Raises:
+    UserError: the file cannot be read, is no pickle of TAP-Vid, or holds
+      anything but numbers, text and numpy arrays.
   """
   path = pathlib.Path(path)
   try:
@@ -133,7 +200,7 @@ def read(
   if not isinstance(examples, dict):
     raise errors.UserError(f'{path} holds no videos: give a TAP-Vid pickle')
   try:
-    return [_sequence(name, x, size) for name, x in examples.items()]
+    return {str(name): _example(name, x) for name, x in examples.items()}
   except (
       AttributeError, LookupError, OSError, TypeError, ValueError
   ) as error:  # fmt: skip
@@ -155,7 +222,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     return super().find_class(module_name, global_name)
 
 
-def _sequence(name, example: Mapping[str, Any], size) -> PointSequence:
+def _example(name, example) -> Example:
   if pathlib.PurePath(str(name)).name != str(name):
     raise ValueError(f'{name!r} is no name of a file')
   video = example['video']
@@ -169,10 +236,16 @@ def _sequence(name, example: Mapping[str, Any], size) -> PointSequence:
         f' occluded {occluded.shape}'
     )
   _picture(video[0])  # Raises, now and not on access, if it is none.
+  return Example(video, points, occluded)
+
+
+def _sequence(name, example, size) -> PointSequence:
   height, width = size
   # From edges at 0 and 1 to pixels, the first of which has its centre at 0.
-  points = points * np.array([width, height], np.float32) - np.float32(0.5)
-  return PointSequence(str(name), points, occluded, size, video)
+  points = example.points * np.array([width, height], np.float32) - np.float32(
+      0.5
+  )
+  return PointSequence(name, points, example.occluded, size, example.video)
 
 
 def _picture(frame) -> Image.Image:
@@ -181,3 +254,8 @@ def _picture(frame) -> Image.Image:
   else:
     picture = Image.fromarray(frame)
   return picture.convert('RGB')
+
+
+def _of_record(record, size):
+  example = Example(record['frames'], record['points'], record['occluded'])
+  return _sequence(record['name'].decode(), example, size)

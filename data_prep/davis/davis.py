@@ -1,0 +1,104 @@
+"""DAVIS 2016 and 2017, at 480p, as a TFDS dataset."""
+
+import os
+import pathlib
+
+import tensorflow_datasets as tfds
+
+from data_prep import clip_builder
+from vidcolor import errors
+from vidcolor.data import sequences
+from vidcolor.evaluation import analysis
+
+
+class Davis(clip_builder.ClipBuilder):
+  """The sequences of DAVIS with the files of their frames and masks.
+
+  A split is a list of a year, such as val_2017; a sequence that is in several
+  lists is stored with each. What a mask's numbers mean is `vidcolor.masks`'s to
+  tell: in 2016 all objects count as one.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  SHUFFLED = False
+  MAY_SKIP = False
+
+  def __init__(self, *, source_dir: str | os.PathLike | None = None, **kwargs):
+    """Initialises the builder.
+
+    Args:
+      source_dir: Folder that `sequences.read_davis` reads, with its ImageSets;
+        needed to build.
+      **kwargs: As for `ClipBuilder`.
+    """
+    super().__init__(**kwargs)
+    self._source_dir = source_dir
+
+  def _info(self):
+    text = tfds.features.Text
+    features = {
+        'name': text(),
+        'frame_names': tfds.features.Sequence(
+            text(), doc='Of the files, without the suffix.'
+        ),
+        'frames': tfds.features.Sequence(
+            tfds.features.Image(shape=(None, None, 3), encoding_format='jpeg')
+        ),
+        # TFDS would decode the colours of a palette, where its indices count.
+        'masks': tfds.features.Sequence(
+            text(), doc='PNG files; of the first frame only, as in test-dev.'
+        ),
+        'attributes': tfds.features.Sequence(
+            text(), doc='Such as OCC, occlusion; DAVIS 2016 has them.'
+        ),
+    }
+    return tfds.core.DatasetInfo(
+        builder=self,
+        description=self.__doc__,
+        features=tfds.features.FeaturesDict(features),
+        homepage='https://davischallenge.org',
+    )
+
+  def list_clips(self):
+    """See base class."""
+    if self._source_dir is None:
+      raise errors.UserError(
+          'to build davis, name the folder that holds JPEGImages: --source_dir'
+      )
+    root = pathlib.Path(self._source_dir)
+    lists = sorted((root / 'ImageSets').glob('[0-9][0-9][0-9][0-9]/*.txt'))
+    attributes = root / 'Annotations' / 'db_info.yml'
+    attributes = (
+        analysis.read_attributes(attributes) if attributes.exists() else {}
+    )
+    clips = {}
+    for path in lists:
+      year, split = path.parent.name, path.stem
+      found = sequences.read_davis(root, year=int(year), split=split)
+      clips[f'{split}_{year}'] = [
+          {
+              'name': sequence.name,
+              'source_dir': str(root),
+              'attributes': attributes.get(sequence.name, []),
+          }
+          for sequence in found
+      ]
+    if not clips:
+      raise errors.UserError(
+          f'no lists {root}/ImageSets/<year>/<split>.txt: restore them, or give'
+          ' the DAVIS folder that holds them and JPEGImages/480p'
+      )
+    return clips, []
+
+  @staticmethod
+  def read_clip(clip):
+    """See base class."""
+    frames, masks = sequences.find_files(clip['source_dir'], clip['name'])
+    yield {
+        'name': clip['name'],
+        'frame_names': [path.stem for path in frames],
+        'frames': [path.read_bytes() for path in frames],
+        'masks': [path.read_bytes() for path in masks],
+        'attributes': clip['attributes'],
+    }

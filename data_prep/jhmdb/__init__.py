@@ -1,0 +1,1 @@
+"""JHMDB as a TFDS dataset."""

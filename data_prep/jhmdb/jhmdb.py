@@ -1,0 +1,83 @@
+"""The test videos of JHMDB as a TFDS dataset."""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data_prep import clip_builder
+from vidcolor import errors
+from vidcolor.data import jhmdb
+
+
+class Jhmdb(clip_builder.ClipBuilder):
+  """The annotated frames of JHMDB's test videos, with 15 joints in each.
+
+  There is a split test_1, test_2 or test_3 for each of the dataset's own whose
+  lists are there; a video that several list is stored with each.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  SHUFFLED = False
+  MAY_SKIP = False
+
+  def __init__(self, *, source_dir: str | os.PathLike | None = None, **kwargs):
+    """Initialises the builder.
+
+    Args:
+      source_dir: Folder that `vidcolor.data.jhmdb.read` reads; needed to build.
+      **kwargs: As for `ClipBuilder`.
+    """
+    super().__init__(**kwargs)
+    self._source_dir = source_dir
+
+  def _info(self):
+    features = {
+        'name': tfds.features.Text(doc='Class and name of the video.'),
+        'frames': tfds.features.Sequence(
+            tfds.features.Image(shape=(None, None, 3), encoding_format='png')
+        ),
+        'joints': tfds.features.Tensor(
+            shape=(None, len(jhmdb.JOINTS), 2),
+            dtype=np.float64,
+            encoding='zlib',
+            doc='(x, y) in pixels, whose centres have whole coordinates.',
+        ),
+    }
+    return tfds.core.DatasetInfo(
+        builder=self,
+        description=self.__doc__,
+        features=tfds.features.FeaturesDict(features),
+        homepage='http://jhmdb.is.tue.mpg.de',
+    )
+
+  def list_clips(self):
+    """See base class."""
+    if self._source_dir is None:
+      raise errors.UserError(
+          'to build jhmdb, name the folder that holds Rename_Images:'
+          ' --source_dir'
+      )
+    root = pathlib.Path(self._source_dir)
+    splits = [s for s in jhmdb.SPLITS if jhmdb.list_names(root, s)]
+    # Reading the first split tells what is missing if there are no lists.
+    clips = {
+        f'test_{split}': [
+            {'name': sequence.name, 'source_dir': str(root)}
+            for sequence in jhmdb.read(root, split=split)
+        ]
+        for split in splits or jhmdb.SPLITS[:1]
+    }
+    return clips, []
+
+  @staticmethod
+  def read_clip(clip):
+    """See base class."""
+    frames, joints = jhmdb.find_files(clip['source_dir'], clip['name'])
+    yield {
+        'name': clip['name'],
+        'frames': [path.read_bytes() for path in frames],
+        'joints': joints,
+    }

@@ -1,0 +1,1 @@
+"""TAP-Vid as a TFDS dataset."""
