@@ -47,7 +47,7 @@ class Davis(clip_builder.ClipBuilder):
         ),
         # TFDS would decode the colours of a palette, where its indices count.
         'masks': tfds.features.Sequence(
-            text(), doc='PNG files; of the first frame only, as in test-dev.'
+            text(), doc='PNG files; in test-dev, of the first frame only.'
         ),
         'attributes': tfds.features.Sequence(
             text(), doc='Such as OCC, occlusion; DAVIS 2016 has them.'

@@ -62,7 +62,7 @@ def read(data_dir: str | os.PathLike, *, split: int = 1) -> list[JointSequence]:
   """Finds the test videos of a split.
 
   The folder is one in which `data_prep.build` built jhmdb, or the published
-  one. Below it are
+  one. Below the latter are
   Rename_Images/<class>/<video>/00001.png and so on,
   joint_positions/<class>/<video>/joint_positions.mat, and
   splits/<class>_test_split<split>.txt, lines of '<video>.avi 2', where other
