@@ -3,11 +3,11 @@ import grain
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import tensorflow_datasets as tfds
+from tensorflow_datasets.proto import tf_example_pb2
 
-from data_prep.kinetics import kinetics
 from vidcolor import errors
 from vidcolor.data import clips
-from vidcolor.data import video
 
 
 def _png(image):
@@ -16,9 +16,14 @@ def _png(image):
   ].tobytes()
 
 
-def _clip(name, images):
-  frames = np.array([_png(image) for image in images], object)
-  return {'name': name.encode(), 'frames': frames}
+def _clip(name, images, shots=(0,)):
+  """A record as `data_prep` writes it."""
+  example = tf_example_pb2.Example()
+  features = example.features.feature
+  features['name'].bytes_list.value.append(name.encode())
+  features['frames'].bytes_list.value.extend(map(_png, images))
+  features['shots'].int64_list.value.extend(shots)
+  return example.SerializeToString()
 
 
 def _noise_clips(num_clips=5, num_frames=8):
@@ -28,11 +33,15 @@ def _noise_clips(num_clips=5, num_frames=8):
   return [_clip(str(i), [image] * num_frames) for i, image in enumerate(images)]
 
 
-def _counting_clip(num_frames):
+def _counting_clip(num_frames, shots=(0,)):
   """A clip whose every pixel is the number of the frame."""
-  return _clip(
-      '', [np.full((30, 40, 3), i, np.uint8) for i in range(num_frames)]
-  )
+  images = [np.full((30, 40, 3), i, np.uint8) for i in range(num_frames)]
+  return _clip('', images, shots)
+
+
+def _numbers(batch):
+  """The frames of clips made of `_counting_clip`."""
+  return batch['frames'][..., 0, 0, 0].astype(int)
 
 
 def _batches(source, **options):
@@ -104,7 +113,7 @@ def test_crops_are_squares_of_every_size_and_half_are_mirrored():
 def test_frame_steps():
   steps, starts = set(), set()
   for batch in _take(_batches([_counting_clip(9)], max_frame_step=3), 30):
-    numbers = batch['frames'][..., 0, 0, 0].astype(int)
+    numbers = _numbers(batch)
     assert np.array_equal(numbers[:, 2] - numbers[:, 1], np.diff(numbers)[:, 0])
     steps |= set(np.diff(numbers)[:, 0])
     starts |= set(numbers[:, 0])
@@ -118,8 +127,27 @@ def test_frame_steps():
     [(1, {(0, 0, 0)}), (2, {(0, 1, 1)}), (3, {(0, 1, 2)})],
 )
 def test_short_videos_repeat_their_last_frame(length, expected):
-  frames = next(_batches([_counting_clip(length)], batch_size=8))['frames']
-  assert {tuple(map(int, clip[:, 0, 0, 0])) for clip in frames} == expected
+  numbers = _numbers(next(_batches([_counting_clip(length)], batch_size=8)))
+  assert {tuple(clip.tolist()) for clip in numbers} == expected
+
+
+def test_clips_stay_within_a_shot():
+  shots = [0, 1, 4, 16, 18]
+  source = [_counting_clip(24, shots)]
+  batch = next(_batches(source, batch_size=400, max_frame_step=4))
+  numbers = _numbers(batch)
+  of_shot = np.searchsorted(shots, numbers, side='right') - 1
+  assert np.array_equal(of_shot[:, 0], of_shot[:, -1])
+  # Places to begin a clip: 0 in shots of one or two frames, 1, 10, and 4.
+  drawn = np.bincount(of_shot[:, 0], minlength=5) / 400
+  np.testing.assert_allclose(drawn, np.array([0, 1, 10, 0, 4]) / 15, atol=0.06)
+  assert set(np.diff(numbers[of_shot[:, 0] == 2])[:, 0]) == {1, 2, 3, 4}
+  assert set(np.diff(numbers[of_shot[:, 0] == 4])[:, 0]) == {1, 2}
+
+
+def test_the_longest_shot_is_taken_if_all_are_too_short():
+  batch = next(_batches([_counting_clip(5, [0, 1, 3, 4])], batch_size=8))
+  assert {tuple(clip.tolist()) for clip in _numbers(batch)} == {(1, 2, 2)}
 
 
 def test_single_frames_can_be_drawn():
@@ -182,25 +210,104 @@ def test_processes_share_the_batches_of_one():
     assert _equal(_take(part, 4), expected)
 
 
-def test_open_source(tmp_path, monkeypatch):
+class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Four clips that fade from black, with what every training record has."""
+
+  VERSION = tfds.core.Version('2.0.0')
+
+  def _info(self):
+    features = {
+        'name': tfds.features.Text(),
+        'frames': tfds.features.Sequence(
+            tfds.features.Image(shape=(None, None, 3), encoding_format='jpeg')
+        ),
+        'shots': tfds.features.Tensor(shape=(None,), dtype=np.int32),
+    }
+    return tfds.core.DatasetInfo(
+        builder=self, features=tfds.features.FeaturesDict(features)
+    )
+
+  def _split_generators(self, dl_manager):
+    return {'train': self._generate_examples()}
+
+  def _generate_examples(self):
+    images = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(8)]
+    jpegs = [cv2.imencode('.jpg', image)[1].tobytes() for image in images]
+    for name in 'abcd':
+      example = {'name': name, 'frames': jpegs, 'shots': np.zeros(1, np.int32)}
+      yield name, example
+
+
+@pytest.fixture
+def dataset(tmp_path):
+  """The toy dataset; two of its clips are grey, and one of these is still."""
+  builder = Toy(data_dir=tmp_path / 'data', file_format='array_record')
+  builder.download_and_prepare()
+  grey = np.array([0, 1, 0, 1], bool)
+  still = np.array([0, 0, 0, 1], bool)
+  marks = {'train/grey': grey, 'train/still': still, 'train/moving': ~still}
+  num_frames = np.full(4, 8, np.int32)
+  path = builder.data_path / 'index.npz'
+  np.savez(path, **marks, **{'train/num_frames': num_frames})
+  return tmp_path / 'data'
+
+
+def _names(records):
+  return [clips.parse(record)[0] for record in records]
+
+
+def test_marked_clips_are_left_out(dataset):
+  names = _names(clips.open_records('toy', dataset))
+  assert sorted(names) == list('abcd')
+  for split, leave_out, expected in [
+      ('train', ['grey'], [names[0], names[2]]),
+      ('train', ['still'], names[:3]),
+      ('train', ['grey', 'still'], [names[0], names[2]]),
+      ('train[50%:]', ['grey'], [names[2]]),
+      ('train[:1]+train[2:]', ['still'], [names[0], names[2]]),
+  ]:
+    records = clips.open_records('toy', dataset, split, leave_out)
+    assert _names(records) == expected
+  batch = next(_batches(records, num_workers=1))
+  assert set(batch['name']) <= set(expected)
+
+
+def test_leaving_out_what_is_not_known(dataset):
+  with pytest.raises(
+      errors.UserError, match="no 'gray', but grey, moving, still$"
+  ):
+    clips.open_records('toy', dataset, leave_out=['gray'])
+  with pytest.raises(errors.UserError, match='leaves out all 4 clips'):
+    clips.open_records('toy', dataset, leave_out=['still', 'moving'])
+  next(dataset.rglob('index.npz')).unlink()
+  with pytest.raises(errors.UserError, match='no .*index.npz.*leave_out'):
+    clips.open_records('toy', dataset, leave_out=['grey'])
+  assert len(clips.open_records('toy', dataset)) == 4
+
+
+def test_datasets_without_shots_are_refused(dataset):
+  path = next(dataset.rglob('features.json'))
+  path.write_text(path.read_text().replace('"shots"', '"cuts"'))
+  with pytest.raises(errors.UserError, match='has no shots'):
+    clips.open_records('toy', dataset)
+
+
+def test_datasets_and_splits_that_are_not_there(dataset, tmp_path, monkeypatch):
   with pytest.raises(
       errors.UserError,
-      match=f'no dataset kinetics in {tmp_path}.*data_prep.build --dataset=kin',
+      match=f'no dataset toy in {tmp_path}.*data_prep.build --dataset=toy',
   ):
-    clips.open_source('kinetics', tmp_path)
-  frames = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(8)]
-  for name in 'ab':
-    video.write_mp4(tmp_path / f'{name}.mp4', frames, 6.0)
-  kinetics.Kinetics(
-      source_dir=tmp_path, data_dir=tmp_path / 'data', num_workers=1
-  ).download_and_prepare()
-  source = clips.open_source('kinetics', tmp_path / 'data')
-  assert len(source) == 2
+    clips.open_records('toy', tmp_path)
   monkeypatch.setenv('HOME', str(tmp_path))
-  assert len(clips.open_source('kinetics:1.0.0', '~/data', 'train[:1]')) == 1
-  batch = next(_batches(source, batch_size=2, num_workers=1))
-  assert sorted(batch['name']) == ['a.mp4', 'b.mp4']
+  assert len(clips.open_records('toy:2.0.0', '~/data', 'train[:1]')) == 1
+  assert len(clips.open_source('toy:2.0.0', '~/data', 'train[:1]')) == 1
+  with pytest.raises(errors.UserError, match="no split 'test' in .*2.0.0"):
+    clips.open_records('toy', dataset, 'test')
+
+
+def test_clips_of_a_dataset(dataset):
+  records = clips.open_records('toy', dataset)
+  batch = next(_batches(records, batch_size=4, num_workers=1))
+  assert sorted(batch['name']) == list('abcd')
   levels = batch['frames'].mean((2, 3, 4))
   assert 15 < np.diff(levels).min() and np.diff(levels).max() < 45
-  with pytest.raises(errors.UserError, match="no split 'test' in .*1.0.0"):
-    clips.open_source('kinetics', tmp_path / 'data', 'test')

@@ -23,6 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.dataset.name = 'kinetics'
   config.dataset.data_dir = '~/tensorflow_datasets'
   config.dataset.split = 'train'
+  config.dataset.leave_out = ('grey', 'still', 'duplicate')
   config.batch_size = 32
   config.clips = ml_collections.ConfigDict()
   config.clips.num_frames = 4

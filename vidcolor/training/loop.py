@@ -31,12 +31,10 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
   pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
   mesh = sharding.make_mesh()
 
-  source = clips.open_source(**config.dataset)
-  palette = color.load_palette(
-      pathlib.Path(source.dataset_info.data_dir) / 'palette.npy'
-  )
+  records = clips.open_records(**config.dataset)
+  palette = color.load_palette(records.folder / 'palette.npy')
   batches = clips.training_batches(
-      source,
+      records,
       batch_size=config.batch_size // jax.process_count(),
       **config.clips,
       seed=config.seed,
