@@ -1,32 +1,67 @@
-"""Fits the palette of a dataset: the colours that training classifies."""
+r"""Fits the palette of a dataset: the colours that training classifies.
 
+  python -m data_prep.palette --dataset_dir=DIR/kinetics/2.0.0
+
+It writes palette.npy there, which `vidcolor.train` reads, and a picture of it,
+palette.png. After a build `data_prep.build` does the same.
+"""
+
+import functools
 import os
 import pathlib
 
+from absl import flags
+import cv2
+import grain
 from jax import numpy as jnp
 from jaxtyping import Float
+from matplotlib import colors
+from matplotlib import figure
 import numpy as np
 from sklearn import cluster
+import tqdm
 
 from vidcolor import color
+from vidcolor import errors
+from vidcolor import files
 from vidcolor.data import clips
 
-_CROP_SIZE = 32  # As coarse as the grid of colours that training classifies.
+# A record is read whole, which takes longer than decoding a few of its frames;
+# but frames of a clip look alike, and more of them tell little.
+_FRAMES_PER_CLIP = 4
+# Of all frames together, so that k-means takes no longer for more frames.
+_NUM_PIXELS = 1 << 18
+_LIGHTNESS = 60  # Of the colours in the picture: most of Lab's are visible.
+
+
+def main(argv):
+  """Fits the palette of --dataset_dir."""
+  if len(argv) > 1:
+    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+  given = flags.FLAGS
+  fit(
+      given.dataset_dir,
+      num_colors=given.num_colors,
+      num_frames=given.num_frames,
+      seed=given.seed,
+  )
+  print(f'Written: palette.npy and palette.png in {given.dataset_dir}')
 
 
 def fit(
     dataset_dir: str | os.PathLike,
     *,
     num_colors: int = 16,
-    num_frames: int = 256,
+    num_frames: int = 50_000,
     seed: int = 0,
 ) -> Float[np.ndarray, 'num_colors 2']:
-  """Fits a palette to training frames and writes it as `palette.npy`.
+  """Fits a palette to training frames; writes `palette.npy` and `palette.png`.
 
   Args:
     dataset_dir: Folder of a version of a dataset; the palette goes there.
     num_colors: Size of the palette.
-    num_frames: Frames to draw, each a random one of a random clip.
+    num_frames: Frames to draw. No clip is read twice, so that a small dataset
+      gives four of each clip.
     seed: Seed of the draw and of k-means.
 
   Returns:
@@ -36,20 +71,17 @@ def fit(
     UserError: there is no dataset, or no training split of it.
   """
   path = pathlib.Path(dataset_dir)
-  batches = clips.training_batches(
-      clips.open_source(f'{path.parent.name}:{path.name}', path.parents[1]),
-      batch_size=num_frames,
-      num_frames=1,
-      max_frame_step=1,
-      crop_size=_CROP_SIZE,
-      min_scale=1.0,
-      num_workers=0,
-      seed=seed,
+  if not (path / 'dataset_info.json').exists():
+    raise errors.UserError(
+        f'no dataset in {path}: name the folder of a version, such as'
+        ' DIR/kinetics/2.0.0'
+    )
+  records = clips.open_records(
+      f'{path.parent.name}:{path.name}', path.parents[1]
   )
-  lab = color.rgb_to_lab(jnp.asarray(next(batches)['frames']))
-  batches.close()
-  ab = np.asarray(lab)[..., 1:].reshape(-1, 2)
+  ab = _draw_ab(records, num_frames, seed)
   palette = cluster_colors(ab, num_colors, seed)
+  _draw_picture(path / 'palette.png', palette, ab)
   color.save_palette(path / 'palette.npy', palette)
   return palette
 
@@ -63,3 +95,73 @@ def cluster_colors(
   # Sorted by hue, so that the class numbers do not depend on k-means' order.
   order = np.argsort(np.arctan2(centers[:, 1], centers[:, 0]))
   return centers[order].astype(np.float32)
+
+
+def _draw_ab(records, num_frames, seed):
+  """Returns random pixels' colours, of random frames of random clips."""
+  num_clips = min(len(records), -(-num_frames // _FRAMES_PER_CLIP))
+  draw = functools.partial(
+      _draw_pixels, num_pixels=-(-_NUM_PIXELS // num_clips)
+  )
+  dataset = grain.MapDataset.source(records).seed(seed).shuffle()
+  drawn = dataset.random_map(draw)[:num_clips].to_iter_dataset(
+      grain.ReadOptions(os.cpu_count() or 1, 64)
+  )
+  progress = tqdm.tqdm(drawn, 'palette', total=num_clips, unit='clip')
+  pixels = np.concatenate(list(progress))
+  return np.asarray(color.rgb_to_lab(jnp.asarray(pixels)))[:, 1:]
+
+
+def _draw_pixels(record, rng, *, num_pixels):
+  _, encoded, _ = clips.parse(record)
+  frames = rng.permutation(len(encoded))[:_FRAMES_PER_CLIP]
+  # JPEG holds the means of 8 x 8 pixels, as coarse as the grid of colours that
+  # training classifies: at that size it decodes in a fraction of the time.
+  pictures = [
+      cv2.imdecode(
+          np.frombuffer(encoded[index], np.uint8), cv2.IMREAD_REDUCED_COLOR_8
+      )
+      for index in frames
+  ]
+  # pyrefly: ignore[missing-attribute]
+  bgr = np.concatenate([picture.reshape(-1, 3) for picture in pictures])
+  return bgr[rng.integers(len(bgr), size=num_pixels), ::-1]
+
+
+def _draw_picture(path, palette, ab):
+  """Draws the palette among the colours it was fitted to, and their shares."""
+  classes = np.asarray(color.quantize(jnp.asarray(ab), jnp.asarray(palette)))
+  shares = np.bincount(classes, minlength=len(palette)) / len(ab)
+  lab = np.insert(palette, 0, _LIGHTNESS, axis=1)
+  rgb = np.asarray(color.lab_to_rgb(jnp.asarray(lab)))
+  picture = figure.Figure(figsize=(11, 6), layout='constrained')
+  plane, bars = picture.subplots(1, 2, width_ratios=(3, 2))
+  plane.hist2d(*ab.T, bins=128, norm=colors.LogNorm(), cmap='Greys')
+  plane.scatter(
+      *palette.T, s=80 + 2000 * shares, c=rgb, edgecolors='black', zorder=2
+  )
+  numbers = np.arange(len(palette))
+  for number, center in zip(numbers, palette, strict=True):
+    plane.annotate(f'{number}', center, ha='center', va='center', fontsize=8)
+  plane.set(xlabel='a', ylabel='b', aspect='equal')
+  plane.set_title('The palette, on the density of the pixels it is fitted to')
+  drawn = bars.barh(numbers, shares, height=0.9, color=rgb, edgecolor='black')
+  bars.bar_label(drawn, [f'{share:.1%}' for share in shares], padding=3)
+  labels = [f'{n}:  {a:+.0f}, {b:+.0f}' for n, (a, b) in enumerate(palette)]
+  bars.set_yticks(numbers, labels)
+  bars.set(xlabel='share of the pixels', xlim=(0, 1.2 * shares.max()))
+  bars.set_title(f'a, b, at lightness {_LIGHTNESS}')
+  bars.invert_yaxis()
+  with files.written_whole(path) as temporary:
+    picture.savefig(temporary, dpi=100)
+
+
+if __name__ == '__main__':
+  # Flags of this program alone: others import the module.
+  flags.DEFINE_string(
+      'dataset_dir', None, "Folder of a dataset's version.", required=True
+  )
+  flags.DEFINE_integer('num_colors', 16, 'Size of the palette.', 2)
+  flags.DEFINE_integer('num_frames', 50_000, 'Frames to draw, 4 a clip.', 1)
+  flags.DEFINE_integer('seed', 0, 'Seed of the draw and of k-means.')
+  errors.run(main)

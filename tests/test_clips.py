@@ -3,9 +3,9 @@ import grain
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
+from tests import toy
 from vidcolor import errors
 from vidcolor.data import clips
 
@@ -210,45 +210,16 @@ def test_processes_share_the_batches_of_one():
     assert _equal(_take(part, 4), expected)
 
 
-class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-  """Four clips that fade from black, with what every training record has."""
-
-  VERSION = tfds.core.Version('2.0.0')
-
-  def _info(self):
-    features = {
-        'name': tfds.features.Text(),
-        'frames': tfds.features.Sequence(
-            tfds.features.Image(shape=(None, None, 3), encoding_format='jpeg')
-        ),
-        'shots': tfds.features.Tensor(shape=(None,), dtype=np.int32),
-    }
-    return tfds.core.DatasetInfo(
-        builder=self, features=tfds.features.FeaturesDict(features)
-    )
-
-  def _split_generators(self, dl_manager):
-    return {'train': self._generate_examples()}
-
-  def _generate_examples(self):
-    images = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(8)]
-    jpegs = [cv2.imencode('.jpg', image)[1].tobytes() for image in images]
-    for name in 'abcd':
-      example = {'name': name, 'frames': jpegs, 'shots': np.zeros(1, np.int32)}
-      yield name, example
-
-
 @pytest.fixture
 def dataset(tmp_path):
-  """The toy dataset; two of its clips are grey, and one of these is still."""
-  builder = Toy(data_dir=tmp_path / 'data', file_format='array_record')
-  builder.download_and_prepare()
+  """Four clips that fade in; two are grey, and one of these is still."""
+  frames = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(8)]
+  folder = toy.build(tmp_path / 'data', {name: frames for name in 'abcd'})
   grey = np.array([0, 1, 0, 1], bool)
   still = np.array([0, 0, 0, 1], bool)
   marks = {'train/grey': grey, 'train/still': still, 'train/moving': ~still}
   num_frames = np.full(4, 8, np.int32)
-  path = builder.data_path / 'index.npz'
-  np.savez(path, **marks, **{'train/num_frames': num_frames})
+  np.savez(folder / 'index.npz', **marks, **{'train/num_frames': num_frames})
   return tmp_path / 'data'
 
 
