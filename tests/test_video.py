@@ -149,7 +149,7 @@ def test_unreadable_files(tmp_path):
   with pytest.raises(errors.UserError, match='cannot read .*empty.mp4: Inval'):
     read('empty.mp4')
   _audio(tmp_path / 'audio.mp4')
-  with pytest.raises(errors.UserError, match='no video in .*audio.mp4'):
+  with pytest.raises(errors.UserError, match='audio.mp4: it holds no video'):
     read('audio.mp4')
   video.write_mp4(tmp_path / 'whole.mp4', [_grey(50)] * 9, 10.0)
   whole = (tmp_path / 'whole.mp4').read_bytes()

@@ -1,20 +1,59 @@
 """Reads and writes video files, a frame at a time."""
 
 from collections.abc import Iterable, Iterator
+import contextlib
 import fractions
 import itertools
+import math
 import os
+from typing import TypeVar
 
 import av
+import av.filter
+import av.stream
 from av.video import reformatter
+import fsspec
 from jaxtyping import UInt8
 import numpy as np
 
 from vidcolor import errors
 from vidcolor import files
 
+THUMBNAIL_SIDE = 48
+
+_T = TypeVar('_T')
+
+# FFmpeg reads more than video: playlists, which open other files and addresses,
+# pictures, and text as if it were animated.
+_FORMATS = (
+    'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,'
+    'mpegvideo,m4v,h261,h263,h264,hevc,vvc,av1,obu,ivf,vc1,dirac,flv,live_flv,'
+    'asf,asf_o,ogg,gif,mjpeg,mpjpeg,mxf,dv,gxf,nut,rm,wtv,nsv,nuv,pva,ty,dhav,'
+    'amv,swf,yuv4mpegpipe'
+)
+_MAX_PIXELS = 8192 * 8192
+_OPTIONS = {
+    'format_whitelist': _FORMATS,
+    'protocol_whitelist': 'file',
+    'max_pixels': str(_MAX_PIXELS),
+}
+# Values of FFmpeg's AVColorSpace: those swscale converts, and those of no tag.
+_MATRICES = (0, 1, 4, 5, 6, 7, 9)
+_UNTAGGED = (2, 3)
+_BT709, _BT601 = 1, 6
+# More than the frames between which any codec lays frames that refer to both.
+_MAX_HELD = 16
+_B_FRAME = 3
+# In seconds. A longer step, or one back, is a fault of the clock.
+_LONGEST_STEP = 10.0
 # Matroska rounds times to a millisecond: a frame due within it counts as shown.
 _TIME_SLACK = 1e-3
+# Headers claim rates beyond these, in frames a second, that no camera has.
+_SLOWEST, _FASTEST = 1, 240
+_USUAL_RATE = fractions.Fraction(25)
+# Pixels of other shapes are a fault of the header, or rounded squares.
+_LONGEST_PIXEL = 4
+_SAME_SHAPE = 0.02
 
 
 def read_frames(
@@ -26,7 +65,7 @@ def read_frames(
   """Yields the RGB frames of a video, upright, in constant memory.
 
   Args:
-    path: Video file, of any format that FFmpeg reads.
+    path: Video file, or its URL, of any format that `decode` reads.
     frames_per_second: If given, yields the frame on show at each time k / rate
       from the first frame on, whatever the file's own (maybe varying) rate;
       otherwise every frame.
@@ -34,21 +73,93 @@ def read_frames(
       averaging areas.
 
   Raises:
-    UserError: (while iterating) no such file, or no video that decodes in it.
+    UserError: (while iterating) as for `decode`.
   """
-  frames = _decode(path)
+  frames = decode(path)
   if frames_per_second:
-    frames = _sample(frames, frames_per_second)
-  # It caches the conversion's tables, which cost far more than the conversion.
-  converter = reformatter.VideoReformatter()
+    pairs = sample(zip(frames, itertools.repeat(None)), frames_per_second)
+    frames = (frame for frame, _ in pairs)
+  converter = Converter()
+  # Sampling above the file's rate repeats frames: each is converted once.
+  for frame, repeats in itertools.groupby(frames):
+    rgb = converter.rgb(frame, short_side)
+    for _ in repeats:
+      yield rgb
+
+
+def decode(path: str | os.PathLike) -> Iterator[av.VideoFrame]:
+  """Yields every frame of a video in the order of presentation.
+
+  Whatever the file holds, `time` of the frames starts at 0 and grows by at most
+  ten seconds: a longer step, or one back, is taken for a fault of the clock,
+  and the frame follows at the file's frame rate. Frames are of one size, of
+  square pixels (shrunk to it along their longer side), deinterlaced where
+  they are interlaced, and of known colours; `Converter` turns them upright.
+
+  Args:
+    path: Video file in one of the usual formats, or a URL that fsspec opens,
+      such as gs://bucket/a.mp4. Of several videos in it, the largest is read.
+
+  Raises:
+    UserError: (while iterating) no such file, no video that decodes in it, over
+      8192 x 8192 pixels, or damaged: the frames before the damage come first.
+  """
+  seconds = None
   try:
-    # Sampling above the file's rate repeats frames: each is converted once.
-    for frame, repeats in itertools.groupby(frames):
-      rgb = _to_rgb(frame, short_side, converter)
-      for _ in repeats:
-        yield rgb
-  except av.FFmpegError as error:
-    raise errors.UserError(f'cannot read {path}: {error.strerror}') from error
+    with _open(path) as file, _open_container(file) as container:
+      stream = _choose_stream(container)
+      frames = _retimed(_undamaged(container.demux(stream)), stream)
+      for frame in _uniform(_deinterlaced(frames), _pixel_shape(stream)):
+        seconds = frame.time
+        yield frame
+    if seconds is None:
+      raise _UnreadableError('no frame decodes')
+  except (av.FFmpegError, OSError, _UnreadableError) as error:
+    place = '' if seconds is None else f' beyond {seconds:.1f} s'
+    reason = getattr(error, 'strerror', None) or error
+    raise errors.UserError(f'cannot read {path}{place}: {reason}') from error
+
+
+def sample(
+    pairs: Iterable[tuple[av.VideoFrame, _T]], frames_per_second: float
+) -> Iterator[tuple[av.VideoFrame, _T]]:
+  """Yields the frame on show at each time k / rate, from 0 on.
+
+  Args:
+    pairs: Frames from `decode`, each with something of the caller's.
+    frames_per_second: The rate; a pair is yielded as often as it is due.
+  """
+  count = 0
+  for pair, end in _with_ends(pairs):
+    while count / frames_per_second < end - _TIME_SLACK:
+      yield pair
+      count += 1
+
+
+class Converter:
+  """Turns frames into upright RGB arrays; made once for many frames.
+
+  It caches the conversions' tables, which cost far more than a conversion.
+  """
+
+  def __init__(self):
+    self._rgb = reformatter.VideoReformatter()
+    self._thumbnail = reformatter.VideoReformatter()
+
+  def rgb(
+      self, frame: av.VideoFrame, short_side: int | None = None
+  ) -> UInt8[np.ndarray, 'height width 3']:
+    """Returns a frame, shrunk by averaging areas if its short side is longer.
+
+    High dynamic range of the PQ kind is cut off above reference white.
+    """
+    scale = min(1, (short_side or np.inf) / min(frame.width, frame.height))
+    size = round(frame.width * scale), round(frame.height * scale)
+    return _to_rgb(self._rgb, frame, *size)
+
+  def thumbnail(self, frame: av.VideoFrame) -> UInt8[np.ndarray, '48 48 3']:
+    """Returns a frame squashed to a small square by averaging areas."""
+    return _to_rgb(self._thumbnail, frame, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
 def write_mp4(
@@ -79,54 +190,219 @@ def write_mp4(
     raise errors.UserError(f'cannot write {path}: {error.strerror}') from error
 
 
-def _decode(path):
-  # Any bytes may stand in a file's title; they are no reason to refuse it.
-  with av.open(os.fspath(path), metadata_errors='replace') as container:
-    if not container.streams.video:
-      raise errors.UserError(f'no video in {path}')
-    stream = container.streams.video[0]
-    # More threads only slow small video down, and pools use every core anyway.
-    stream.codec_context.thread_count = 1
-    frame = None
-    for index, frame in enumerate(container.decode(stream)):
-      if frame.pts is None or container.format.name == 'avi':
-        # Raw streams and AVI hold no presentation times, only a rate.
-        frame.pts, frame.duration = index, 1
-        frame.time_base = 1 / (stream.guessed_rate or fractions.Fraction(25))
-      yield frame
-    if frame is None:
-      raise errors.UserError(f'no frame decodes in {path}')
+class _UnreadableError(Exception):
+  """Why a video cannot be read, or no further."""
 
 
-def _sample(frames, frames_per_second):
-  """Yields the frame on show at each time k / rate after the first frame."""
-  start, count = None, 0
-  for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
-    if start is None:
-      start = frame.time
-    if following is not None:
-      end = following.time
+def _open(path):
+  """Returns what FFmpeg opens: a name that is no address, or an open file."""
+  path = os.fspath(path)
+  if '://' not in path:
+    return contextlib.nullcontext(f'file:{path}')
+  try:
+    return fsspec.open(path, 'rb')
+  except (ValueError, ImportError) as error:
+    raise _UnreadableError(error) from error
+
+
+def _open_container(file):
+  try:
+    # Any bytes may stand in a file's title; they are no reason to refuse it.
+    return av.open(file, 'r', options=_OPTIONS, metadata_errors='replace')
+  except av.ArgumentError as error:
+    raise _UnreadableError('it is a file of another kind') from error
+
+
+def _choose_stream(container):
+  """Returns the largest video of a file, ready to decode."""
+  cover = av.stream.Disposition.attached_pic
+  streams = [s for s in container.streams.video if not s.disposition & cover]
+  if not streams:
+    raise _UnreadableError('it holds no video')
+  decodable = [stream for stream in streams if stream.codec_context]
+  if not decodable:
+    raise _UnreadableError('there is no decoder for its video')
+  stream = max(decodable, key=lambda s: s.width * s.height)
+  if stream.width * stream.height > _MAX_PIXELS:
+    raise _UnreadableError(
+        f'it claims {stream.width} x {stream.height} pixels, over 8192 x 8192'
+    )
+  # More threads only slow small video down, and pools use every core anyway.
+  stream.codec_context.thread_count = 1
+  stream.codec_context.options = {'max_pixels': str(_MAX_PIXELS)}
+  return stream
+
+
+def _pixel_shape(stream):
+  """Returns the width of a pixel by its height; 1 if that makes no sense."""
+  shape = float(stream.sample_aspect_ratio or 1)
+  is_sane = 1 / _LONGEST_PIXEL <= shape <= _LONGEST_PIXEL
+  return shape if is_sane and not _is_close(shape, 1) else 1.0
+
+
+def _is_close(shape, other):
+  return math.isclose(shape, other, rel_tol=_SAME_SHAPE)
+
+
+def _undamaged(packets):
+  """Yields the frames before the first damage, then raises what it is.
+
+  What was cut out of a longer video starts with frames that refer to absent
+  ones: until the first good frame nothing counts as damage.
+  """
+  started, held = False, []
+  for packet in packets:
+    if packet.size == 0 and packet.dts is not None:
+      # The picture stays as it is; the decoder would take it for the end.
+      continue
+    try:
+      frames = packet.decode()
+    except av.FFmpegError:
+      if started:
+        raise
+      continue
+    for frame in frames:
+      if frame.is_corrupt:
+        if started:
+          raise _UnreadableError('it is damaged')
+        continue
+      started = True
+      # A frame may refer to a later one: it is good only if that one is.
+      held.append(frame)
+      if frame.pict_type != _B_FRAME or len(held) > _MAX_HELD:
+        yield from held
+        held.clear()
+  yield from held
+
+
+def _retimed(frames, stream):
+  """Gives frames times from 0 on, in steps that a clock makes."""
+  tick = stream.time_base
+  rate = stream.guessed_rate or _USUAL_RATE
+  if not _SLOWEST <= rate <= _FASTEST:
+    rate = _USUAL_RATE
+  period, longest = max(1, round(1 / (rate * tick))), int(_LONGEST_STEP / tick)
+  # AVI holds no times of presentation; its frames come as their packets do.
+  is_avi = stream.container.format.name == 'avi'
+  time = last = None
+  for frame in frames:
+    stamp = frame.dts if is_avi else frame.pts
+    step = None if stamp is None or last is None else stamp - last
+    if time is None:
+      time = 0
+    elif step is not None and 0 < step <= longest:
+      time += step
     else:
+      time += period
+    last = stamp
+    frame.pts, frame.time_base = time, tick
+    yield frame
+
+
+def _deinterlaced(frames):
+  """Yields as many frames, those that are interlaced without the comb."""
+  kind = lambda f: (f.interlaced_frame, f.width, f.height, f.format.name)
+  for (is_interlaced, *_), run in itertools.groupby(frames, kind):
+    if is_interlaced:
+      run = _filtered(run)
+    yield from run
+
+
+def _filtered(frames):
+  first = next(frames)
+  graph = av.filter.Graph()
+  graph.threads = 1
+  graph.link_nodes(
+      graph.add_buffer(template=first),
+      graph.add('bwdif', 'mode=send_frame'),
+      graph.add('buffersink'),
+  ).configure()
+  for frame in itertools.chain([first], frames, [None]):
+    graph.push(frame)
+    try:
+      while True:
+        yield graph.pull()
+    except (av.BlockingIOError, av.EOFError):
+      pass
+
+
+def _uniform(frames, pixel_shape):
+  """Gives frames one size, of square pixels, and a colour matrix."""
+  first = next(frames, None)
+  if first is None:
+    return
+  shape, rotation = first.width / first.height, first.rotation
+  width = round(first.width * min(1, pixel_shape))
+  height = round(first.height / max(1, pixel_shape))
+  scaler = reformatter.VideoReformatter()
+  for frame in itertools.chain([first], frames):
+    if frame.rotation != rotation or not _is_close(
+        frame.width / frame.height, shape
+    ):
+      raise _UnreadableError('its picture changes shape')
+    if frame.colorspace in _UNTAGGED:
+      # As players do.
+      is_hd = frame.width >= 1280 or frame.height > 576
+      frame.colorspace = _BT709 if is_hd else _BT601
+    elif frame.colorspace not in _MATRICES:
+      raise _UnreadableError(f'its colour matrix is {frame.colorspace}')
+    if (frame.width, frame.height) != (width, height):
+      frame = scaler.reformat(
+          frame, width, height, interpolation='AREA', threads=1
+      )
+    yield frame
+
+
+def _with_ends(pairs):
+  """Adds the time at which the next frame takes over."""
+  for pair, following in itertools.pairwise(itertools.chain(pairs, [None])):
+    if following is not None:
+      end = following[0].time
+    else:
+      frame = pair[0]
       duration = float((frame.duration or 0) * frame.time_base)
-      end = frame.time + max(duration, 2 * _TIME_SLACK)
-    while count / frames_per_second < end - start - _TIME_SLACK:
-      yield frame
-      count += 1
+      end = frame.time + min(max(duration, 2 * _TIME_SLACK), _LONGEST_STEP)
+    yield pair, end
 
 
-def _to_rgb(frame, short_side, converter):
-  scale = min(1, (short_side or np.inf) / min(frame.width, frame.height))
+def _to_rgb(converter, frame, width, height):
   rgb = converter.reformat(
       frame,
-      width=round(frame.width * scale),
-      height=round(frame.height * scale),
+      width=width,
+      height=height,
       format='rgb24',
       interpolation='AREA',
       threads=1,
   ).to_ndarray()
-  if frame.rotation:
-    rgb = np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
-  return rgb
+  if frame.color_trc == reformatter.ColorTrc.SMPTE2084:
+    rgb = _PQ_TO_GAMMA[rgb]
+  matrix = frame.side_data.get('DISPLAYMATRIX')
+  return rgb if matrix is None else _upright(rgb, matrix)
+
+
+def _upright(rgb, matrix):
+  """Applies a QuickTime display matrix: x' = a x + c y, y' = b x + d y."""
+  a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]
+  x_to_x, y_to_y = a, d
+  if abs(b) > abs(a):
+    rgb, x_to_x, y_to_y = rgb.swapaxes(0, 1), c, b
+  rgb = rgb[:: -1 if y_to_y < 0 else 1, :: -1 if x_to_x < 0 else 1]
+  return np.ascontiguousarray(rgb)
+
+
+def _pq_to_gamma():
+  """Returns SDR's 8-bit values of PQ's (SMPTE ST 2084), by ITU-R BT.1886.
+
+  Reference white, 203 cd/m2 by ITU-R BT.2408, becomes white.
+  """
+  root = (np.arange(256) / 255) ** (1 / 78.84375)
+  root = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
+  luminance = 10_000 * root ** (1 / 0.1593017578125)
+  gamma = np.clip(luminance / 203, 0, 1) ** (1 / 2.4)
+  return np.round(255 * gamma).astype(np.uint8)
+
+
+_PQ_TO_GAMMA = _pq_to_gamma()
 
 
 def _encode(path, first, rest, frames_per_second):
