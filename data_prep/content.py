@@ -133,10 +133,10 @@ def find_duplicates(
     columns = (start + np.arange(4)) % 16
     key = np.ascontiguousarray(chunks[:, columns]).view(np.uint64)[:, 0]
     order = np.argsort(key, kind='stable')
+    ordered = signatures[order]
     for gap in range(1, min(_NEIGHBOURS + 1, count)):
-      one, other = order[:-gap], order[gap:]
-      same = _are_near(signatures[one], signatures[other])
-      pairs.append(np.stack([one[same], other[same]]))
+      near = _are_near(ordered[:-gap], ordered[gap:])
+      pairs.append(np.stack([order[:-gap][near], order[gap:][near]]))
   edges = np.concatenate(pairs, axis=1)
   graph = sparse.coo_array((np.ones(edges.shape[1], bool), edges), (count,) * 2)
   _, group = csgraph.connected_components(graph, directed=False)
