@@ -45,7 +45,7 @@ _STILL_RANGE = 8
 _RISE = 1.0
 
 # Duplicates differ in at most this many bits, and in at most this part of the
-# bits that either has, of which flat clips have few. Of the copies 99.8% did
+# bits that either has, of which flat clips have few. Of the copies 99.7% did
 # (95% if they also began a frame later), of pairs of different clips none.
 _MAX_DISTANCE = 32
 _MAX_PART = 0.3
