@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import os
+from typing import Any
 
 import cv2
 from etils import epath
@@ -197,7 +198,7 @@ def training_batches(
     'frames', uint8 [batch, time, height, width, 3], and 'name', their videos.
   """
   sample = functools.partial(
-      _sample_clip,
+      sample_clip,
       num_frames=num_frames,
       max_frame_step=max_frame_step,
       crop_size=crop_size,
@@ -225,9 +226,16 @@ def _use_one_core(worker_index, worker_count):
   cv2.setNumThreads(1)
 
 
-def _sample_clip(
-    record, rng, *, num_frames, max_frame_step, crop_size, min_scale
-):
+def sample_clip(
+    record: bytes,
+    rng: np.random.Generator,
+    *,
+    num_frames: int,
+    max_frame_step: int,
+    crop_size: int,
+    min_scale: float,
+) -> dict[str, Any]:
+  """Returns a random clip of a record, as `training_batches` has it."""
   name, encoded, shots = parse(record)
   indices = _sample_indices(
       shots, len(encoded), rng, num_frames, max_frame_step

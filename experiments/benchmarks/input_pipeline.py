@@ -1,0 +1,322 @@
+"""Times training's input and preparation beside what one would write at once.
+
+python -m experiments.benchmarks.input_pipeline --clips_dir=VIDEOS
+
+Clips of 4 frames of 256 x 256 at 6 frames a second come by our pipeline, with a
+worker process, from the dataset that is built of the videos first; and from the
+videos themselves by PyAV, OpenCV and, if there, decord (`pip install
+decord==0.6.0`). All take turns on one core. What counts is the processor's time
+of all processes, so that other programs on the machine disturb little. It runs
+on Linux, and everything it reads is in memory by then.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import importlib.util
+import io
+import multiprocessing
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+from absl import flags
+import av
+import cv2
+import numpy as np
+
+from data_prep.kinetics import kinetics
+from vidcolor import environment
+from vidcolor import errors
+from vidcolor import files
+from vidcolor.data import clips
+
+_CLIPS_DIR = flags.DEFINE_string(
+    'clips_dir', None, 'Folder of MP4 files.', required=True
+)
+_NUM_CLIPS = flags.DEFINE_integer('num_clips', 64, 'Files to take of it.', 1)
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', 1)
+_OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
+
+_NUM_FRAMES = 4
+_RATE = 6
+_SIZE = 256
+_QUALITY = 90
+_BATCH_SIZE = 32
+_SAMPLES = 64  # A turn, of what is slow; the pipeline makes five times more.
+_NUM_PREPARED = 16  # Videos a turn.
+_CLIP = dict(
+    num_frames=_NUM_FRAMES, max_frame_step=1, crop_size=_SIZE, min_scale=1.0
+)
+
+
+def main(argv):
+  """Prints medians and the profile of the pipeline."""
+  if len(argv) > 1:
+    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+  paths = _choose_videos(_CLIPS_DIR.value, _NUM_CLIPS.value)
+  os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+  with tempfile.TemporaryDirectory() as folder:
+    builder = _build(paths, pathlib.Path(folder))
+    specs = list(builder.list_clips()[0]['train'])
+    records = clips.open_records('kinetics', builder.data_dir_root)
+    loading, profile = _measure_loading(paths, records)
+    preparation = _measure_preparation(specs)
+  machine = environment.describe()
+  print(f'\n{machine["machine"]}; {len(paths)} videos, {len(records)} records')
+  _print_table(f'clips of {_NUM_FRAMES} frames a core second', loading)
+  print('\nmilliseconds a clip of the pipeline:')
+  for stage, seconds in profile.items():
+    share = seconds / sum(profile.values())
+    print(f'  {stage:12}{1e3 * seconds:6.2f}  {share:4.0%}')
+  _print_table('preparation: video seconds a core second', preparation)
+  if _OUTPUT.value:
+    results = {'loading': loading, 'preparation': preparation}
+    results |= {'profile': profile, **machine}
+    files.write_json(_OUTPUT.value, results)
+
+
+def _choose_videos(folder, count):
+  paths = sorted(map(str, pathlib.Path(folder).glob('*.mp4')))
+  if not paths:
+    raise errors.UserError(f'no MP4 files in --clips_dir={folder}')
+  return paths[:: max(1, len(paths) // count)][:count]
+
+
+def _build(paths, folder):
+  (folder / 'videos').mkdir()
+  for path in paths:
+    (folder / 'videos' / os.path.basename(path)).symlink_to(
+        os.path.abspath(path)
+    )
+  builder = kinetics.Kinetics(
+      source_dir=folder / 'videos', data_dir=folder, num_workers=1
+  )
+  builder.download_and_prepare()
+  return builder
+
+
+def _measure_loading(paths, records):
+  """Returns clips a core second by loader, and the pipeline's profile."""
+  load = {'PyAV from MP4': load_by_pyav, 'OpenCV from MP4': load_by_opencv}
+  if importlib.util.find_spec('decord'):
+    load['decord from MP4'] = load_by_decord
+  else:
+    print('decord is not installed, and left out')
+  rng = np.random.default_rng(0)
+  batches = clips.training_batches(
+      records, batch_size=_BATCH_SIZE, num_workers=1, seed=0, **_CLIP
+  )
+  rates = {'pipeline': [], **{name: [] for name in load}}
+  profiles = []
+  for _ in range(_ROUNDS.value):
+    rates['pipeline'].append(_pipeline_rate(batches))
+    for name, function in load.items():
+      chosen = [paths[i] for i in rng.integers(len(paths), size=_SAMPLES)]
+      seconds = _seconds(lambda f=function, c=chosen: [f(p, rng) for p in c])
+      rates[name].append(_SAMPLES / seconds)
+    profiles.append(_profile(records, rng))
+  batches.close()
+  profile = {
+      stage: statistics.median(profile[stage] for profile in profiles)
+      for stage in profiles[0]
+  }
+  total = 1 / statistics.median(rates['pipeline'])
+  # What is left: shared memory, queues, Grain.
+  profile['handover'] = max(0, total - sum(profile.values()))
+  return rates, profile
+
+
+def _pipeline_rate(batches):
+  for _ in range(5):  # The worker went on while others had their turn.
+    next(batches)
+  num_batches = 5 * _SAMPLES // _BATCH_SIZE
+  start = _seconds_of_all()
+  for _ in range(num_batches):
+    next(batches)
+  return num_batches * _BATCH_SIZE / (_seconds_of_all() - start)
+
+
+def _seconds_of_all():
+  """Processor time of this process and its workers so far."""
+  seconds = time.process_time()
+  for worker in multiprocessing.active_children():
+    assert worker.pid
+    # The clock of another process, as clock_getcpuclockid(3) makes it.
+    seconds += time.clock_gettime((~worker.pid << 3) | 2)
+  return seconds
+
+
+def _seconds(function: Callable[[], object]) -> float:
+  start = time.process_time()
+  function()
+  return time.process_time() - start
+
+
+def _profile(records, rng) -> dict[str, float]:
+  """Seconds a clip that the parts of the pipeline take."""
+  seconds = dict.fromkeys(('read', 'parse', 'decode', 'crop', 'batch'), 0.0)
+  made = []
+  for index in rng.integers(len(records), size=_SAMPLES):
+    start = time.process_time()
+    record = records[index]
+    was_read = time.process_time()
+    encoded = clips.parse(record)[1][:_NUM_FRAMES]
+    parsed = time.process_time()
+    for jpeg in encoded:
+      clips.decode_frame(jpeg)
+    decoded = time.process_time()
+    made.append(clips.sample_clip(record, rng, **_CLIP)['frames'])
+    sampled = time.process_time()
+    seconds['read'] += was_read - start
+    seconds['parse'] += parsed - was_read
+    seconds['decode'] += decoded - parsed
+    # Sampling is all that, and then the crop.
+    seconds['crop'] += (sampled - decoded) - (decoded - was_read)
+  for start in range(0, _SAMPLES, _BATCH_SIZE):
+    batch = made[start : start + _BATCH_SIZE]
+    seconds['batch'] += _seconds(lambda b=batch: np.stack(b))
+  return {stage: total / _SAMPLES for stage, total in seconds.items()}
+
+
+def load_by_pyav(path: str, rng: np.random.Generator) -> np.ndarray:
+  """A random clip, by PyAV: from the key frame before its start on."""
+  frames = []
+  with av.open(path) as container:
+    duration = (container.duration or 0) / av.time_base
+    due = _draw_start(duration, rng)
+    container.seek(int(due * av.time_base))
+    for frame in container.decode(video=0):
+      if frame.time >= due:
+        frames.append(frame.to_ndarray(format='rgb24'))
+        due += 1 / _RATE
+        if len(frames) == _NUM_FRAMES:
+          break
+  return _augment(frames, rng)
+
+
+def load_by_opencv(path: str, rng: np.random.Generator) -> np.ndarray:
+  """A random clip, by OpenCV."""
+  video = cv2.VideoCapture(path)
+  rate = video.get(cv2.CAP_PROP_FPS)
+  start = _draw_start(video.get(cv2.CAP_PROP_FRAME_COUNT) / rate, rng)
+  wanted = [round((start + i / _RATE) * rate) for i in range(_NUM_FRAMES)]
+  video.set(cv2.CAP_PROP_POS_FRAMES, wanted[0])
+  frames = []
+  for index in range(wanted[0], wanted[-1] + 1):
+    if not video.grab():
+      break
+    if index in wanted:
+      frames.append(cv2.cvtColor(video.retrieve()[1], cv2.COLOR_BGR2RGB))
+  return _augment(frames, rng)
+
+
+def load_by_decord(path: str, rng: np.random.Generator) -> np.ndarray:
+  """A random clip, by decord."""
+  import decord  # pyrefly: ignore[missing-import]
+
+  video = decord.VideoReader(path, num_threads=1)
+  rate = video.get_avg_fps()
+  start = _draw_start(len(video) / rate, rng)
+  wanted = [round((start + i / _RATE) * rate) for i in range(_NUM_FRAMES)]
+  wanted = np.minimum(wanted, len(video) - 1)
+  return _augment(list(video.get_batch(wanted).asnumpy()), rng)
+
+
+def _draw_start(duration, rng):
+  return rng.uniform(0, max(0, duration - _NUM_FRAMES / _RATE))
+
+
+def _augment(frames, rng):
+  """Crops the frames of a clip to one square and mirrors all or none."""
+  height, width = frames[0].shape[:2]
+  short_side = min(height, width)
+  if short_side != _SIZE:
+    scale = _SIZE / short_side
+    width, height = round(width * scale), round(height * scale)
+    frames = [
+        cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+        for frame in frames
+    ]
+  top = rng.integers(height - _SIZE, endpoint=True)
+  left = rng.integers(width - _SIZE, endpoint=True)
+  step = -1 if rng.random() < 0.5 else 1
+  return np.stack(
+      [
+          frame[top : top + _SIZE, left : left + _SIZE][:, ::step]
+          for frame in frames
+      ]
+  )
+
+
+def _measure_preparation(specs):
+  """Returns video seconds a core second by way to prepare."""
+  prepare = {
+      'build': prepare_by_us,
+      'PyAV and Pillow': prepare_by_pyav,
+      'OpenCV': prepare_by_opencv,
+  }
+  rates = {name: [] for name in prepare}
+  for _ in range(_ROUNDS.value):
+    for name, function in prepare.items():
+      counts = []
+      seconds = _seconds(
+          lambda f=function, c=counts: c.extend(map(f, specs[:_NUM_PREPARED]))
+      )
+      rates[name].append(sum(counts) / _RATE / seconds)
+  return rates
+
+
+def prepare_by_us(spec: Mapping[str, str]) -> int:
+  """Prepares a video as `data_prep.build` does; returns its frames' number."""
+  examples: Iterator = kinetics.Kinetics.read_clip(spec)
+  return sum(len(example['frames']) for example in examples)
+
+
+def prepare_by_pyav(spec: Mapping[str, str]) -> int:
+  """Likewise, by PyAV and Pillow."""
+  count = 0
+  with av.open(spec['path']) as container:
+    for frame in container.decode(video=0):
+      if frame.time >= count / _RATE:
+        image = frame.to_image()
+        scale = _SIZE / min(image.size)
+        if scale < 1:
+          image = image.resize([round(side * scale) for side in image.size])
+        image.save(io.BytesIO(), 'JPEG', quality=_QUALITY)
+        count += 1
+  return count
+
+
+def prepare_by_opencv(spec: Mapping[str, str]) -> int:
+  """Likewise, by OpenCV."""
+  count = 0
+  video = cv2.VideoCapture(spec['path'])
+  rate = video.get(cv2.CAP_PROP_FPS)
+  index = 0
+  while video.grab():
+    if index / rate >= count / _RATE:
+      frame = video.retrieve()[1]
+      scale = _SIZE / min(frame.shape[:2])
+      if scale < 1:
+        frame = cv2.resize(
+            frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+        )
+      cv2.imencode('.jpg', frame, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+      count += 1
+    index += 1
+  return count
+
+
+def _print_table(title, rates):
+  """Prints medians and how much faster the first is than each."""
+  print(f'\n{title}:')
+  ours = statistics.median(next(iter(rates.values())))
+  for name, values in rates.items():
+    median = statistics.median(values)
+    spread = f'{min(values):.1f} to {max(values):.1f}'
+    print(f'  {name:18}{median:8.1f}  ({spread:16})  x {ours / median:.1f}')
+
+
+if __name__ == '__main__':
+  errors.run(main)
