@@ -1,66 +1,97 @@
-r"""Builds a dataset of clips, and then its palette.
+r"""Builds a dataset, and the palette of one to train on.
 
   python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \
     --data_dir=DIR
 
-A build that was stopped goes on where it was when the same is run again.
+A build that was stopped goes on where it was when the same is run again; one
+that is finished is left alone. On a cluster whose workers see the same files,
+by Apache Beam, whose own options follow two dashes:
+
+  python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \
+    --data_dir=DIR --runner=beam -- --runner=FlinkRunner --flink_master=HOST
 """
 
+import importlib.util
 import os
+from typing import Any
 
 from absl import flags
 
+from data_prep.davis import davis
+from data_prep.jhmdb import jhmdb
 from data_prep.kinetics import kinetics
 from data_prep.synthetic_clips import synthetic_clips
+from data_prep.tapvid import tapvid
 from vidcolor import errors
 
+_BUILDERS = {
+    'davis': davis.Davis,
+    'jhmdb': jhmdb.Jhmdb,
+    'kinetics': kinetics.Kinetics,
+    'synthetic_clips': synthetic_clips.SyntheticClips,
+    'tapvid': tapvid.Tapvid,
+}
 _DATASET = flags.DEFINE_enum(
-    'dataset',
-    None,
-    ['kinetics', 'synthetic_clips'],
-    'What to build.',
-    required=True,
+    'dataset', None, list(_BUILDERS), 'What to build.', required=True
 )
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of TFDS datasets to build it in.', required=True
 )
 _SOURCE_DIR = flags.DEFINE_string(
-    'source_dir', None, 'Folder of videos, at any depth, for Kinetics.'
+    'source_dir', None, 'Folder of what was published, or of your own videos.'
 )
-_ANNOTATIONS = flags.DEFINE_string(
-    'annotations',
-    None,
-    'CSV file of Kinetics; if not given, all is for training.',
+_ANNOTATIONS = flags.DEFINE_list(
+    'annotations', [], 'CSV files of Kinetics; without, its folders tell.'
+)
+_RUNNER = flags.DEFINE_enum(
+    'runner', 'local', ['local', 'beam'], 'This machine, or Apache Beam.'
 )
 _NUM_WORKERS = flags.DEFINE_integer(
-    'num_workers', None, 'Processes; by default one a core.', lower_bound=1
+    'num_workers', None, 'Local processes; by default one a core.', 1
+)
+_MAX_SHARD_BYTES = flags.DEFINE_integer(
+    'max_shard_bytes', 1 << 30, 'Size of a file at most.', 1
+)
+_MAX_SECONDS = flags.DEFINE_float(
+    'max_seconds', 300, 'Seconds that a video may take to read.', 0
 )
 
 
 def main(argv):
   """Builds --dataset in --data_dir."""
-  del argv
-  # Imported late: the workers import this module, and would wait for JAX.
+  # Imported late: it imports JAX, and no part of the build needs that.
   from data_prep import palette
 
-  builder = _builder()
+  builder = _builder(argv[1:])
   builder.download_and_prepare()
   for name, split in builder.info.splits.items():
     print(f'{name}: {split.num_examples} clips')
-  if not (builder.data_path / 'palette.npy').exists():
-    palette.fit(builder.data_dir)
+  print(f'What is there, and what is not: {builder.data_path}/manifest.json')
+  if _DATASET.value in ('kinetics', 'synthetic_clips'):
+    if not (builder.data_path / 'palette.npy').exists():
+      palette.fit(builder.data_dir)
 
 
-def _builder():
-  options = dict(
+def _builder(beam_options):
+  options: dict[str, Any] = dict(
       data_dir=os.path.expanduser(_DATA_DIR.value),
       num_workers=_NUM_WORKERS.value,
+      max_shard_bytes=_MAX_SHARD_BYTES.value,
+      max_seconds=_MAX_SECONDS.value,
   )
-  if _DATASET.value == 'synthetic_clips':
-    return synthetic_clips.SyntheticClips(**options)
-  return kinetics.Kinetics(
-      source_dir=_SOURCE_DIR.value, annotations=_ANNOTATIONS.value, **options
-  )
+  if _RUNNER.value == 'beam':
+    if importlib.util.find_spec('apache_beam') is None:
+      raise errors.UserError(
+          "--runner=beam needs Apache Beam: pip install 'vidcolor[beam]'"
+      )
+    options['beam_options'] = beam_options
+  elif beam_options:
+    raise errors.UserError(f'{beam_options[0]} is for --runner=beam only')
+  if _DATASET.value != 'synthetic_clips':
+    options['source_dir'] = _SOURCE_DIR.value
+  if _DATASET.value == 'kinetics':
+    options['annotations'] = _ANNOTATIONS.value
+  return _BUILDERS[_DATASET.value](**options)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,10 @@
+import ctypes
 import hashlib
+import itertools
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import time
@@ -11,6 +14,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
+from data_prep import shards
 from vidcolor import errors
 
 
@@ -18,41 +22,60 @@ class Numbers(clip_builder.ClipBuilder, skip_registration=True):
   """A stand-in: clips of numbers, some broken, that note when they are read."""
 
   VERSION = tfds.core.Version('1.0.0')
-  CLIPS_PER_SHARD = 4
+  INDEX = ('odd',)
 
-  def __init__(self, *, log, num_clips=20, broken=(3,), seconds=0, **kwargs):
+  def __init__(self, *, log, num_clips=164, faults=None, seconds=0, **kwargs):
     super().__init__(**kwargs)
-    self.options = dict(log=os.fspath(log), broken=broken, seconds=seconds)
+    self.faults = {3: 'broken'} if faults is None else faults
+    self.clip = dict(log=os.fspath(log), seconds=seconds)
     self.num_clips = num_clips
 
   def _info(self):
-    features = {'name': tfds.features.Text(), 'number': np.int64}
+    features = {
+        'name': tfds.features.Text(),
+        'number': np.int64,
+        'odd': np.bool_,
+        'frames': tfds.features.Sequence(tfds.features.Text()),
+    }
     return tfds.core.DatasetInfo(
         builder=self, features=tfds.features.FeaturesDict(features)
     )
 
   def list_clips(self):
     clips = [
-        {
-            'name': f'clip{i}',
-            'number': i,
-            **json.loads(json.dumps(self.options)),
-        }
+        {'name': f'clip{i}', 'number': i, 'fault': self.faults.get(i)}
+        | self.clip
         for i in range(self.num_clips)
     ]
-    missing = [clip_builder.Skipped('train', 'lost', 'it is not there')]
-    return {'train': clips[4:], 'test': clips[:4]}, missing
+    lost = shards.Fault('train', 'lost', 'it is not there')
+    return {'train': clips[4:], 'test': clips[:4]}, [lost]
 
   @staticmethod
   def read_clip(clip):
     with open(clip['log'], 'a') as log:
       log.write(f'{clip["name"]}\n')
     time.sleep(clip['seconds'])
-    if clip['broken'] == 'die':
-      os._exit(1)
-    if clip['number'] in clip['broken']:
-      raise errors.UserError(f'{clip["name"]} is broken')
-    return {'name': clip['name'], 'number': clip['number']}
+    example = {
+        'name': clip['name'],
+        'number': clip['number'],
+        'odd': clip['number'] % 2 == 1,
+        'frames': ['x' * 10] * 3,
+    }
+    match clip['fault']:
+      case 'broken':
+        raise errors.UserError(f'{clip["name"]} is broken')
+      case 'wrong':
+        raise TypeError('of a kind that nobody expected')
+      case 'cut':
+        yield example
+        raise errors.UserError(f'{clip["name"]} ends early')
+      case 'crash':
+        ctypes.string_at(0)
+      case 'hang':
+        time.sleep(1000)
+      case 'huge':
+        np.ones(8 << 30, np.uint8)
+    yield example
 
 
 @pytest.fixture
@@ -84,41 +107,109 @@ def _numbers(data_dir, split):
   ]
 
 
+def _manifest(builder):
+  return json.loads((builder.data_path / 'manifest.json').read_text())
+
+
+def _index(builder):
+  with np.load(builder.data_path / 'index.npz') as index:
+    return dict(index)
+
+
 def test_tfds_reads_it_back(build):
   builder, read = build()
-  assert len(read) == 20
+  assert len(read) == 164
   data_dir = builder.data_dir_root
   assert sorted(_numbers(data_dir, 'test')) == [0, 1, 2]
   numbers = _numbers(data_dir, 'train')
-  assert sorted(numbers) == list(range(4, 20)) != numbers
+  assert sorted(numbers) == list(range(4, 164)) != numbers
   info = tfds.builder_from_directory(builder.data_dir).info
   assert info.splits['test'].num_examples == 3
-  assert info.splits['train'].shard_lengths == [4, 4, 4, 4]
+  assert info.splits['train'].shard_lengths == [32] * 5
   assert info.splits['train[:5]'].num_examples == 5
-  assert len(_numbers(data_dir, 'train[2:7]')) == 5
+  assert len(_numbers(data_dir, 'train[30:40]')) == 10
+
+
+def test_records_may_keep_the_order_of_the_clips(build, monkeypatch):
+  monkeypatch.setattr(Numbers, 'SHUFFLED', False)
+  builder, _ = build()
+  assert _numbers(builder.data_dir_root, 'train') == list(range(4, 164))
 
 
 def test_any_number_of_workers_writes_the_same_files(build):
   one, _ = build('one')
   two, read = build('two', num_workers=2)
-  assert len(read) == 20
+  assert len(read) == 164
   assert _hashes(one.data_dir) == _hashes(two.data_dir)
-  assert sum('array_record' in name for name in _hashes(two.data_dir)) == 5
+  assert sum('array_record' in name for name in _hashes(two.data_dir)) == 6
 
 
-def test_skipped_clips_are_listed(build):
-  builder, _ = build(broken=(11, 3, 5))
-  assert (builder.data_path / 'skipped.tsv').read_text() == (
-      'split\tname\treason\n'
-      'test\tclip3\tclip3 is broken\n'
-      'train\tclip11\tclip11 is broken\n'
-      'train\tclip5\tclip5 is broken\n'
-      'train\tlost\tit is not there\n'
+def test_beam_writes_the_same_files(build):
+  pytest.importorskip('apache_beam')
+  local, _ = build('local')
+  beam, read = build('beam', beam_options=['--runner=DirectRunner'])
+  assert len(read) == 164
+  assert _hashes(local.data_dir) == _hashes(beam.data_dir)
+
+
+def test_files_are_no_larger_than_asked_for(build):
+  builder, _ = build(max_shard_bytes=400)
+  whole, _ = build('whole')
+  lengths = builder.info.splits['train'].shard_lengths
+  assert len(lengths) > 20 and max(lengths) > 1
+  assert _numbers(builder.data_dir_root, 'train') == _numbers(
+      whole.data_dir_root, 'train'
   )
+  index = _index(builder)
+  first = index['train/num_bytes'][: lengths[0] + 1]
+  assert first[:-1].sum() <= 400 < first.sum()
+  tiny, _ = build('tiny', max_shard_bytes=1)
+  assert tiny.info.splits['test'].shard_lengths == [1, 1, 1]
+
+
+def test_what_is_left_out_and_what_is_cut_short_is_told(build):
+  builder, _ = build(faults={11: 'broken', 3: 'wrong', 5: 'cut'})
+  manifest = _manifest(builder)
+  assert manifest['skipped'] == [
+      {'split': split, 'name': name, 'reason': reason, 'num_records': 0}
+      for split, name, reason in (
+          ('test', 'clip3', 'TypeError: of a kind that nobody expected'),
+          ('train', 'clip11', 'clip11 is broken'),
+          ('train', 'lost', 'it is not there'),
+      )
+  ]
+  assert [(f['name'], f['num_records']) for f in manifest['cut_short']] == [
+      ('clip5', 1)
+  ]
+  assert (manifest['num_skipped'], manifest['num_cut_short']) == (3, 1)
+  train = manifest['splits']['train']
+  assert (train['records'], train['frames'], train['odd']) == (159, 477, 79)
+  assert 5 in _numbers(builder.data_dir_root, 'train')
+
+
+def test_the_index_is_in_the_order_of_the_records(build):
+  builder, _ = build()
+  index = _index(builder)
+  numbers = _numbers(builder.data_dir_root, 'train')
+  np.testing.assert_array_equal(index['train/odd'], np.array(numbers) % 2 == 1)
+  assert set(index['test/num_frames']) == {3}
+
+
+def test_one_clip_cannot_stop_the_build(build):
+  faults = {10: 'crash', 20: 'hang', 30: 'huge', 1: 'broken'}
+  builder, read = build(faults=faults, max_seconds=2, num_workers=2)
+  reasons = {f['name']: f['reason'] for f in _manifest(builder)['skipped']}
+  assert reasons['clip10'] == 'crashed its process (SIGSEGV)'
+  assert reasons['clip20'] == 'took more than 2 seconds'
+  assert 'allocate 8.00 GiB' in reasons['clip30']
+  assert len(_numbers(builder.data_dir_root, 'train')) == 157
+  # What crashes might have been the victim of something else.
+  assert read.count('clip10') == 2 and read.count('clip20') == 1
 
 
 def test_shards_and_splits_of_no_clips_are_left_out(build):
-  builder, _ = build(broken=(0, 1, 2, 3, *range(5, 20)))
+  faults = {i: 'broken' for i in range(164) if i != 4}
+  builder, _ = build(faults=faults)
   assert list(builder.info.splits) == ['train']
   assert builder.info.splits['train'].shard_lengths == [1]
   assert _numbers(builder.data_dir_root, 'train') == [4]
@@ -126,9 +217,9 @@ def test_shards_and_splits_of_no_clips_are_left_out(build):
 
 def test_no_clip_survives(build, tmp_path):
   with pytest.raises(
-      errors.UserError, match='none of the 21 clips can be read; .*not there'
+      errors.UserError, match='none of the 21 clips can be read; .*broken'
   ):
-    build(broken=tuple(range(20)))
+    build(num_clips=20, faults=dict.fromkeys(range(20), 'broken'))
   # Nothing is left that would stop the next build from reading them again.
   assert not list((tmp_path / 'data' / 'numbers').iterdir())
 
@@ -136,54 +227,104 @@ def test_no_clip_survives(build, tmp_path):
 def test_finished_datasets_are_left_alone(build):
   first, _ = build()
   before = _hashes(first.data_dir)
-  _, read = build(broken=())
+  _, read = build(faults={})
   assert not read
   assert _hashes(first.data_dir) == before
-  assert not list(first.data_path.parent.glob('*.partial'))
+  assert os.listdir(first.data_path.parent) == ['1.0.0']
 
 
-def test_a_killed_build_goes_on(build, tmp_path):
-  whole, _ = build('whole')
-  options = dict(log=f'{tmp_path}/log', seconds=0.1)
-  killed = subprocess.Popen(
+def _start(tmp_path, **options):
+  """Starts a build in a process of its own."""
+  options = dict(log=f'{tmp_path}/log', **options)
+  return subprocess.Popen(
       [
           sys.executable,
           '-c',
-          'import test_clip_builder; test_clip_builder.Numbers('
+          'from tests import test_clip_builder; test_clip_builder.Numbers('
           f'data_dir="{tmp_path}/data", num_workers=2, **{options}'
           ').download_and_prepare()',
       ],
-      env={**os.environ, 'PYTHONPATH': os.path.dirname(__file__)},
       stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
   )
+
+
+def test_a_build_killed_ten_times_loses_nothing(build, tmp_path):
+  whole, _ = build('whole')
+  (tmp_path / 'log').write_text('')
   partial_dir = tmp_path / 'data' / 'numbers' / '1.0.0.partial'
-  while len(done := list(partial_dir.glob('*.json'))) < 2:
-    assert killed.poll() is None
-    time.sleep(0.02)
-  killed.kill()
-  killed.communicate(timeout=5)  # Returns once the workers have ended as well.
-  done = list(partial_dir.glob('*.json'))
-  builder, read = build(**options)
-  assert 2 <= len(done) < 5
-  assert len(read) == 4 * (5 - len(done))
+  rng = random.Random(0)
+  read_before = 0
+  for _ in range(10):
+    building = _start(tmp_path, seconds=0.02)
+    target = read_before + rng.randint(1, 12)
+    while len((tmp_path / 'log').read_text().split()) < target:
+      assert building.poll() is None
+      time.sleep(0.005)
+    building.kill()
+    building.communicate(timeout=5)  # Returns once its workers have ended too.
+    read_before = len((tmp_path / 'log').read_text().split())
+  assert partial_dir.exists()
+  builder, read = build(seconds=0.02)
+  assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
+  assert os.listdir(builder.data_path.parent) == ['1.0.0']
+  # Lost is what the two workers were at, each time.
+  assert read_before + len(read) <= 164 + 2 * 10
+
+
+def test_a_build_killed_while_it_ends_goes_on(build, monkeypatch):
+  whole, _ = build('whole')
+  calls = itertools.count()
+
+  def interrupt(*args):
+    if next(calls) == 3:
+      raise KeyboardInterrupt
+    link(*args)
+
+  link = os.link
+  with monkeypatch.context() as context:
+    context.setattr(os, 'link', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      build()
+  builder, read = build()
+  assert not read
   assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
 
 
 def test_shards_of_other_clips_are_written_anew(build, monkeypatch):
   with monkeypatch.context() as context:
-    # Stopped when all shards are written, and none is moved.
-    context.setattr(clip_builder.ClipBuilder, '_move', _interrupt)
+    # Stopped when all shards are written.
+    context.setattr(clip_builder.ClipBuilder, '_place', _interrupt)
     with pytest.raises(KeyboardInterrupt):
       build()
-  _, read = build(num_clips=21)
+  _, read = build(num_clips=165)
   # The test split's shard is the same, the training split's have one clip more.
-  assert 'clip0' not in read and 'clip20' in read
+  assert 'clip0' not in read and 'clip164' in read
 
 
 def _interrupt(*args):
   raise KeyboardInterrupt
 
 
-def test_a_killed_worker_is_told(build):
-  with pytest.raises(errors.UserError, match='worker was killed.*run the same'):
-    build(num_workers=2, broken='die')
+def test_a_full_disk_is_told_and_the_build_goes_on(build, tmp_path):
+  whole, _ = build('whole', num_clips=100)
+  (tmp_path / 'data').mkdir()
+  mount = ['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs']
+  mounted = subprocess.run(
+      [*mount, tmp_path / 'data'], capture_output=True, check=False
+  )
+  if mounted.returncode:
+    pytest.skip('a small disk cannot be mounted here')
+  try:
+    with pytest.raises(
+        errors.UserError, match='cannot write .*No space left.*run the same'
+    ):
+      build(num_clips=100)
+    remount = ['mount', '-o', 'remount,size=90m', tmp_path / 'data']
+    subprocess.run(remount, check=True)
+    builder, read = build(num_clips=100)
+    assert 0 < len(read) < 90
+    assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
+  finally:
+    subprocess.run(['umount', '-l', tmp_path / 'data'], check=True)

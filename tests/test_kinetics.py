@@ -1,3 +1,4 @@
+import json
 import os
 
 import cv2
@@ -6,6 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep.kinetics import kinetics
+from data_prep.kinetics import layout
 from vidcolor import errors
 from vidcolor.data import video
 
@@ -35,7 +37,8 @@ def _read(builder, split='train'):
 
 
 def _skipped(builder):
-  return (builder.data_path / 'skipped.tsv').read_text().splitlines()[1:]
+  manifest = json.loads((builder.data_path / 'manifest.json').read_text())
+  return [(f['split'], f['name'], f['reason']) for f in manifest['skipped']]
 
 
 def test_folder_of_videos(tmp_path):
@@ -76,9 +79,9 @@ def test_broken_and_short_videos_are_skipped_and_listed(tmp_path):
   assert set(_read(builder)) == {'a.mp4', 'b.mp4'}
   assert builder.info.splits['train'].num_examples == 2
   cut, empty, short = _skipped(builder)
-  assert cut.startswith('train\tcut.mp4\tcannot read ')
-  assert empty.startswith('train\tempty.webm\tcannot read ')
-  assert short.startswith('train\tshort.mp4\t') and 'too short' in short
+  assert cut[:2] == ('train', 'cut.mp4') and 'cannot read ' in cut[2]
+  assert empty[:2] == ('train', 'empty.webm') and 'cannot read' in empty[2]
+  assert short[:2] == ('train', 'short.mp4') and 'too short' in short[2]
 
 
 def test_no_videos(tmp_path):
@@ -102,7 +105,7 @@ def test_annotations(tmp_path):
       'tai chi,ccccccccccc,5,15,train\n'
   )
   builder = _build(
-      tmp_path, source_dir=tmp_path / 'videos', annotations=annotations
+      tmp_path, source_dir=tmp_path / 'videos', annotations=[annotations]
   )
   assert set(builder.info.splits) == {'train', 'validation'}
   clip = _read(builder)['-aaaaaaaaaa_000003_000013.mp4']
@@ -110,7 +113,12 @@ def test_annotations(tmp_path):
   clip = _read(builder, 'validation')['x/bbbbbbbbbbb.mp4']
   assert clip['label'] == b'eating, slowly'
   assert _skipped(builder) == [
-      f'train\tccccccccccc_000005_000015\tno video in {tmp_path}/videos'
+      (
+          'train',
+          'ccccccccccc_000005_000015',
+          f'no video in {tmp_path}/videos',
+      ),
+      ('train', 'unlisted.mp4', 'not in the annotations'),
   ]
 
 
@@ -119,7 +127,7 @@ def test_annotations_of_no_use(tmp_path):
   annotations = tmp_path / 'a.csv'
 
   def build():
-    _build(tmp_path, source_dir=tmp_path, annotations=annotations)
+    _build(tmp_path, source_dir=tmp_path, annotations=[annotations])
 
   with pytest.raises(errors.UserError, match='cannot read .*a.csv: No such'):
     build()
@@ -132,6 +140,148 @@ def test_annotations_of_no_use(tmp_path):
   annotations.write_text('youtube_id,time_start,time_end,split\nb,0,10,train\n')
   with pytest.raises(errors.UserError, match='no videos in .* annotations'):
     build()
+
+
+def _touch(folder, *names):
+  for name in names:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
+
+
+def _found(folder, annotations=()):
+  """Returns (split, label) of each clip by name, and the faults."""
+  clips, faults = layout.find_clips(str(folder), annotations)
+  found = {
+      clip['name']: (split, clip['label'])
+      for split, of_split in clips.items()
+      for clip in of_split
+  }
+  return found, [(f.split, f.name, f.reason) for f in faults]
+
+
+def test_folders_of_the_tarballs(tmp_path):
+  first, second = 'aaaaaaaaaaa_000001_000011', 'b_b_aaaaaaa_000002_000012'
+  _touch(
+      tmp_path,
+      f'k400/train/{first}.mp4',
+      f'k400/val/{second}.mp4',
+      'k400/test/c_000003_000013.mp4',
+      f'k400/replacement/replacement_for_corrupted_k400/{second}.mp4',
+  )
+  replacement = f'k400/replacement/replacement_for_corrupted_k400/{second}.mp4'
+  assert _found(tmp_path) == (
+      {
+          f'k400/train/{first}.mp4': ('train', ''),
+          replacement: ('validation', ''),
+          'k400/test/c_000003_000013.mp4': ('test', ''),
+      },
+      [
+          (
+              'validation',
+              f'k400/val/{second}.mp4',
+              f'replaced by {replacement}',
+          )
+      ],
+  )
+
+
+def test_folders_of_classes_within_splits(tmp_path):
+  _touch(tmp_path, 'val/tai chi/a_1_11.mp4', 'train/surfing/b.webm')
+  assert _found(tmp_path)[0] == {
+      'val/tai chi/a_1_11.mp4': ('validation', 'tai chi'),
+      'train/surfing/b.webm': ('train', 'surfing'),
+  }
+
+
+def test_annotations_of_several_files_and_either_form_of_times(tmp_path):
+  _touch(tmp_path, 'a_1_11.mp4', 'b_000002_000012.mp4')
+  header = 'label,youtube_id,time_start,time_end,split\n'
+  (tmp_path / 'train.csv').write_text(header + 'tai chi,a,1,11,train\n')
+  # The test list has no labels.
+  (tmp_path / 'test.csv').write_text(header[6:] + 'b,2.0,12.0,test\n')
+  paths = [tmp_path / 'train.csv', tmp_path / 'test.csv']
+  assert _found(tmp_path, paths) == (
+      {
+          'a_1_11.mp4': ('train', 'tai chi'),
+          'b_000002_000012.mp4': ('test', ''),
+      },
+      [],
+  )
+
+
+def _scene(seed, num_frames):
+  """Frames of a texture that moves."""
+  rng = np.random.default_rng(seed)
+  texture = rng.integers(256, size=(6, 8, 3), dtype=np.uint8)
+  texture = cv2.resize(texture, (128, 96), interpolation=cv2.INTER_CUBIC)
+  return [np.roll(texture, t, axis=1) for t in range(num_frames)]
+
+
+def test_cuts_are_stored(tmp_path):
+  frames = _scene(0, 15) + _scene(1, 21) + _scene(2, 12)
+  video.write_mp4(tmp_path / 'a.mp4', frames, 12.0)
+  clip = _read(_build(tmp_path, source_dir=tmp_path))['a.mp4']
+  # Of every other frame: the first after each cut.
+  assert clip['shots'].tolist() == [0, 8, 18]
+  assert len(clip['frames']) == 24
+
+
+def test_notes_of_content(tmp_path):
+  video.write_mp4(tmp_path / 'a.mp4', _scene(0, 24), 6.0)
+  video.write_mp4(tmp_path / 'copy.mkv', _scene(0, 24), 6.0)
+  video.write_mp4(tmp_path / 'still.mp4', _scene(1, 1) * 24, 6.0)
+  grey = [np.stack([f[..., 1]] * 3, -1) for f in _scene(2, 24)]
+  video.write_mp4(tmp_path / 'grey.mp4', grey, 6.0)
+  builder = _build(tmp_path, source_dir=tmp_path)
+  source = tfds.data_source(
+      'kinetics', split='train', data_dir=builder.data_dir_root
+  )
+  names = [record['name'].decode() for record in source]
+  with np.load(builder.data_path / 'index.npz') as index:
+    flagged = {
+        flag: {n for n, f in zip(names, index[f'train/{flag}']) if f}
+        for flag in ('grey', 'still', 'duplicate')
+    }
+  assert flagged == {
+      'grey': {'grey.mp4'},
+      'still': {'still.mp4'},
+      # The first, in the order of the records, is none.
+      'duplicate': {[n for n in names if n in ('a.mp4', 'copy.mkv')][1]},
+  }
+
+
+def test_long_videos_become_records_of_twenty_seconds(tmp_path):
+  video.write_mp4(tmp_path / 'a.mp4', _scene(0, 49), 1.0)
+  builder = _build(tmp_path, source_dir=tmp_path)
+  source = tfds.data_source(
+      'kinetics', split='train', data_dir=builder.data_dir_root
+  )
+  assert [record['start'] for record in source] == [0, 20, 40]
+  assert [len(record['frames']) for record in source] == [120, 120, 54]
+  for record in source:
+    np.testing.assert_allclose(record['source_frames_per_second'], 1, atol=0.05)
+
+
+def test_what_precedes_damage_is_kept(tmp_path):
+  rng = np.random.default_rng(0)
+  noise = rng.integers(256, size=(60, 48, 64, 3), dtype=np.uint8)
+  video.write_mp4(tmp_path / 'cut.mp4', noise, 12.0)
+  whole = (tmp_path / 'cut.mp4').read_bytes()
+  (tmp_path / 'cut.mp4').write_bytes(whole[: len(whole) // 2])
+  builder = _build(tmp_path, source_dir=tmp_path)
+  assert 4 < len(_read(builder)['cut.mp4']['frames']) < 24
+  manifest = json.loads((builder.data_path / 'manifest.json').read_text())
+  (fault,) = manifest['cut_short']
+  assert fault['name'] == 'cut.mp4' and fault['num_records'] == 1
+  assert 'cut.mp4 beyond' in fault['reason'] and not manifest['skipped']
+
+
+def test_urls(tmp_path):
+  _write(tmp_path / 'videos' / 'surfing' / 'a.mp4')
+  builder = _build(tmp_path, source_dir=f'file://{tmp_path}/videos')
+  (clip,) = _read(builder).values()
+  assert clip['name'] == b'surfing/a.mp4' and clip['label'] == b'surfing'
+  assert len(clip['frames']) == 12
 
 
 def test_real_clips(tmp_path, shared_dir):

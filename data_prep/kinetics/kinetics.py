@@ -1,49 +1,51 @@
 """Kinetics, or any folder of videos laid out like it, as a TFDS dataset."""
 
-import csv
-import glob
+from collections.abc import Iterator, Sequence
 import os
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
+from data_prep import shots
+from data_prep import training_clips
+from data_prep.kinetics import layout
 from vidcolor import errors
 from vidcolor.data import video
 
-_SUFFIXES = ('.mp4', '.mkv', '.webm', '.avi', '.mov')
 _FRAMES_PER_SECOND = 6.0
+_MAX_FRAMES = 120  # In a record: twenty seconds, of which Kinetics has ten.
 _SHORT_SIDE = 256
 _JPEG_QUALITY = 90
-# TFDS's names of splits, where Kinetics has others.
-_SPLITS = {'val': 'validation', 'validate': 'validation'}
-_COLUMNS = ('youtube_id', 'time_start', 'time_end', 'split')
 
 
 class Kinetics(clip_builder.ClipBuilder):
   """Videos as JPEG frames, six a second, with a short side of 256 pixels.
 
-  Smaller videos are not enlarged. Clips of fewer than two frames are skipped.
+  Smaller videos are not enlarged. What shows fewer than two frames is skipped;
+  of videos longer than twenty seconds, each twenty are a record.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  VERSION = tfds.core.Version('2.0.0')
+  RELEASE_NOTES = {
+      '2.0.0': 'Shots, notes of content, records of at most twenty seconds.',
+      '1.0.0': 'Initial release.',
+  }
+  INDEX = training_clips.INDEX
 
   def __init__(
       self,
       *,
       source_dir: str | os.PathLike | None = None,
-      annotations: str | os.PathLike | None = None,
+      annotations: Sequence[str | os.PathLike] = (),
       **kwargs,
   ):
     """Initialises the builder.
 
     Args:
-      source_dir: Folder of videos, at any depth; needed to build. Without
-        `annotations` all are training clips, labelled by their folder.
-      annotations: The official CSV file, which gives the clips, their labels
-        and splits. Videos are named ID_START_END, with six digits for a time in
-        seconds, or ID.
+      source_dir: Folder of videos, or the URL of one; needed to build.
+      annotations: The official CSV files; see `layout.find_clips`.
       **kwargs: As for `ClipBuilder`.
     """
     super().__init__(**kwargs)
@@ -51,18 +53,10 @@ class Kinetics(clip_builder.ClipBuilder):
     self._annotations = annotations
 
   def _info(self):
-    features = {
-        'name': tfds.features.Text(doc='Path of the video in its folder.'),
-        'label': tfds.features.Text(doc='Action shown; empty if unknown.'),
-        'frames_per_second': np.float32,
-        'frames': tfds.features.Sequence(
-            tfds.features.Image(shape=(None, None, 3), encoding_format='jpeg')
-        ),
-    }
     return tfds.core.DatasetInfo(
         builder=self,
         description=self.__doc__,
-        features=tfds.features.FeaturesDict(features),
+        features=tfds.features.FeaturesDict(training_clips.features()),
         homepage='https://github.com/cvdfoundation/kinetics-dataset',
     )
 
@@ -72,93 +66,86 @@ class Kinetics(clip_builder.ClipBuilder):
       raise errors.UserError(
           'to build kinetics, name the folder of its videos: --source_dir'
       )
-    root = os.fspath(self._source_dir)
-    names = [
-        name
-        for name in sorted(glob.glob('**', root_dir=root, recursive=True))
-        if os.path.splitext(name)[1].lower() in _SUFFIXES
-    ]
-    if not names:
-      raise errors.UserError(
-          f'no videos in {root}: no file there ends in {", ".join(_SUFFIXES)}'
-      )
-    if self._annotations is None:
-      clips = [
-          _clip(root, name, os.path.basename(os.path.dirname(name)))
-          for name in names
-      ]
-      return {'train': clips}, []
-    return _match(_read_annotations(self._annotations), root, names)
+    return layout.find_clips(os.fspath(self._source_dir), self._annotations)
 
   @staticmethod
   def read_clip(clip):
     """See base class."""
-    frames = [
-        clip_builder.encode_jpeg(frame, _JPEG_QUALITY)
-        for frame in video.read_frames(
-            clip['path'],
-            frames_per_second=_FRAMES_PER_SECOND,
-            short_side=_SHORT_SIDE,
-        )
-    ]
-    if len(frames) < 2:
+    num_frames = 0
+    for frames in _batches(_read_frames(clip['path'])):
+      # A record of one frame would be of no use.
+      if len(frames) > 1:
+        yield _example(clip, num_frames / _FRAMES_PER_SECOND, frames)
+      num_frames += len(frames)
+    if num_frames < 2:
       raise errors.UserError(
-          f'{clip["path"]} is too short: it shows one frame at'
+          f'{clip["path"]} is too short: it shows {num_frames} frames at'
           f' {_FRAMES_PER_SECOND:g} a second'
       )
-    return {
-        'name': clip['name'],
-        'label': clip['label'],
-        'frames_per_second': _FRAMES_PER_SECOND,
-        'frames': frames,
-    }
 
 
-def _clip(root, name, label):
-  return {'name': name, 'label': label, 'path': os.path.join(root, name)}
+class _Frame(NamedTuple):
+  """A frame of a record, where it is from, and what is noted of it."""
+
+  jpeg: bytes
+  thumbnail: np.ndarray
+  shot: int
+  index: int
+  time: float
 
 
-def _read_annotations(path):
+def _read_frames(path) -> Iterator[_Frame]:
+  """Yields the frames on show at each sixth of a second."""
+  converter = video.Converter()
+
+  def looked_at():
+    for index, frame in enumerate(video.decode(path)):
+      thumbnail = converter.thumbnail(frame)
+      yield (frame, (index, thumbnail)), thumbnail
+
+  def in_shots():
+    shot = 0
+    for (frame, noted), cut in shots.mark_cuts(looked_at()):
+      shot += cut
+      yield frame, (noted, shot)
+
+  previous = None
+  for frame, ((index, thumbnail), shot) in video.sample(
+      in_shots(), _FRAMES_PER_SECOND
+  ):
+    if previous is None or previous.index != index:
+      rgb = converter.rgb(frame, short_side=_SHORT_SIDE)
+      jpeg = training_clips.encode_jpeg(rgb, _JPEG_QUALITY)
+      previous = _Frame(jpeg, thumbnail, shot, index, frame.time)
+    yield previous
+
+
+def _batches(frames):
+  """Yields lists of frames; at an error, what was read comes before it."""
+  batch = []
   try:
-    with open(path, newline='') as file:
-      rows = list(csv.DictReader(file))
-  except OSError as error:
-    raise errors.UserError(f'cannot read {path}: {error.strerror}') from error
-  absent = [column for column in _COLUMNS if rows and column not in rows[0]]
-  if absent or not rows:
-    raise errors.UserError(
-        f'{path} is not a Kinetics CSV: it has no {", ".join(absent) or "rows"}'
-    )
-  return rows
+    for frame in frames:
+      batch.append(frame)
+      if len(batch) == _MAX_FRAMES:
+        yield batch
+        batch = []
+  except errors.UserError:
+    yield batch
+    raise
+  yield batch
 
 
-def _match(rows, root, names):
-  """Pairs annotations with videos; those without one are skipped."""
-  by_stem = {
-      os.path.splitext(os.path.basename(name))[0]: name for name in names
+def _example(clip, start, frames) -> dict[str, Any]:
+  """Returns the features of a record."""
+  first, last = frames[0], frames[-1]
+  cuts = np.flatnonzero(np.diff([frame.shot for frame in frames])) + 1
+  return training_clips.noted([f.thumbnail for f in frames], [0, *cuts]) | {
+      'name': clip['name'],
+      'label': clip['label'],
+      'start': start,
+      'frames_per_second': _FRAMES_PER_SECOND,
+      'source_frames_per_second': (
+          (last.index - first.index) / max(last.time - first.time, 1e-3)
+      ),
+      'frames': [frame.jpeg for frame in frames],
   }
-  clips, missing = {}, []
-  for row in rows:
-    split = _SPLITS.get(row['split'], row['split'])
-    stem = _stem(row)
-    name = by_stem.get(stem) or by_stem.get(row['youtube_id'])
-    if name is None:
-      missing.append(clip_builder.Skipped(split, stem, f'no video in {root}'))
-    else:
-      # The CSV of the test split has no labels.
-      clips.setdefault(split, []).append(
-          _clip(root, name, row.get('label', ''))
-      )
-  if not clips:
-    raise errors.UserError(f'no videos in {root} are in the annotations')
-  return clips, missing
-
-
-def _stem(row):
-  try:
-    start, end = (int(float(row[key])) for key in ('time_start', 'time_end'))
-  except (TypeError, ValueError):
-    raise errors.UserError(
-        f'the annotations of {row["youtube_id"]} lack a time in seconds'
-    ) from None
-  return f'{row["youtube_id"]}_{start:06d}_{end:06d}'

@@ -5,9 +5,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
+from data_prep import training_clips
 from vidcolor.data import synthetic
+from vidcolor.data import video
 
 _JPEG_QUALITY = 95
+_FRAMES_PER_SECOND = 6.0  # If what is rendered were filmed.
+_THUMBNAIL = (video.THUMBNAIL_SIDE, video.THUMBNAIL_SIDE)
 # Clips of the splits differ in their seeds: training never sees these.
 _FIRST_TEST_SEED = 1_000_000_000
 
@@ -19,8 +23,9 @@ class SyntheticClips(clip_builder.ClipBuilder):
   none of it (no frames of flow).
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  VERSION = tfds.core.Version('2.0.0')
+  RELEASE_NOTES = {'2.0.0': 'Shots, and an index.', '1.0.0': 'Initial release.'}
+  INDEX = training_clips.INDEX
 
   def __init__(
       self,
@@ -50,11 +55,7 @@ class SyntheticClips(clip_builder.ClipBuilder):
   def _info(self):
     image = tfds.features.Image
     tensor = tfds.features.Tensor
-    features = {
-        'name': tfds.features.Text(),
-        'frames': tfds.features.Sequence(
-            image(shape=(None, None, 3), encoding_format='jpeg')
-        ),
+    features = training_clips.features() | {
         'masks': tfds.features.Sequence(
             image(shape=(None, None, 1), encoding_format='png'),
             doc='0 where there is background, 1 to n on the objects.',
@@ -99,10 +100,18 @@ class SyntheticClips(clip_builder.ClipBuilder):
   def read_clip(clip):
     """See base class."""
     rendered = synthetic.render_clip(**clip['render'])
-    return {
+    thumbnails = [
+        cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA)
+        for frame in rendered.frames
+    ]
+    yield training_clips.noted(thumbnails, [0]) | {
         'name': clip['name'],
+        'label': '',
+        'start': 0.0,
+        'frames_per_second': _FRAMES_PER_SECOND,
+        'source_frames_per_second': _FRAMES_PER_SECOND,
         'frames': [
-            clip_builder.encode_jpeg(frame, _JPEG_QUALITY)
+            training_clips.encode_jpeg(frame, _JPEG_QUALITY)
             for frame in rendered.frames
         ],
         'masks': [_encode_png(mask) for mask in rendered.masks],

@@ -1,0 +1,47 @@
+"""Writes shards by Apache Beam: on Dataflow, Flink, Spark, or here."""
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.options import pipeline_options
+
+from data_prep import isolation
+from data_prep import shards as shards_lib
+
+
+def run(
+    shards: Sequence[shards_lib.Shard],
+    recipe: shards_lib.Recipe,
+    options: Sequence[str],
+) -> None:
+  """Writes shards; the workers must see the same files as this machine.
+
+  Args:
+    shards: What to write.
+    recipe: How.
+    options: Beam's own, as in '--runner=FlinkRunner'.
+  """
+  parsed = pipeline_options.PipelineOptions(list(options))
+  with beam.Pipeline(options=parsed) as pipeline:
+    _ = (
+        pipeline
+        | beam.Create(list(shards))
+        | beam.Reshuffle()
+        | beam.ParDo(_Write(recipe))
+    )
+
+
+class _Write(beam.DoFn):
+  """Writes a shard, by a process of its own."""
+
+  def __init__(self, recipe):
+    self._recipe = recipe
+
+  def setup(self):
+    self._process = isolation.Process()
+
+  def process(self, shard):
+    shards_lib.write(shard, self._recipe, self._process)
+
+  def teardown(self):
+    self._process.close()

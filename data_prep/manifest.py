@@ -1,0 +1,108 @@
+"""Tells what a dataset holds, and what it does not hold and why."""
+
+from collections.abc import Sequence
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from data_prep import content
+from data_prep import shards as shards_lib
+from vidcolor import files
+
+
+def by_split(
+    reports: Sequence[shards_lib.Report],
+) -> dict[str, list[shards_lib.Report]]:
+  """Returns the reports of each split, in their order."""
+  splits: dict[str, list[shards_lib.Report]] = {}
+  for report in reports:
+    splits.setdefault(report.split, []).append(report)
+  return splits
+
+
+def write(
+    folder: str | os.PathLike,
+    reports: Sequence[shards_lib.Report],
+    faults: Sequence[shards_lib.Fault],
+) -> None:
+  """Writes `manifest.json`, for people, and `index.npz`, for programs.
+
+  The index holds arrays 'SPLIT/COLUMN' with an entry for each record. If the
+  records have signatures, they become 'duplicate', which is true of all but the
+  first of the same content.
+
+  Args:
+    folder: Of the dataset's version.
+    reports: Of the shards that have records.
+    faults: What is missing or cut short.
+  """
+  folder = pathlib.Path(folder)
+  splits = {
+      split: _join([report.columns for report in of_split])
+      for split, of_split in by_split(reports).items()
+  }
+  _replace_signatures(splits)
+  index: dict[str, Any] = {
+      f'{split}/{key}': values
+      for split, columns in splits.items()
+      for key, values in columns.items()
+  }
+  with files.written_whole(folder / 'index.npz') as temporary:
+    np.savez(temporary, **index)
+  left_out = [fault for fault in faults if not fault.num_records]
+  cut_short = [fault for fault in faults if fault.num_records]
+  manifest = {
+      'splits': {split: _summary(value) for split, value in splits.items()},
+      'num_skipped': len(left_out),
+      'num_cut_short': len(cut_short),
+      'skipped': [dataclasses.asdict(fault) for fault in left_out],
+      'cut_short': [dataclasses.asdict(fault) for fault in cut_short],
+  }
+  files.write_json(folder / 'manifest.json', manifest)
+
+
+def _join(parts):
+  return {
+      key: np.concatenate([np.array(part[key]) for part in parts])
+      for key in parts[0]
+  }
+
+
+def _replace_signatures(splits):
+  # Training comes last: what it shares with another split is a duplicate there.
+  order = sorted(splits, key=lambda split: (split == 'train', split))
+  order = [split for split in order if 'signature' in splits[split]]
+  if not order:
+    return
+  signatures = [splits[split].pop('signature') for split in order]
+  duplicate = content.find_duplicates(
+      np.concatenate(signatures).view(np.uint64)
+  )
+  ends = np.cumsum([len(of_split) for of_split in signatures])
+  for split, flags in zip(order, np.split(duplicate, ends[:-1]), strict=True):
+    splits[split]['duplicate'] = flags
+
+
+def _summary(columns):
+  """Sums what can be summed, and counts what is flagged."""
+  summary: dict[str, Any] = {
+      'records': len(columns['num_bytes']),
+      'bytes': int(columns['num_bytes'].sum()),
+      'frames': int(columns['num_frames'].sum()),
+  }
+  if 'frames_per_second' in columns:
+    seconds = columns['num_frames'] / columns['frames_per_second']
+    summary['hours'] = float(seconds.sum() / 3600)
+  if 'source_frames_per_second' in columns:
+    rates, counts = np.unique(
+        np.round(columns['source_frames_per_second'], 2), return_counts=True
+    )
+    summary['source_frames_per_second'] = {
+        f'{rate:g}': int(count)
+        for rate, count in zip(rates, counts, strict=True)
+    }
+  flags = {key: v for key, v in columns.items() if v.dtype == bool}
+  return summary | {key: int(value.sum()) for key, value in flags.items()}
