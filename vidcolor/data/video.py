@@ -51,6 +51,8 @@ _TIME_SLACK = 1e-3
 # Headers claim rates beyond these, in frames a second, that no camera has.
 _SLOWEST, _FASTEST = 1, 240
 _USUAL_RATE = fractions.Fraction(25)
+# Of a display matrix that leaves frames as they are.
+_IDENTITY = (1, 0, 0, 1)
 # Pixels of other shapes are a fault of the header, or rounded squares.
 _LONGEST_PIXEL = 4
 _SAME_SHAPE = 0.02
@@ -137,7 +139,7 @@ def sample(
 
 
 class Converter:
-  """Turns frames into upright RGB arrays; made once for many frames.
+  """Turns the frames of one video into upright RGB arrays.
 
   It caches the conversions' tables, which cost far more than a conversion.
   """
@@ -145,6 +147,7 @@ class Converter:
   def __init__(self):
     self._rgb = reformatter.VideoReformatter()
     self._thumbnail = reformatter.VideoReformatter()
+    self._matrix = None
 
   def rgb(
       self, frame: av.VideoFrame, short_side: int | None = None
@@ -155,11 +158,18 @@ class Converter:
     """
     scale = min(1, (short_side or np.inf) / min(frame.width, frame.height))
     size = round(frame.width * scale), round(frame.height * scale)
-    return _to_rgb(self._rgb, frame, *size)
+    return self._upright(_to_rgb(self._rgb, frame, *size), frame)
 
   def thumbnail(self, frame: av.VideoFrame) -> UInt8[np.ndarray, '48 48 3']:
     """Returns a frame squashed to a small square by averaging areas."""
-    return _to_rgb(self._thumbnail, frame, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    size = THUMBNAIL_SIDE, THUMBNAIL_SIDE
+    return self._upright(_to_rgb(self._thumbnail, frame, *size), frame)
+
+  def _upright(self, rgb, frame):
+    if self._matrix is None:
+      # A frame asked for it is freed late, so only the first one is.
+      self._matrix = _display_matrix(frame)
+    return rgb if self._matrix == _IDENTITY else _turned(rgb, *self._matrix)
 
 
 def write_mp4(
@@ -376,18 +386,23 @@ def _to_rgb(converter, frame, width, height):
   ).to_ndarray()
   if frame.color_trc == reformatter.ColorTrc.SMPTE2084:
     rgb = _PQ_TO_GAMMA[rgb]
-  matrix = frame.side_data.get('DISPLAYMATRIX')
-  return rgb if matrix is None else _upright(rgb, matrix)
+  return rgb
 
 
-def _upright(rgb, matrix):
-  """Applies a QuickTime display matrix: x' = a x + c y, y' = b x + d y."""
-  a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]
-  x_to_x, y_to_y = a, d
-  if abs(b) > abs(a):
-    rgb, x_to_x, y_to_y = rgb.swapaxes(0, 1), c, b
-  rgb = rgb[:: -1 if y_to_y < 0 else 1, :: -1 if x_to_x < 0 else 1]
-  return np.ascontiguousarray(rgb)
+def _display_matrix(frame):
+  """Returns the signs of QuickTime's x' = a x + c y, y' = b x + d y."""
+  data = frame.side_data.get('DISPLAYMATRIX')
+  if data is None:
+    return _IDENTITY
+  a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+  nearest_quarter = (0, b, c, 0) if abs(b) > abs(a) else (a, 0, 0, d)
+  return tuple(np.sign(nearest_quarter).tolist())
+
+
+def _turned(rgb, a, b, c, d):
+  if b:
+    rgb, a, d = rgb.swapaxes(0, 1), c, b
+  return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _pq_to_gamma():
