@@ -108,8 +108,12 @@ def _draw_ab(records, num_frames, seed):
       grain.ReadOptions(os.cpu_count() or 1, 64)
   )
   progress = tqdm.tqdm(drawn, 'palette', total=num_clips, unit='clip')
-  pixels = np.concatenate(list(progress))
-  return np.asarray(color.rgb_to_lab(jnp.asarray(pixels)))[:, 1:]
+  pixels = np.concatenate(list(progress)).astype(np.float32)
+  # What was rounded to whole numbers is spread again, as k-means wants more
+  # samples that differ than there are colours, also of a flat video.
+  pixels += np.random.default_rng(seed).uniform(-0.5, 0.5, pixels.shape)
+  rgb = jnp.asarray(np.clip(pixels / 255, 0, 1))
+  return np.asarray(color.rgb_to_lab(rgb))[:, 1:]
 
 
 def _draw_pixels(record, rng, *, num_pixels):

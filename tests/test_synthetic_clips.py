@@ -47,10 +47,10 @@ def test_test_clips_are_others_and_have_flow(data_dir):
 
 
 def test_they_can_be_trained_on(data_dir):
-  source = clips.open_source('synthetic_clips', data_dir)
+  records = clips.open_records('synthetic_clips', data_dir)
   batch = next(
       clips.training_batches(
-          source,
+          records,
           batch_size=3,
           num_frames=2,
           max_frame_step=1,
