@@ -1,10 +1,16 @@
+import json
+import os
+
 from absl.testing import flagsaver
 import cv2
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from data_prep import build
 from data_prep import palette
+from tests import odd_videos
+from tests import programs
 from vidcolor import color
 from vidcolor import errors
 from vidcolor.data import video
@@ -26,7 +32,7 @@ def flags(tmp_path):
       data_dir=str(tmp_path / 'data'),
       num_workers=1,
   ):
-    yield tmp_path / 'data' / 'kinetics' / '1.0.0'
+    yield tmp_path / 'data' / 'kinetics' / '2.0.0'
 
 
 def test_build_fits_the_palette_once(flags, capsys):
@@ -59,3 +65,53 @@ def test_what_is_not_there_is_told(flags):
   with flagsaver.flagsaver(source_dir=None):
     with pytest.raises(errors.UserError, match='--source_dir'):
       build.main([])
+
+
+def test_no_damaged_or_odd_video_stops_it(tmp_path):
+  (tmp_path / 'videos').mkdir()
+  written = odd_videos.write_damaged(tmp_path / 'videos', 200)
+  built = programs.run(
+      'data_prep.build',
+      '--dataset=kinetics',
+      f'--source_dir={tmp_path}/videos',
+      f'--data_dir={tmp_path}/data',
+      '--max_seconds=60',
+  )
+  assert built.returncode == 0, built.stderr
+  folder = tmp_path / 'data' / 'kinetics' / '2.0.0'
+  manifest = json.loads((folder / 'manifest.json').read_text())
+  skipped = {fault['name']: fault['reason'] for fault in manifest['skipped']}
+  source = tfds.data_source(
+      'kinetics', split='train', data_dir=tmp_path / 'data'
+  )
+  built = {record['name'].decode(): record for record in source}
+  assert set(built) | set(skipped) == {path.name for path in written}
+  assert not set(built) & set(skipped)
+  assert all(skipped.values()) and len(skipped) < 120
+  assert min(len(record['frames']) for record in built.values()) > 1
+
+
+def test_beam_builds_the_same(flags, tmp_path):
+  pytest.importorskip('apache_beam')
+  build.main([])
+  (tmp_path / 'beam').mkdir()
+  built = programs.run(
+      'data_prep.build',
+      '--dataset=kinetics',
+      f'--source_dir={tmp_path}',
+      f'--data_dir={tmp_path}/beam',
+      '--runner=beam',
+      '--',
+      '--runner=DirectRunner',
+  )
+  assert built.returncode == 0, built.stderr
+  beam = tmp_path / 'beam' / 'kinetics' / '2.0.0'
+  names = sorted(os.listdir(flags))
+  assert names == sorted(os.listdir(beam)) and 'index.npz' in names
+  for name in names:
+    assert (beam / name).read_bytes() == (flags / name).read_bytes()
+
+
+def test_options_of_beam_without_beam(flags):
+  with pytest.raises(errors.UserError, match='--region=x is for --runner=beam'):
+    build.main(['', '--region=x'])

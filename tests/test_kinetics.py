@@ -239,7 +239,9 @@ def test_notes_of_content(tmp_path):
   names = [record['name'].decode() for record in source]
   with np.load(builder.data_path / 'index.npz') as index:
     flagged = {
-        flag: {n for n, f in zip(names, index[f'train/{flag}']) if f}
+        flag: {
+            n for n, f in zip(names, index[f'train/{flag}'], strict=True) if f
+        }
         for flag in ('grey', 'still', 'duplicate')
     }
   assert flagged == {

@@ -19,7 +19,10 @@ import fsspec
 from data_prep import shards
 from vidcolor import errors
 
-_SUFFIXES = ('.mp4', '.mkv', '.webm', '.avi', '.mov')
+_SUFFIXES = (
+    '.mp4', '.mkv', '.webm', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.flv',
+    '.wmv', '.3gp', '.ts', '.ogv',
+)  # fmt: skip
 # Folders and columns name splits in these ways; TFDS in one.
 _SPLITS = {
     'train': 'train',
