@@ -23,6 +23,7 @@ from data_prep.kinetics import kinetics
 from data_prep.synthetic_clips import synthetic_clips
 from data_prep.tapvid import tapvid
 from vidcolor import errors
+from vidcolor import files
 
 _BUILDERS = {
     'davis': davis.Davis,
@@ -67,9 +68,15 @@ def main(argv):
   for name, split in builder.info.splits.items():
     print(f'{name}: {split.num_examples} clips')
   print(f'What is there, and what is not: {builder.data_path}/manifest.json')
-  if _DATASET.value in ('kinetics', 'synthetic_clips'):
-    if not (builder.data_path / 'palette.npy').exists():
-      palette.fit(builder.data_dir)
+  if _DATASET.value not in ('kinetics', 'synthetic_clips'):
+    return
+  if files.is_url(builder.data_dir):
+    print(
+        'Records are read from disks only: copy the dataset to one, or mount'
+        ' the bucket, and run data_prep.palette there.'
+    )
+  elif not (builder.data_path / 'palette.npy').exists():
+    palette.fit(builder.data_dir)
 
 
 def _builder(beam_options):

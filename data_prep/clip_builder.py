@@ -9,9 +9,9 @@ stopped. Here `shards` says what is written where, `local_runner` and
 import abc
 from collections.abc import Iterator, Mapping, Sequence
 import os
-import shutil
 from typing import Any
 
+from etils import epath
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
@@ -100,11 +100,11 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     )
     faults = sorted([*missing, *(f for r in reports for f in r.faults)])
     if faults and not self.MAY_SKIP:
-      shutil.rmtree(partial_dir)  # Mended files are to be read again.
+      partial_dir.rmtree()  # Mended files are to be read again.
       raise errors.UserError(f'{faults[0].name}: {faults[0].reason}')
     reports = [report for report in reports if report.parts]
     if not reports:
-      shutil.rmtree(partial_dir)
+      partial_dir.rmtree()
       raise errors.UserError(
           f'none of the {len(faults)} clips can be read; the first,'
           f' {faults[0].name}: {faults[0].reason}'
@@ -115,7 +115,7 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     ]
     self.info.set_splits(tfds.core.SplitDict(splits))
     manifest.write(self.data_path, reports, faults)
-    shutil.rmtree(partial_dir)
+    partial_dir.rmtree()
 
   def _write_shards(self, shards):
     """Writes the shards that are not there; returns the reports of all."""
@@ -157,12 +157,12 @@ def _remove_leftovers(data_path, version):
   """Removes the folders of TFDS's that killed builds left behind."""
   for path in data_path.parent.glob(f'incomplete.*_{version}'):
     if path != data_path:
-      shutil.rmtree(path)
+      path.rmtree()
 
 
 def _link(path, other):
   """Gives a file a second name: a killed build finds it under the first."""
   try:
     os.link(path, other)
-  except OSError:  # Not every file system can.
-    os.replace(path, other)
+  except OSError:  # Not every file system can, and no bucket.
+    epath.Path(path).replace(other)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
+from etils import epath
 import numpy as np
 
 from data_prep import content
@@ -39,7 +39,7 @@ def write(
     reports: Of the shards that have records.
     faults: What is missing or cut short.
   """
-  folder = pathlib.Path(folder)
+  folder = epath.Path(folder)
   splits = {
       split: _join([report.columns for report in of_split])
       for split, of_split in by_split(reports).items()

@@ -13,11 +13,10 @@ import hashlib
 import itertools
 import json
 import os
-import pathlib
-import shutil
 from typing import Any
 
 from array_record.python import array_record_module
+from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
@@ -154,10 +153,10 @@ def write(
   Raises:
     UserError: a file cannot be written.
   """
-  folder = pathlib.Path(f'{shard.path}.clips')
+  folder = epath.Path(f'{shard.path}.clips')
   paths = [folder / _digest(json.dumps(clip)) for clip in shard.clips]
   try:
-    files.make_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     for clip, path in zip(shard.clips, paths, strict=True):
       if not _report_path(path).exists():
         _write_clip_apart(clip, path, recipe, process)
@@ -168,7 +167,7 @@ def write(
         f'cannot write {shard.path}: {error}; mend it and run the same again to'
         ' go on'
     ) from error
-  shutil.rmtree(folder)
+  folder.rmtree()
 
 
 def read_report(shard: Shard, recipe: Recipe) -> Report | None:
@@ -184,7 +183,7 @@ def read_report(shard: Shard, recipe: Recipe) -> Report | None:
           [Fault(**fault) for fault in saved['faults']],
       )
       # After a power failure files may be shorter than they were.
-      if all(os.path.getsize(p.path) == p.num_bytes for p in report.parts):
+      if all(_num_bytes(p.path) == p.num_bytes for p in report.parts):
         return report
   return None
 
@@ -198,7 +197,11 @@ def _plan_digest(shard, max_shard_bytes):
 
 
 def _report_path(path):
-  return pathlib.Path(f'{path}.json')
+  return epath.Path(f'{path}.json')
+
+
+def _num_bytes(path):
+  return epath.Path(path).stat().length
 
 
 def _write_report(path, content):
@@ -299,16 +302,17 @@ def _write_parts(path, records, counts):
     with _open(part) as writer:
       for record in itertools.islice(records, num_records):
         writer.write(record)
-    parts.append(Part(part, num_records, os.path.getsize(part)))
+    parts.append(Part(part, num_records, _num_bytes(part)))
   return parts
 
 
 def _read_records(paths):
   for path in paths:
-    reader = array_record_module.ArrayRecordReader(str(path))
-    for index in range(reader.num_records()):
-      yield reader.read([index])[0]
-    reader.close()
+    with files.local_copy(path) as copy:
+      reader = array_record_module.ArrayRecordReader(str(copy))
+      for index in range(reader.num_records()):
+        yield reader.read([index])[0]
+      reader.close()
 
 
 def _split_sizes(sizes, max_size):

@@ -115,3 +115,44 @@ def test_beam_builds_the_same(flags, tmp_path):
 def test_options_of_beam_without_beam(flags):
   with pytest.raises(errors.UserError, match='--region=x is for --runner=beam'):
     build.main(['', '--region=x'])
+
+
+_BUCKETS = """
+import fsspec
+from fsspec.implementations import dirfs
+from fsspec.implementations import local
+
+class Buckets(dirfs.DirFileSystem):  # Serves gs:// from a folder.
+  protocol = 'gs', 'gcs'
+
+  def __init__(self, **kwargs):
+    super().__init__({root!r}, local.LocalFileSystem(auto_mkdir=True))
+
+for name in Buckets.protocol:
+  fsspec.register_implementation(name, Buckets, clobber=True)
+"""
+
+
+def test_from_bucket_to_bucket(flags, tmp_path):
+  build.main([])
+  (tmp_path / 'buckets' / 'mine').mkdir(parents=True)
+  os.rename(tmp_path / 'videos.mp4', tmp_path / 'buckets/mine/videos.mp4')
+  # Python imports this module when it starts.
+  (tmp_path / 'python').mkdir()
+  text = _BUCKETS.format(root=str(tmp_path / 'buckets'))
+  (tmp_path / 'python' / 'sitecustomize.py').write_text(text)
+  built = programs.run(
+      'data_prep.build',
+      '--dataset=kinetics',
+      '--source_dir=gs://mine',
+      '--data_dir=gs://mine/data',
+      python_path=tmp_path / 'python',
+  )
+  assert built.returncode == 0, built.stderr
+  bucket = tmp_path / 'buckets' / 'mine' / 'data' / 'kinetics'
+  assert os.listdir(bucket) == ['2.0.0']
+  assert 'run data_prep.palette there' in built.stdout
+  names = {name for name in os.listdir(flags) if 'palette' not in name}
+  assert names == set(os.listdir(bucket / '2.0.0'))
+  for name in names:
+    assert (bucket / '2.0.0' / name).read_bytes() == (flags / name).read_bytes()

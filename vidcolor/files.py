@@ -5,7 +5,10 @@ import contextlib
 import json
 import os
 import pathlib
+import tempfile
 from typing import Any
+
+import fsspec
 
 from vidcolor import errors
 
@@ -16,8 +19,16 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
   Args:
     path: The file to make or replace; its suffix is the temporary path's too,
-      for writers that go by it.
+      for writers that go by it. Of a URL, the temporary path is local, and
+      uploaded when all went well: a bucket holds whole files only.
   """
+  if is_url(path):
+    with tempfile.TemporaryDirectory() as folder:
+      temporary = pathlib.Path(folder) / os.path.basename(path)
+      yield temporary
+      system, remote = fsspec.url_to_fs(os.fspath(path))
+      system.put_file(str(temporary), remote)
+    return
   path = pathlib.Path(path)
   temporary = path.with_name(f'.{path.stem}.tmp{path.suffix}')
   try:
@@ -25,6 +36,24 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def local_copy(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+  """Yields a path that any library can read: of a URL, that of a copy."""
+  if not is_url(path):
+    yield pathlib.Path(path)
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    copy = pathlib.Path(folder) / os.path.basename(path)
+    system, remote = fsspec.url_to_fs(os.fspath(path))
+    system.get_file(remote, str(copy))
+    yield copy
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+  """Whether it is in a bucket or elsewhere, as in gs://bucket/file."""
+  return '://' in os.fspath(path)
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
