@@ -7,7 +7,6 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep.kinetics import kinetics
-from data_prep.kinetics import layout
 from vidcolor import errors
 from vidcolor.data import video
 
@@ -87,7 +86,7 @@ def test_broken_and_short_videos_are_skipped_and_listed(tmp_path):
 def test_no_videos(tmp_path):
   with pytest.raises(errors.UserError, match=f'no videos in {tmp_path}.*.mp4'):
     _build(tmp_path, source_dir=tmp_path)
-  with pytest.raises(errors.UserError, match='no videos in .*/absent'):
+  with pytest.raises(errors.UserError, match='no folder .*/absent'):
     _build(tmp_path, source_dir=tmp_path / 'absent')
   with pytest.raises(errors.UserError, match='--source_dir'):
     _build(tmp_path)
@@ -140,73 +139,6 @@ def test_annotations_of_no_use(tmp_path):
   annotations.write_text('youtube_id,time_start,time_end,split\nb,0,10,train\n')
   with pytest.raises(errors.UserError, match='no videos in .* annotations'):
     build()
-
-
-def _touch(folder, *names):
-  for name in names:
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).touch()
-
-
-def _found(folder, annotations=()):
-  """Returns (split, label) of each clip by name, and the faults."""
-  clips, faults = layout.find_clips(str(folder), annotations)
-  found = {
-      clip['name']: (split, clip['label'])
-      for split, of_split in clips.items()
-      for clip in of_split
-  }
-  return found, [(f.split, f.name, f.reason) for f in faults]
-
-
-def test_folders_of_the_tarballs(tmp_path):
-  first, second = 'aaaaaaaaaaa_000001_000011', 'b_b_aaaaaaa_000002_000012'
-  _touch(
-      tmp_path,
-      f'k400/train/{first}.mp4',
-      f'k400/val/{second}.mp4',
-      'k400/test/c_000003_000013.mp4',
-      f'k400/replacement/replacement_for_corrupted_k400/{second}.mp4',
-  )
-  replacement = f'k400/replacement/replacement_for_corrupted_k400/{second}.mp4'
-  assert _found(tmp_path) == (
-      {
-          f'k400/train/{first}.mp4': ('train', ''),
-          replacement: ('validation', ''),
-          'k400/test/c_000003_000013.mp4': ('test', ''),
-      },
-      [
-          (
-              'validation',
-              f'k400/val/{second}.mp4',
-              f'replaced by {replacement}',
-          )
-      ],
-  )
-
-
-def test_folders_of_classes_within_splits(tmp_path):
-  _touch(tmp_path, 'val/tai chi/a_1_11.mp4', 'train/surfing/b.webm')
-  assert _found(tmp_path)[0] == {
-      'val/tai chi/a_1_11.mp4': ('validation', 'tai chi'),
-      'train/surfing/b.webm': ('train', 'surfing'),
-  }
-
-
-def test_annotations_of_several_files_and_either_form_of_times(tmp_path):
-  _touch(tmp_path, 'a_1_11.mp4', 'b_000002_000012.mp4')
-  header = 'label,youtube_id,time_start,time_end,split\n'
-  (tmp_path / 'train.csv').write_text(header + 'tai chi,a,1,11,train\n')
-  # The test list has no labels.
-  (tmp_path / 'test.csv').write_text(header[6:] + 'b,2.0,12.0,test\n')
-  paths = [tmp_path / 'train.csv', tmp_path / 'test.csv']
-  assert _found(tmp_path, paths) == (
-      {
-          'a_1_11.mp4': ('train', 'tai chi'),
-          'b_000002_000012.mp4': ('test', ''),
-      },
-      [],
-  )
 
 
 def _scene(seed, num_frames):

@@ -6,11 +6,9 @@ files beside them; and in folders of the classes. Videos are named
 ID_START_END, with times in seconds, or ID.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import csv
-import glob
 import os
-import pathlib
 import re
 from typing import Any
 
@@ -27,11 +25,19 @@ _SUFFIXES = (
 _SPLITS = {
     'train': 'train',
     'val': 'validation',
+    'valid': 'validation',
     'validate': 'validation',
     'validation': 'validation',
     'test': 'test',
 }
+# Such as videos_train, k400_val and train_256, but no class: 'crash_test'.
+_SPLIT_FOLDER = re.compile(
+    r'((videos?|kinetics|k\d)[-_\d]*[-_])?'
+    rf'(?P<split>{"|".join(_SPLITS)})([-_]\d+(x\d+)?)?',
+    re.IGNORECASE,
+)
 _COLUMNS = ('youtube_id', 'time_start', 'time_end', 'split')
+_ID_LENGTH = 11  # YouTube's.
 
 Clips = dict[str, list[shards.ClipSpec]]
 
@@ -41,129 +47,233 @@ def find_clips(
 ) -> tuple[Clips, list[shards.Fault]]:
   """Returns the clips of each split, and what is left out.
 
+  Links are followed; what is hidden (named .*) is not looked at. Every other
+  video, and every row of the annotations, is in a clip or a fault.
+
   Args:
     root: Folder of videos, at any depth, or the URL of one.
     annotations: The official CSV files, which give clips, labels and splits.
       Without, all videos are clips, of the split and label that their folders
       say; for training, if these say none.
 
+  Returns:
+    Clips as the 'name' of a file below the root, 'label', 'path' and 'size' in
+    bytes, or None if unknown.
+
   Raises:
-    UserError: there are no videos, or an annotation cannot be read.
+    UserError: there are no videos, or a folder or annotation cannot be read.
   """
-  videos, faults = _without_replaced(_find_videos(root))
-  if not videos:
+  if '://' not in root:
+    root = os.path.abspath(os.path.expanduser(root))
+  sizes, faults = _find_videos(root)
+  if not sizes and not faults:
     raise errors.UserError(
         f'no videos in {root}: no file there ends in {", ".join(_SUFFIXES)}'
     )
+  originals, replaced = _take_out_replaced(sizes)
+  splits = {name: _split(originals.get(name, name)) for name in sizes}
+  used, unused = ((split, name, '') for name, split in splits.items()), []
   if annotations:
-    rows = [row for path in annotations for row in _read_annotations(path)]
-    clips, unmatched = _match(rows, root, videos)
-    return clips, [*faults, *unmatched]
+    rows = (row for path in annotations for row in _read_annotations(path))
+    used, unused = _match(rows, root, splits)
   clips: Clips = {}
-  for path, named in videos.items():
-    clips.setdefault(_split(named), []).append(_clip(root, path, _label(named)))
-  return clips, faults
+  for split, name, label in used:
+    clip = {
+        'name': name,
+        'label': label or _label(originals.get(name, name)),
+        'path': f'{root.rstrip("/")}/{name}',
+        'size': sizes[name],
+    }
+    clips.setdefault(split, []).append(clip)
+  return clips, [*faults, *replaced, *unused]
 
 
 def _find_videos(root):
-  if '://' in root:
-    system, folder = fsspec.url_to_fs(root)
-    names = [path[len(folder) :].strip('/') for path in system.find(folder)]
-  else:
-    names = glob.glob('**', root_dir=root, recursive=True)
-  return sorted(
-      name for name in names if os.path.splitext(name)[1].lower() in _SUFFIXES
-  )
+  """Returns sizes of videos by name, and faults of those badly named."""
+  sizes, faults = {}, []
+  for name, size in _list_url(root) if '://' in root else _list_folder(root):
+    if '/.' in f'/{name}' or not _has_suffix(name):
+      continue
+    try:
+      name.encode()
+      sizes[name] = size
+    except UnicodeEncodeError:
+      printable = name.encode(errors='backslashreplace').decode()
+      reason = 'its name is not UTF-8: rename it'
+      faults.append(shards.Fault(_split(name), printable, reason))
+  return sizes, faults
 
 
-def _without_replaced(paths):
-  """Returns videos and whose folders they stand for, and those replaced."""
-  replacements = {_key(p): p for p in paths if _replaces(p)}
-  videos, faults = {}, []
-  for path in paths:
-    replacement = replacements.get(_key(path))
-    if replacement in (None, path):
-      videos.setdefault(path, path)
-    else:
-      videos[replacement] = path
+def _list_url(url):
+  """Yields the name of each file below the URL, and its size or None."""
+  try:
+    system, folder = fsspec.url_to_fs(url)
+    found = system.find(folder, detail=True)
+  except Exception as error:  # Each file system has exceptions of its own.
+    raise errors.UserError(
+        f'cannot list {url}: {type(error).__name__}: {error}; give the URL of a'
+        ' folder of videos'
+    ) from error
+  for path, info in found.items():
+    yield path[len(folder) :].strip('/'), info.get('size')
+
+
+def _list_folder(root):
+  """As `_list_url`, sizes only of videos."""
+  if not os.path.isdir(root):
+    wrong = f'{root} is a file' if os.path.exists(root) else f'no folder {root}'
+    raise errors.UserError(f'{wrong}: give the folder of videos')
+  seen = set()
+  for folder, folders, names in os.walk(
+      root, onerror=_raise_unreadable, followlinks=True
+  ):
+    real = os.path.realpath(folder)
+    if real in seen:  # Links lead here again, perhaps for ever.
+      folders.clear()
+      continue
+    seen.add(real)
+    folders[:] = [name for name in folders if not name.startswith('.')]
+    # Links last: their names may tell less than those of what they lead to.
+    folders.sort(key=lambda f: (os.path.islink(os.path.join(folder, f)), f))
+    for name in sorted(names):
+      path = os.path.join(folder, name)
+      size = _size(path) if _has_suffix(name) else None
+      yield path[len(root) :].strip('/'), size
+
+
+def _raise_unreadable(error):
+  raise errors.UserError(
+      f'cannot read the folder {error.filename}: {error.strerror}; make it'
+      ' readable, or move it away'
+  ) from error
+
+
+def _size(path):
+  try:
+    return os.stat(path).st_size
+  except OSError:
+    return None  # Reading it will tell why.
+
+
+def _has_suffix(name):
+  return os.path.splitext(name)[1].lower() in _SUFFIXES
+
+
+def _take_out_replaced(sizes):
+  """Removes replaced videos; returns them by replacement, and their faults."""
+  replacements = {}
+  for name in filter(_replaces, sizes):
+    replacements.setdefault(_key(name), name)
+  originals, faults = {}, []
+  for name in list(sizes) if replacements else ():
+    replacement = replacements.get(_key(name), name)
+    if replacement != name:
+      del sizes[name]
       reason = f'replaced by {replacement}'
-      faults.append(shards.Fault(_split(path), path, reason))
-  return videos, faults
+      faults.append(shards.Fault(_split(name), name, reason))
+      if not _replaces(name):
+        originals.setdefault(replacement, name)
+  return originals, faults
 
 
-def _replaces(path):
-  return any(p.startswith('replacement') for p in pathlib.Path(path).parts[:-1])
+def _replaces(name):
+  return '/replacement' in f'/{os.path.dirname(name)}'.lower()
 
 
-def _key(path):
-  """What a clip is identified by, however its times are written."""
-  stem = pathlib.Path(path).stem
+def _key(name):
+  """Returns (ID, start, end), however the times are written, or the stem."""
+  stem = os.path.basename(name)
+  while _has_suffix(stem):
+    stem = os.path.splitext(stem)[0]
   match = re.fullmatch(r'(.+)_(\d+)_(\d+)', stem)
-  if match is None:
+  if match is None or len(stem) == _ID_LENGTH:
     return stem
   return match[1], int(match[2]), int(match[3])
 
 
-def _split(path):
-  folders = pathlib.Path(path).parts[:-1]
-  return next((_SPLITS[f] for f in folders if f in _SPLITS), 'train')
+def _split(name):
+  matches = map(_SPLIT_FOLDER.fullmatch, name.split('/')[:-1])
+  return next((_SPLITS[m['split'].lower()] for m in matches if m), 'train')
 
 
-def _label(path):
-  folder = pathlib.Path(path).parent.name
-  return '' if folder in _SPLITS or _replaces(path) else folder
+def _label(name):
+  folder = os.path.basename(os.path.dirname(name))
+  return '' if _SPLIT_FOLDER.fullmatch(folder) or _replaces(name) else folder
 
 
-def _clip(root, path, label) -> dict[str, Any]:
-  return {'name': path, 'label': label, 'path': f'{root.rstrip("/")}/{path}'}
+_Row = tuple[str, tuple[str, int, int], str]  # Split; ID, start, end; label.
 
 
-def _read_annotations(path):
+def _read_annotations(path) -> Iterator[_Row]:
+  row = None
   try:
-    with open(path, newline='') as file:
-      rows = list(csv.DictReader(file))
-  except (OSError, ValueError) as error:
+    with open(path, newline='', encoding='utf-8-sig') as file:
+      reader = csv.DictReader(file)
+      present = reader.fieldnames or ()
+      absent = [column for column in _COLUMNS if column not in present]
+      for row in reader if not absent else ():
+        yield _parse(row, f'{path}, line {reader.line_num}')
+  except (OSError, ValueError, csv.Error) as error:
     reason = getattr(error, 'strerror', None) or error
-    raise errors.UserError(f'cannot read {path}: {reason}') from error
-  absent = [column for column in _COLUMNS if rows and column not in rows[0]]
-  if absent or not rows:
+    raise errors.UserError(
+        f'cannot read {path}: {reason}; give a CSV of Kinetics, in UTF-8'
+    ) from error
+  if row is None:
     raise errors.UserError(
         f'{path} is not a Kinetics CSV: it has no {", ".join(absent) or "rows"}'
     )
-  return rows
 
 
-def _match(rows, root, videos):
-  """Pairs annotations with videos; either may lack the other."""
-  by_key = {_key(path): path for path in videos}
-  clips: Clips = {}
-  faults = []
-  unused = set(videos)
-  for row in rows:
-    split = _SPLITS.get(row['split'], row['split'])
-    key = row['youtube_id'], *_times(row)
-    path = by_key.get(key) or by_key.get(row['youtube_id'])
-    if path is None:
-      name = '{}_{:06d}_{:06d}'.format(*key)
-      faults.append(shards.Fault(split, name, f'no video in {root}'))
-    elif path in unused:
-      unused.remove(path)
-      # The CSV of the test split has no labels.
-      clip = _clip(root, path, row.get('label') or '')
-      clips.setdefault(split, []).append(clip)
-  if not clips:
-    raise errors.UserError(f'no videos in {root} are in the annotations')
-  faults += [
-      shards.Fault(_split(path), path, 'not in the annotations')
-      for path in unused
-  ]
-  return clips, faults
-
-
-def _times(row):
-  try:
-    return int(float(row['time_start'])), int(float(row['time_end']))
-  except (TypeError, ValueError):
+def _parse(row, where) -> _Row:
+  split = (row['split'] or '').strip()
+  if not split:
     raise errors.UserError(
-        f'the annotations of {row["youtube_id"]} lack a time in seconds'
+        f'{where}: {row["youtube_id"]} has no split: give it one, or remove it'
+    )
+  try:
+    times = int(float(row['time_start'])), int(float(row['time_end']))
+  except (TypeError, ValueError, OverflowError):
+    raise errors.UserError(
+        f'{where}: {row["youtube_id"]} lacks a time in seconds: give it'
+        ' time_start and time_end, or remove it'
     ) from None
+  # TFDS allows no spaces, as in 'holdout test'.
+  split = _SPLITS.get(split.lower(), re.sub(r'\W+', '_', split))
+  # The CSV of the test split has no labels.
+  return split, (row['youtube_id'], *times), row.get('label') or ''
+
+
+def _match(
+    rows: Iterable[_Row], root: str, splits: Mapping[str, str]
+) -> tuple[list[tuple[str, str, str]], list[shards.Fault]]:
+  """Pairs rows with videos, whose folders say a split, which decides ties.
+
+  Returns:
+    Split, name and label of each pair; and the rows and videos in none.
+  """
+  candidates: dict[Any, list[str]] = {}
+  for name in splits:
+    candidates.setdefault(_key(name), []).append(name)
+  pairs, faults = [], []
+  used: dict[Any, str] = {}
+  for split, clip, label in rows:
+    key = clip if clip in candidates else clip[0]
+    if key in candidates and key not in used:
+      names = candidates[key]
+      used[key] = next((n for n in names if splits[n] == split), names[0])
+      pairs.append((split, used[key], label))
+      continue
+    reason = f'no video in {root}'
+    if key in used:
+      reason = 'its video is used for another row of the annotations'
+    name = '{}_{:06d}_{:06d}'.format(*clip)
+    faults.append(shards.Fault(split, name, reason))
+  if not pairs:
+    raise errors.UserError(f'no videos in {root} are in the annotations')
+  # A whole video may be left because each row of it has a file cut from it.
+  cut = {key[0]: name for key, name in used.items() if isinstance(key, tuple)}
+  for key, names in candidates.items():
+    by = used.get(key) or cut.get(key)
+    reason = f'{by} is used for this clip' if by else 'not in the annotations'
+    faults += [shards.Fault(splits[n], n, reason) for n in names if n != by]
+  return pairs, faults
