@@ -22,10 +22,12 @@ def run(
     options: Beam's own, as in '--runner=FlinkRunner'.
   """
   parsed = pipeline_options.PipelineOptions(list(options))
+  # Services refuse pipelines that hold as much as the names of all clips.
+  paths = [shards_lib.write_plan(shard) for shard in shards]
   with beam.Pipeline(options=parsed) as pipeline:
     _ = (
         pipeline
-        | beam.Create(list(shards))
+        | beam.Create(paths)
         | beam.Reshuffle()
         | beam.ParDo(_Write(recipe))
     )
@@ -40,7 +42,8 @@ class _Write(beam.DoFn):
   def setup(self):
     self._process = isolation.Process()
 
-  def process(self, shard):
+  def process(self, path):
+    shard = shards_lib.read_plan(path)
     shards_lib.write(shard, self._recipe, self._process)
 
   def teardown(self):

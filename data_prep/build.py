@@ -12,10 +12,13 @@ by Apache Beam, whose own options follow two dashes:
 """
 
 import importlib.util
+import json
 import os
+import sys
 from typing import Any
 
 from absl import flags
+import fsspec
 
 from data_prep.davis import davis
 from data_prep.jhmdb import jhmdb
@@ -63,12 +66,24 @@ def main(argv):
   # Imported late: it imports JAX, and no part of the build needs that.
   from data_prep import palette
 
+  _check_folders()
   builder = _builder(argv[1:])
-  builder.download_and_prepare()
-  for name, split in builder.info.splits.items():
-    print(f'{name}: {split.num_examples} clips')
-  print(f'What is there, and what is not: {builder.data_path}/manifest.json')
-  if _DATASET.value not in ('kinetics', 'synthetic_clips'):
+  try:
+    builder.download_and_prepare()
+  except KeyboardInterrupt:
+    print('\nstopped: run the same again to go on', file=sys.stderr)
+    sys.exit(130)
+  path = builder.data_path / 'manifest.json'
+  manifest = json.loads(path.read_text())
+  for name, split in manifest['splits'].items():
+    print(f'{name}: {split["records"]} records')
+  print(
+      f'left out: {manifest["num_skipped"]}, cut short:'
+      f' {manifest["num_cut_short"]}; {path} names them, and says why'
+  )
+  if _DATASET.value not in ('kinetics', 'synthetic_clips') or (
+      'train' not in manifest['splits']
+  ):
     return
   if files.is_url(builder.data_dir):
     print(
@@ -77,6 +92,18 @@ def main(argv):
     )
   elif not (builder.data_path / 'palette.npy').exists():
     palette.fit(builder.data_dir)
+
+
+def _check_folders():
+  for flag in _SOURCE_DIR, _DATA_DIR:
+    if flag.value and files.is_url(flag.value):
+      try:
+        fsspec.url_to_fs(flag.value)
+      # Of a kind it does not know, or whose package is not installed.
+      except (ImportError, ValueError) as error:
+        raise errors.UserError(f'--{flag.name}={flag.value}: {error}') from None
+  if not files.is_url(_DATA_DIR.value):
+    files.make_folder(os.path.expanduser(_DATA_DIR.value))
 
 
 def _builder(beam_options):

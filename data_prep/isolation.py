@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 from multiprocessing import connection as connections
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -17,12 +18,19 @@ import sys
 import threading
 from typing import Any
 
+import cv2
+
 # Bytes that a process may allocate: enough for video of 8192 x 4320 pixels.
 _MAX_MEMORY = 4 << 30
+_START_SECONDS = 300  # That starting Python and imports may take.
 
 
-class FailedError(Exception):
-  """The process crashed, or took too long."""
+class CrashedError(Exception):
+  """The process ended before the function did."""
+
+
+class TimedOutError(Exception):
+  """The function took too long."""
 
 
 class ClosedError(Exception):
@@ -30,7 +38,7 @@ class ClosedError(Exception):
 
 
 class Process:
-  """A process that runs functions, one at a time.
+  """A process that runs functions, one at a time, on one core.
 
   It starts when first needed, and again after it crashed or was killed, and
   ends with this one. It may allocate 4 GiB.
@@ -58,29 +66,23 @@ class Process:
       timeout: Seconds after which it is killed.
 
     Raises:
-      FailedError: the process ended, or was killed after `timeout` seconds.
+      CrashedError: the process ended.
+      TimedOutError: it was killed after `timeout` seconds.
       ClosedError: `close` was called.
-      RuntimeError: the function raised an exception, which this one quotes.
+      RuntimeError: the function, or importing it, raised an exception, which
+        this one quotes.
     """
-    if self._closed:
-      raise ClosedError
     if self._process is None:
       self._start()
     try:
       self._connection.send((function, args))
-      self._connection.recv()  # All is imported: the time starts.
-      if not self._connection.poll(timeout):
-        self._end(patience=0)
-        raise FailedError(f'took more than {timeout:g} seconds')
-      error, result = self._connection.recv()
+      self._receive(_START_SECONDS)  # All is imported: the time starts.
+      return self._receive(timeout)
     except (EOFError, OSError):
       ended_by = self._end(patience=1)
       if self._closed:
         raise ClosedError from None
-      raise FailedError(f'crashed its process ({ended_by})') from None
-    if error is not None:
-      raise RuntimeError(error)
-    return result
+      raise CrashedError(f'crashed its process ({ended_by})') from None
 
   def close(self) -> None:
     """Ends the process for good; any thread may do so."""
@@ -99,6 +101,18 @@ class Process:
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
     )
     theirs.close()
+    if self._closed:  # Meanwhile, or before.
+      self._end(patience=0)
+      raise ClosedError
+
+  def _receive(self, timeout):
+    if not self._connection.poll(timeout):
+      self._end(patience=0)
+      raise TimedOutError(f'took more than {timeout:g} seconds')
+    error, result = self._connection.recv()
+    if error is not None:
+      raise RuntimeError(error)
+    return result
 
   def _end(self, patience):
     """Ends the process, if it has not; returns what ended it."""
@@ -110,7 +124,7 @@ class Process:
       process.kill()
     self._connection.close()
     code = process.returncode
-    return signal.Signals(-code).name if code < 0 else f'exit code {code}'
+    return f'signal {-code}' if code < 0 else f'exit code {code}'
 
 
 def _serve(connection: connections.Connection) -> None:
@@ -118,13 +132,15 @@ def _serve(connection: connections.Connection) -> None:
   threading.Thread(target=_end_with_parent, daemon=True).start()
   with contextlib.suppress(ValueError, OSError):  # Not every system has it.
     resource.setrlimit(resource.RLIMIT_DATA, (_MAX_MEMORY, _MAX_MEMORY))
+  cv2.setNumThreads(1)
   while True:
     try:
-      function, args = connection.recv()
+      request = connection.recv_bytes()
     except EOFError:
       return
-    connection.send(None)
     try:
+      function, args = pickle.loads(request)  # Imports what it needs.
+      connection.send((None, None))
       answer = None, function(*args)
     except Exception as error:  # pylint: disable=broad-exception-caught
       answer = f'{type(error).__name__}: {error}', None

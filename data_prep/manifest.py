@@ -27,6 +27,7 @@ def write(
     folder: str | os.PathLike,
     reports: Sequence[shards_lib.Report],
     faults: Sequence[shards_lib.Fault],
+    source: str | None,
 ) -> None:
   """Writes `manifest.json`, for people, and `index.npz`, for programs.
 
@@ -38,6 +39,7 @@ def write(
     folder: Of the dataset's version.
     reports: Of the shards that have records.
     faults: What is missing or cut short.
+    source: What it is built from.
   """
   folder = epath.Path(folder)
   splits = {
@@ -55,6 +57,7 @@ def write(
   left_out = [fault for fault in faults if not fault.num_records]
   cut_short = [fault for fault in faults if fault.num_records]
   manifest = {
+      'source': source,
       'splits': {split: _summary(value) for split, value in splits.items()},
       'num_skipped': len(left_out),
       'num_cut_short': len(cut_short),
@@ -66,8 +69,7 @@ def write(
 
 def _join(parts):
   return {
-      key: np.concatenate([np.array(part[key]) for part in parts])
-      for key in parts[0]
+      key: np.concatenate([part[key] for part in parts]) for key in parts[0]
   }
 
 
@@ -98,7 +100,7 @@ def _summary(columns):
     summary['hours'] = float(seconds.sum() / 3600)
   if 'source_frames_per_second' in columns:
     rates, counts = np.unique(
-        np.round(columns['source_frames_per_second'], 2), return_counts=True
+        np.round(columns['source_frames_per_second']), return_counts=True
     )
     summary['source_frames_per_second'] = {
         f'{rate:g}': int(count)

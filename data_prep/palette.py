@@ -70,7 +70,7 @@ def fit(
   Raises:
     UserError: there is no dataset, or no training split of it.
   """
-  path = pathlib.Path(dataset_dir)
+  path = pathlib.Path(dataset_dir).expanduser()
   if not (path / 'dataset_info.json').exists():
     raise errors.UserError(
         f'no dataset in {path}: name the folder of a version, such as'

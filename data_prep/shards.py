@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
+import pathlib
+import shutil
+import tempfile
 from typing import Any
 
 from array_record.python import array_record_module
@@ -29,8 +31,10 @@ from vidcolor import files
 # and whatever else reading it takes, as JSON values.
 ClipSpec = Mapping[str, Any]
 
-_MIN_CLIPS = 32  # In a shard, so that few clips keep many processes busy.
-_MAX_SHARDS = 4096  # In a split, before it is known how large they become.
+# In a split, before it is known how large they become: enough for many
+# processes, and not more than file systems like.
+_MIN_SHARDS, _MAX_SHARDS = 16, 4096
+_USUAL_CLIPS = 32  # In a shard, where there are neither few nor many.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +104,14 @@ class Report:
   Attributes:
     split: Of the dataset.
     parts: Its files; none if there are no records.
-    columns: For each record its `num_bytes` and `num_frames`, and the features
-      of the index.
+    columns: Arrays with, for each record, its `num_bytes`, its `num_frames` and
+      the features of the index.
     faults: Of the clips that were left out, or cut short.
   """
 
   split: str
   parts: Sequence[Part]
-  columns: Mapping[str, Sequence[Any]]
+  columns: Mapping[str, np.ndarray]
   faults: Sequence[Fault]
 
 
@@ -127,13 +131,26 @@ def plan(
   for split, specs in clips.items():
     if shuffled:
       specs = sorted(specs, key=lambda clip: _digest(clip['name']))
-    size = _MIN_CLIPS
+    size = min(_USUAL_CLIPS, max(1, len(specs) // _MIN_SHARDS))
     while size * _MAX_SHARDS < len(specs):
       size *= 2
     for start in range(0, len(specs), size):
       path = os.path.join(folder, f'{split}-{start // size:05d}')
       shards.append(Shard(path, split, specs[start : start + size]))
   return shards
+
+
+def write_plan(shard: Shard) -> str:
+  """Writes what is to be written where; returns the path for `read_plan`."""
+  path = f'{shard.path}.plan.json'
+  with files.written_whole(path) as temporary:
+    temporary.write_text(json.dumps(dataclasses.asdict(shard)))
+  return path
+
+
+def read_plan(path: str) -> Shard:
+  """Reads what `write_plan` wrote."""
+  return Shard(**json.loads(epath.Path(path).read_text()))
 
 
 def write(
@@ -144,6 +161,9 @@ def write(
 ) -> None:
   """Writes a shard, or what is missing of it, and then its report.
 
+  In a bucket it goes on with whole shards only: there clips wait on the disk of
+  whoever reads them.
+
   Args:
     shard: What to write where.
     recipe: How.
@@ -153,39 +173,56 @@ def write(
   Raises:
     UserError: a file cannot be written.
   """
-  folder = epath.Path(f'{shard.path}.clips')
-  paths = [folder / _digest(json.dumps(clip)) for clip in shard.clips]
+  if read_report(shard, recipe) is not None:
+    return
   try:
-    folder.mkdir(parents=True, exist_ok=True)
-    for clip, path in zip(shard.clips, paths, strict=True):
-      if not _report_path(path).exists():
-        _write_clip_apart(clip, path, recipe, process)
-      count()
-    process.run(_join, shard, paths, recipe.max_shard_bytes)
-  except (OSError, RuntimeError) as error:
+    with _clips_folder(shard.path) as folder:
+      paths = [folder / _digest(json.dumps(clip)) for clip in shard.clips]
+      for clip, path in zip(shard.clips, paths, strict=True):
+        if _read_clip_report(path) is None:
+          _write_clip_apart(clip, path, recipe, process)
+        count()
+      process.run(_join, shard, paths, recipe.max_shard_bytes)
+  except (OSError, RuntimeError, isolation.CrashedError) as error:
     raise errors.UserError(
         f'cannot write {shard.path}: {error}; mend it and run the same again to'
         ' go on'
     ) from error
-  folder.rmtree()
 
 
 def read_report(shard: Shard, recipe: Recipe) -> Report | None:
   """Returns the report of a shard, or None if it is yet to be written."""
-  with contextlib.suppress(FileNotFoundError):
-    saved = json.loads(_report_path(shard.path).read_text())
-    # Clips may have been added since, or another size of shards asked for.
-    if saved['plan'] == _plan_digest(shard, recipe.max_shard_bytes):
-      report = Report(
-          shard.split,
-          [Part(**part) for part in saved['parts']],
-          saved['columns'],
-          [Fault(**fault) for fault in saved['faults']],
-      )
-      # After a power failure files may be shorter than they were.
-      if all(_num_bytes(p.path) == p.num_bytes for p in report.parts):
-        return report
-  return None
+  saved = _read_json(_report_path(shard.path))
+  # Clips may have been added since, or another size of shards asked for.
+  if not saved or saved['plan'] != _plan_digest(shard, recipe.max_shard_bytes):
+    return None
+  parts = [Part(**part) for part in saved['parts']]
+  if not all(_has_bytes(part.path, part.num_bytes) for part in parts):
+    return None
+  return Report(
+      shard.split,
+      parts,
+      {key: np.array(values) for key, values in saved['columns'].items()},
+      [Fault(**fault) for fault in saved['faults']],
+  )
+
+
+def remove_report(shard: Shard) -> None:
+  """Has a shard written again."""
+  _report_path(shard.path).unlink()
+
+
+@contextlib.contextmanager
+def _clips_folder(path):
+  """Yields where the clips of a shard wait till all are there."""
+  if files.is_url(path):
+    with tempfile.TemporaryDirectory() as folder:
+      yield pathlib.Path(folder)
+    return
+  folder = pathlib.Path(f'{path}.clips')
+  folder.mkdir(parents=True, exist_ok=True)
+  yield folder
+  shutil.rmtree(folder)
 
 
 def _digest(text):
@@ -204,9 +241,40 @@ def _num_bytes(path):
   return epath.Path(path).stat().length
 
 
+def _has_bytes(path, num_bytes):
+  """Whether a file is there as it was; power failures leave shorter ones."""
+  try:
+    return _num_bytes(path) == num_bytes
+  except FileNotFoundError:
+    return False
+
+
+def _read_json(path):
+  """Returns what a file holds; None if it is not there, or was not saved."""
+  try:
+    return json.loads(epath.Path(path).read_text())
+  except (FileNotFoundError, ValueError):
+    return None
+
+
+def _read_clip_report(path):
+  """Returns the report of a clip, or None if it is yet to be written."""
+  report = _read_json(_report_path(path))
+  if not report or not report['columns']['num_bytes']:
+    return report
+  return report if _has_bytes(path, report['file_bytes']) else None
+
+
 def _write_report(path, content):
   with files.written_whole(_report_path(path)) as temporary:
     temporary.write_text(json.dumps(content))
+    _sync(temporary)
+
+
+def _sync(path):
+  """Has a file saved before it gets its name, in case the power fails."""
+  with open(path, 'rb') as file:
+    os.fsync(file.fileno())
 
 
 def _write_clip_apart(clip, path, recipe, process):
@@ -216,11 +284,13 @@ def _write_clip_apart(clip, path, recipe, process):
     try:
       process.run(_write_clip, clip, path, recipe, timeout=recipe.max_seconds)
       return
-    except isolation.FailedError as error:
+    except isolation.CrashedError as error:
       reason = str(error)
-      if reason.startswith('took'):
-        break
-  _write_report(path, {'reason': reason, 'columns': {}})
+    except isolation.TimedOutError as error:
+      reason = str(error)
+      break
+  report = {'reason': reason, 'columns': {'num_bytes': []}, 'file_bytes': None}
+  _write_report(path, report)
 
 
 def _write_clip(clip, path, recipe):
@@ -243,7 +313,14 @@ def _write_clip(clip, path, recipe):
       columns['num_frames'].append(len(example['frames']))
       for key in recipe.index:
         columns[key].append(np.asarray(example[key]).tolist())
-  _write_report(path, {'reason': reason, 'columns': columns})
+  if not columns['num_bytes'] and reason is None:
+    reason = 'it holds nothing'
+  report = {
+      'reason': reason,
+      'columns': columns,
+      'file_bytes': _num_bytes(path),
+  }
+  _write_report(path, report)
 
 
 def _next(examples):
@@ -252,6 +329,8 @@ def _next(examples):
     return next(examples, None), None
   except errors.UserError as error:
     return None, str(error)
+  except FileNotFoundError:
+    raise  # It was there when it was listed: a disk or a network went away.
   # Libraries raise whatever they like when they are fed with rubbish.
   except Exception as error:  # pylint: disable=broad-exception-caught
     return None, f'{type(error).__name__}: {error}'
@@ -267,23 +346,28 @@ def _open(path):
     )
     yield writer
     writer.close()
+    _sync(temporary)
 
 
 def _join(shard, paths, max_shard_bytes):
   """Writes the files of a shard from those of its clips, and its report."""
-  columns, faults = {}, []
+  columns, faults, of_records = {'num_bytes': []}, [], []
   for clip, path in zip(shard.clips, paths, strict=True):
-    report = json.loads(_report_path(path).read_text())
-    for key, values in report['columns'].items():
-      columns.setdefault(key, []).extend(values)
+    report = _read_clip_report(path)
+    if report is None:
+      raise OSError(f'{path} is not there any more')
+    num_records = len(report['columns']['num_bytes'])
+    if num_records:
+      of_records.append(path)
+      for key, values in report['columns'].items():
+        columns.setdefault(key, []).extend(values)
     if report['reason'] is not None:
-      num_records = len(report['columns'].get('num_bytes', []))
       fault = Fault(shard.split, clip['name'], report['reason'], num_records)
       faults.append(dataclasses.asdict(fault))
   parts = _write_parts(
       shard.path,
-      _read_records(path for path in paths if path.exists()),
-      _split_sizes(columns.get('num_bytes', []), max_shard_bytes),
+      _read_records(of_records),
+      _split_sizes(columns['num_bytes'], max_shard_bytes),
   )
   content = {
       'plan': _plan_digest(shard, max_shard_bytes),
@@ -300,19 +384,18 @@ def _write_parts(path, records, counts):
   for number, num_records in enumerate(counts):
     part = f'{path}-{number:03d}'
     with _open(part) as writer:
-      for record in itertools.islice(records, num_records):
-        writer.write(record)
+      for _ in range(num_records):
+        writer.write(next(records))
     parts.append(Part(part, num_records, _num_bytes(part)))
   return parts
 
 
 def _read_records(paths):
   for path in paths:
-    with files.local_copy(path) as copy:
-      reader = array_record_module.ArrayRecordReader(str(copy))
-      for index in range(reader.num_records()):
-        yield reader.read([index])[0]
-      reader.close()
+    reader = array_record_module.ArrayRecordReader(str(path))
+    for index in range(reader.num_records()):
+      yield reader.read([index])[0]
+    reader.close()
 
 
 def _split_sizes(sizes, max_size):

@@ -36,17 +36,17 @@ def flags(tmp_path):
 
 
 def test_build_fits_the_palette_once(flags, capsys):
-  build.main([])
-  assert 'train: 1 clips' in capsys.readouterr().out
+  build.main([''])
+  assert 'train: 1 records\nleft out: 0' in capsys.readouterr().out
   path = flags / 'palette.npy'
   assert color.load_palette(path).shape == (16, 2)
   color.save_palette(path, np.ones((16, 2), np.float32))
-  build.main([])
+  build.main([''])
   assert color.load_palette(path).max() == 1
 
 
 def test_palette_is_of_the_videos_colours(flags):
-  build.main([])
+  build.main([''])
   fitted = palette.fit(flags, num_colors=4, num_frames=32, seed=1)
   np.testing.assert_array_equal(
       fitted, color.load_palette(flags / 'palette.npy')
@@ -64,7 +64,7 @@ def test_what_is_not_there_is_told(flags):
     color.load_palette(flags / 'palette.npy')
   with flagsaver.flagsaver(source_dir=None):
     with pytest.raises(errors.UserError, match='--source_dir'):
-      build.main([])
+      build.main([''])
 
 
 def test_no_damaged_or_odd_video_stops_it(tmp_path):
@@ -93,7 +93,7 @@ def test_no_damaged_or_odd_video_stops_it(tmp_path):
 
 def test_beam_builds_the_same(flags, tmp_path):
   pytest.importorskip('apache_beam')
-  build.main([])
+  build.main([''])
   (tmp_path / 'beam').mkdir()
   built = programs.run(
       'data_prep.build',
@@ -110,6 +110,28 @@ def test_beam_builds_the_same(flags, tmp_path):
   assert names == sorted(os.listdir(beam)) and 'index.npz' in names
   for name in names:
     assert (beam / name).read_bytes() == (flags / name).read_bytes()
+
+
+def test_wrong_folders_are_told_in_one_line(flags, tmp_path):
+  wrong = {
+      'data_dir': [f'{tmp_path}/videos.mp4/data', 'nowhere://data'],
+      'source_dir': [f'{tmp_path}/absent', 'nowhere://videos'],
+  }
+  for flag, values in wrong.items():
+    for value in values:
+      with flagsaver.flagsaver(**{flag: value}):
+        with pytest.raises(errors.UserError) as raised:
+          build.main([''])
+      assert value.split('://')[0] in str(raised.value)
+      assert '\n' not in str(raised.value)
+
+
+def test_a_dataset_without_training_clips_has_no_palette(flags, tmp_path):
+  (tmp_path / 'sets' / 'val').mkdir(parents=True)
+  os.rename(tmp_path / 'videos.mp4', tmp_path / 'sets' / 'val' / 'a.mp4')
+  with flagsaver.flagsaver(source_dir=str(tmp_path / 'sets')):
+    build.main([''])
+  assert not (flags / 'palette.npy').exists()
 
 
 def test_options_of_beam_without_beam(flags):
@@ -134,7 +156,7 @@ for name in Buckets.protocol:
 
 
 def test_from_bucket_to_bucket(flags, tmp_path):
-  build.main([])
+  build.main([''])
   (tmp_path / 'buckets' / 'mine').mkdir(parents=True)
   os.rename(tmp_path / 'videos.mp4', tmp_path / 'buckets/mine/videos.mp4')
   # Python imports this module when it starts.
@@ -154,5 +176,6 @@ def test_from_bucket_to_bucket(flags, tmp_path):
   assert 'run data_prep.palette there' in built.stdout
   names = {name for name in os.listdir(flags) if 'palette' not in name}
   assert names == set(os.listdir(bucket / '2.0.0'))
+  names.remove('manifest.json')  # It names the source.
   for name in names:
     assert (bucket / '2.0.0' / name).read_bytes() == (flags / name).read_bytes()

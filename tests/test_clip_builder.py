@@ -1,4 +1,5 @@
 import ctypes
+import errno
 import hashlib
 import itertools
 import json
@@ -71,6 +72,8 @@ class Numbers(clip_builder.ClipBuilder, skip_registration=True):
         raise errors.UserError(f'{clip["name"]} ends early')
       case 'crash':
         ctypes.string_at(0)
+      case 'gone':
+        raise FileNotFoundError('the disk is gone')
       case 'hang':
         time.sleep(1000)
       case 'huge':
@@ -125,7 +128,7 @@ def test_tfds_reads_it_back(build):
   assert sorted(numbers) == list(range(4, 164)) != numbers
   info = tfds.builder_from_directory(builder.data_dir).info
   assert info.splits['test'].num_examples == 3
-  assert info.splits['train'].shard_lengths == [32] * 5
+  assert info.splits['train'].shard_lengths == [10] * 16
   assert info.splits['train[:5]'].num_examples == 5
   assert len(_numbers(data_dir, 'train[30:40]')) == 10
 
@@ -141,7 +144,7 @@ def test_any_number_of_workers_writes_the_same_files(build):
   two, read = build('two', num_workers=2)
   assert len(read) == 164
   assert _hashes(one.data_dir) == _hashes(two.data_dir)
-  assert sum('array_record' in name for name in _hashes(two.data_dir)) == 6
+  assert sum('array_record' in name for name in _hashes(two.data_dir)) == 19
 
 
 def test_beam_writes_the_same_files(build):
@@ -199,7 +202,7 @@ def test_one_clip_cannot_stop_the_build(build):
   faults = {10: 'crash', 20: 'hang', 30: 'huge', 1: 'broken'}
   builder, read = build(faults=faults, max_seconds=2, num_workers=2)
   reasons = {f['name']: f['reason'] for f in _manifest(builder)['skipped']}
-  assert reasons['clip10'] == 'crashed its process (SIGSEGV)'
+  assert reasons['clip10'] == 'crashed its process (signal 11)'
   assert reasons['clip20'] == 'took more than 2 seconds'
   assert 'allocate 8.00 GiB' in reasons['clip30']
   assert len(_numbers(builder.data_dir_root, 'train')) == 157
@@ -273,33 +276,125 @@ def test_a_build_killed_ten_times_loses_nothing(build, tmp_path):
   assert read_before + len(read) <= 164 + 2 * 10
 
 
-def test_a_build_killed_while_it_ends_goes_on(build, monkeypatch):
-  whole, _ = build('whole')
+@pytest.mark.parametrize('step', [0, 2, 3, 10, 22, 26])
+def test_a_build_killed_while_it_ends_goes_on(build, monkeypatch, step):
+  """At one of the times that a file or folder gets its name."""
+  whole, _ = build('whole', num_clips=20)
   calls = itertools.count()
 
-  def interrupt(*args):
-    if next(calls) == 3:
-      raise KeyboardInterrupt
-    link(*args)
+  def failing(function):
+    def fail(*args, **kwargs):
+      if next(calls) == step:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+      return function(*args, **kwargs)
 
-  link = os.link
+    return fail
+
   with monkeypatch.context() as context:
-    context.setattr(os, 'link', interrupt)
-    with pytest.raises(KeyboardInterrupt):
-      build()
-  builder, read = build()
+    for name in 'replace', 'rename':
+      context.setattr(os, name, failing(getattr(os, name)))
+    with pytest.raises(OSError, match='No space'):
+      build(num_clips=20)
+  builder, read = build(num_clips=20)
   assert not read
   assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
+  assert os.listdir(builder.data_path.parent) == ['1.0.0']
+
+
+@pytest.mark.parametrize('damage', ['empty report', 'empty', 'shorter', 'none'])
+def test_what_a_power_failure_damaged_is_written_anew(
+    build, monkeypatch, damage
+):
+  whole, _ = build('whole', num_clips=40)
+  with monkeypatch.context() as context:
+    context.setattr(clip_builder.ClipBuilder, '_split_info', _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      build(num_clips=40)
+  folder = whole.data_path.parents[2] / 'data/numbers/1.0.0.partial/work'
+  if damage == 'empty report':
+    (folder / 'train-00003.json').write_text('')
+  elif damage == 'none':
+    (folder / 'train-00003-000').unlink()
+  else:
+    data = (folder / 'train-00003-000').read_bytes()
+    kept = {'empty': 0, 'shorter': len(data) - 1}[damage]
+    (folder / 'train-00003-000').write_bytes(data[:kept])
+  builder, read = build(num_clips=40)
+  assert len(read) == 2
+  assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
+
+
+def test_clips_damaged_by_a_power_failure_are_read_anew(build, tmp_path):
+  whole, _ = build('whole')
+  (tmp_path / 'log').write_text('')
+  building = _start(tmp_path, seconds=0.05)
+  work_dir = tmp_path / 'data' / 'numbers' / '1.0.0.partial' / 'work'
+  while len(done := list(work_dir.glob('*.clips/*.json'))) < 3:
+    assert building.poll() is None
+  building.kill()
+  building.communicate(timeout=5)
+  done = list(work_dir.glob('*.clips/*.json'))
+  done[0].write_text('')
+  record = done[1].with_suffix('')
+  record.write_bytes(record.read_bytes()[:-1])
+  builder, _ = build()
+  assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
+
+
+def test_records_without_their_report_are_not_used(build, tmp_path):
+  """As a process leaves them that is killed between the two."""
+  options = dict(faults={20: 'hang'}, max_seconds=1)
+  whole, _ = build('whole', **options)
+  (clip,) = (c for c in whole.list_clips()[0]['train'] if c['number'] == 20)
+  work_dir = tmp_path / 'data' / 'numbers' / '1.0.0.partial' / 'work'
+  for shard in shards.plan({'train': whole.list_clips()[0]['train']}, '', True):
+    if clip in shard.clips:
+      folder = work_dir / f'{shard.path}.clips'
+  folder.mkdir(parents=True)
+  digest = hashlib.sha256(json.dumps(clip).encode()).hexdigest()
+  (folder / digest).write_bytes(b'records')
+  builder, _ = build(**options)
+  assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
+
+
+def test_only_one_builds_at_a_time(build, tmp_path):
+  (tmp_path / 'log').touch()
+  building = _start(tmp_path, seconds=0.05)
+  while not (tmp_path / 'log').read_text():
+    assert building.poll() is None
+  with pytest.raises(errors.UserError, match='another build is at work'):
+    build()
+  building.kill()
+  building.communicate(timeout=5)
+
+
+def test_another_source_is_not_taken_for_this_one(build, tmp_path):
+  build(source_dir=tmp_path / 'a')
+  build(source_dir=tmp_path / 'a')
+  with pytest.raises(
+      errors.UserError, match='is built from .*/a: give another'
+  ):
+    build(source_dir=tmp_path / 'b')
+
+
+def test_a_source_that_goes_away_stops_the_build(build):
+  with pytest.raises(
+      errors.UserError, match='gone.*; mend it and run the same'
+  ):
+    build(faults={20: 'gone'})
+  builder, read = build(faults={})
+  assert len(read) < 164
+  assert builder.info.splits['train'].num_examples == 160
 
 
 def test_shards_of_other_clips_are_written_anew(build, monkeypatch):
   with monkeypatch.context() as context:
     # Stopped when all shards are written.
-    context.setattr(clip_builder.ClipBuilder, '_place', _interrupt)
+    context.setattr(clip_builder.ClipBuilder, '_split_info', _interrupt)
     with pytest.raises(KeyboardInterrupt):
       build()
   _, read = build(num_clips=165)
-  # The test split's shard is the same, the training split's have one clip more.
+  # The test split's shards are the same, the training split's have one more.
   assert 'clip0' not in read and 'clip164' in read
 
 
@@ -310,7 +405,7 @@ def _interrupt(*args):
 def test_a_full_disk_is_told_and_the_build_goes_on(build, tmp_path):
   whole, _ = build('whole', num_clips=100)
   (tmp_path / 'data').mkdir()
-  mount = ['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs']
+  mount = ['mount', '-t', 'tmpfs', '-o', 'size=1100k', 'tmpfs']
   mounted = subprocess.run(
       [*mount, tmp_path / 'data'], capture_output=True, check=False
   )

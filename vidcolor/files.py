@@ -7,6 +7,7 @@ import os
 import pathlib
 import tempfile
 from typing import Any
+import uuid
 
 import fsspec
 
@@ -30,25 +31,14 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
       system.put_file(str(temporary), remote)
     return
   path = pathlib.Path(path)
-  temporary = path.with_name(f'.{path.stem}.tmp{path.suffix}')
+  # Its own, also where several processes make the same file.
+  unique = uuid.uuid4().hex[:8]
+  temporary = path.with_name(f'.{path.stem}.{unique}.tmp{path.suffix}')
   try:
     yield temporary
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def local_copy(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-  """Yields a path that any library can read: of a URL, that of a copy."""
-  if not is_url(path):
-    yield pathlib.Path(path)
-    return
-  with tempfile.TemporaryDirectory() as folder:
-    copy = pathlib.Path(folder) / os.path.basename(path)
-    system, remote = fsspec.url_to_fs(os.fspath(path))
-    system.get_file(remote, str(copy))
-    yield copy
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:

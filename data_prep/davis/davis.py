@@ -1,6 +1,5 @@
 """DAVIS 2016 and 2017, at 480p, as a TFDS dataset."""
 
-import os
 import pathlib
 
 import tensorflow_datasets as tfds
@@ -21,19 +20,9 @@ class Davis(clip_builder.ClipBuilder):
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  SOURCE = 'the folder that holds JPEGImages'
   SHUFFLED = False
   MAY_SKIP = False
-
-  def __init__(self, *, source_dir: str | os.PathLike | None = None, **kwargs):
-    """Initialises the builder.
-
-    Args:
-      source_dir: Folder that `sequences.read_davis` reads, with its ImageSets;
-        needed to build.
-      **kwargs: As for `ClipBuilder`.
-    """
-    super().__init__(**kwargs)
-    self._source_dir = source_dir
 
   def _info(self):
     text = tfds.features.Text
@@ -62,11 +51,7 @@ class Davis(clip_builder.ClipBuilder):
 
   def list_clips(self):
     """See base class."""
-    if self._source_dir is None:
-      raise errors.UserError(
-          'to build davis, name the folder that holds JPEGImages: --source_dir'
-      )
-    root = pathlib.Path(self._source_dir)
+    root = pathlib.Path(self.source_dir())
     lists = sorted((root / 'ImageSets').glob('[0-9][0-9][0-9][0-9]/*.txt'))
     attributes = root / 'Annotations' / 'db_info.yml'
     attributes = (

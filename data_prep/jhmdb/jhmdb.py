@@ -1,13 +1,11 @@
 """The test videos of JHMDB as a TFDS dataset."""
 
-import os
 import pathlib
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
-from vidcolor import errors
 from vidcolor.data import jhmdb
 
 
@@ -20,18 +18,9 @@ class Jhmdb(clip_builder.ClipBuilder):
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  SOURCE = 'the folder that holds Rename_Images'
   SHUFFLED = False
   MAY_SKIP = False
-
-  def __init__(self, *, source_dir: str | os.PathLike | None = None, **kwargs):
-    """Initialises the builder.
-
-    Args:
-      source_dir: Folder that `vidcolor.data.jhmdb.read` reads; needed to build.
-      **kwargs: As for `ClipBuilder`.
-    """
-    super().__init__(**kwargs)
-    self._source_dir = source_dir
 
   def _info(self):
     features = {
@@ -55,12 +44,7 @@ class Jhmdb(clip_builder.ClipBuilder):
 
   def list_clips(self):
     """See base class."""
-    if self._source_dir is None:
-      raise errors.UserError(
-          'to build jhmdb, name the folder that holds Rename_Images:'
-          ' --source_dir'
-      )
-    root = pathlib.Path(self._source_dir)
+    root = pathlib.Path(self.source_dir())
     splits = [s for s in jhmdb.SPLITS if jhmdb.list_names(root, s)]
     # Reading the first split tells what is missing if there are no lists.
     clips = {

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 import os
 from typing import Any, NamedTuple
 
+import fsspec
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -32,24 +33,22 @@ class Kinetics(clip_builder.ClipBuilder):
       '2.0.0': 'Shots, notes of content, records of at most twenty seconds.',
       '1.0.0': 'Initial release.',
   }
+  SOURCE = 'the folder of its videos, or the URL of one'
   INDEX = training_clips.INDEX
 
   def __init__(
       self,
       *,
-      source_dir: str | os.PathLike | None = None,
       annotations: Sequence[str | os.PathLike] = (),
       **kwargs,
   ):
     """Initialises the builder.
 
     Args:
-      source_dir: Folder of videos, or the URL of one; needed to build.
       annotations: The official CSV files; see `layout.find_clips`.
       **kwargs: As for `ClipBuilder`.
     """
     super().__init__(**kwargs)
-    self._source_dir = source_dir
     self._annotations = annotations
 
   def _info(self):
@@ -62,21 +61,23 @@ class Kinetics(clip_builder.ClipBuilder):
 
   def list_clips(self):
     """See base class."""
-    if self._source_dir is None:
-      raise errors.UserError(
-          'to build kinetics, name the folder of its videos: --source_dir'
-      )
-    return layout.find_clips(os.fspath(self._source_dir), self._annotations)
+    return layout.find_clips(self.source_dir(), self._annotations)
 
   @staticmethod
   def read_clip(clip):
     """See base class."""
     num_frames = 0
-    for frames in _batches(_read_frames(clip['path'])):
-      # A record of one frame would be of no use.
-      if len(frames) > 1:
-        yield _example(clip, num_frames / _FRAMES_PER_SECOND, frames)
-      num_frames += len(frames)
+    try:
+      for frames in _batches(_read_frames(clip['path'])):
+        # A record of one frame would be of no use.
+        if len(frames) > 1:
+          yield _example(clip, num_frames / _FRAMES_PER_SECOND, frames)
+        num_frames += len(frames)
+    except errors.UserError:
+      system, path = fsspec.url_to_fs(clip['path'])
+      if not system.exists(path):  # The video is not to blame.
+        raise FileNotFoundError(f'{clip["path"]} went away') from None
+      raise
     if num_frames < 2:
       raise errors.UserError(
           f'{clip["path"]} is too short: it shows {num_frames} frames at'

@@ -1,7 +1,6 @@
 """TAP-Vid as a TFDS dataset."""
 
 import io
-import os
 import pathlib
 import re
 
@@ -10,7 +9,6 @@ from PIL import Image
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
-from vidcolor import errors
 from vidcolor.data import tapvid
 
 
@@ -23,19 +21,9 @@ class Tapvid(clip_builder.ClipBuilder):
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'Initial release.'}
+  SOURCE = 'the folder of its pickles'
   SHUFFLED = False
   MAY_SKIP = False
-
-  def __init__(self, *, source_dir: str | os.PathLike | None = None, **kwargs):
-    """Initialises the builder.
-
-    Args:
-      source_dir: Folder of the published pickles, or of their folders; or one
-        pickle. Needed to build.
-      **kwargs: As for `ClipBuilder`.
-    """
-    super().__init__(**kwargs)
-    self._source_dir = source_dir
 
   def _info(self):
     tensor = tfds.features.Tensor
@@ -62,11 +50,7 @@ class Tapvid(clip_builder.ClipBuilder):
 
   def list_clips(self):
     """See base class: here a pickle is a clip, and gives all of its videos."""
-    if self._source_dir is None:
-      raise errors.UserError(
-          'to build tapvid, name the folder of its pickles: --source_dir'
-      )
-    root = pathlib.Path(self._source_dir)
+    root = pathlib.Path(self.source_dir())
     pickles = [*sorted(root.glob('*.pkl')), *sorted(root.glob('*/*.pkl'))]
     clips = {}
     for path in pickles or tapvid.find(root):
