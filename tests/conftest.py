@@ -1,5 +1,6 @@
 """Strict settings for every test: shapes are checked, warnings are errors."""
 
+import os
 import pathlib
 
 from absl import flags
@@ -11,6 +12,11 @@ import pytest
 jaxtyping.install_import_hook('vidcolor', 'beartype.beartype')
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+# Many tests, and the programs that they run, compile the same networks.
+_CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'jax'
+os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
+jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 
 # Grain's worker processes ask absl for its flags, which pytest never parses.
 flags.FLAGS.mark_as_parsed()

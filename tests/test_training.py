@@ -1,7 +1,9 @@
 """Trains for real: resumed after SIGKILL, over one and eight devices."""
 
+import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 
 from tests import tiny
 from vidcolor import errors
+from vidcolor import sharding
 from vidcolor.training import checkpoint
 from vidcolor.training import loop
 from vidcolor.training import objective
@@ -51,33 +54,50 @@ def _leaves(workdir):
   return [*jax.tree.leaves(nnx.state(model)), palette]
 
 
+def _first_step(output):
+  return int(output.split('\nstep ')[1].split('/')[0])
+
+
+def _break_off(command, kind, code):
+  """Sends a signal after 5 to 60 steps; returns the last step."""
+  process = subprocess.Popen(
+      command,
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+  )
+  steps, number = [], random.randint(5, 60)
+  for line in process.stdout:
+    if line.startswith('step'):
+      steps.append(int(line.split()[1].split('/')[0]))
+    if len(steps) == number:
+      process.send_signal(kind)
+  _, told = process.communicate(timeout=60)
+  assert process.returncode == code, told
+  if kind == signal.SIGTERM:
+    assert told == (
+        f'stopped after step {steps[-1]}: run the same line again to go on\n'
+    )
+  return steps[-1]
+
+
 def test_killed_and_resumed_run_ends_bit_identical(data_dir, tmp_path):
   changes = {'steps': 200, 'checkpoint_every': 20, 'images_every': 50}
   whole = _run(_command(data_dir, tmp_path / 'whole', **changes))
   assert whole.returncode == 0, whole.stderr
 
-  kill_at = random.randint(45, 195)  # The second save waits for the first.
-  print('killed after step', kill_at)
   broken = tmp_path / 'broken'
-  process = subprocess.Popen(
-      _command(data_dir, broken, **changes),
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      text=True,
-  )
-  for line in process.stdout:
-    if (
-        line.startswith('step')
-        and int(line.split()[1].split('/')[0]) >= kill_at
-    ):
-      break
-  process.send_signal(signal.SIGKILL)
-  process.stdout.close()
-  assert process.wait() == -signal.SIGKILL
-  resumed = _run(_command(data_dir, broken, **changes))
+  command = _command(data_dir, broken, **changes)
+  for kind, code in (
+      (signal.SIGTERM, os.EX_TEMPFAIL),
+      (signal.SIGKILL, -signal.SIGKILL),
+  ):
+    last_step = _break_off(command, kind, code)
+    print('broken off after step', last_step)
+  resumed = _run(command)
   assert resumed.returncode == 0, resumed.stderr
-  first_step = int(resumed.stdout.split('step ')[1].split('/')[0])
-  assert 1 < first_step <= kill_at + 1, 'did not resume from a checkpoint'
+  assert 1 < _first_step(resumed.stdout) <= last_step + 1
 
   for expected, actual in zip(
       _leaves(tmp_path / 'whole'), _leaves(broken), strict=True
@@ -101,11 +121,14 @@ from tests import tiny
 from vidcolor import sharding
 from vidcolor.training import step as step_lib
 config = tiny.config('', batch_size=8)
-mesh = sharding.make_mesh()
+mesh = sharding.make_mesh(fsdp=int(sys.argv[2]))
 assert mesh.size == int(sys.argv[1])
 rng = np.random.default_rng(0)
 palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
 graphdef, state = step_lib.create_state(config, mesh)
+parts = [x.addressable_shards[0].data.size for x in jax.tree.leaves(state)]
+whole = [x.size for x in jax.tree.leaves(state)]
+assert (parts != whole) == (sys.argv[2] != '1')
 step = step_lib.make_train_step(config, graphdef, palette, mesh)
 for _ in range(8):
   frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
@@ -114,14 +137,33 @@ for _ in range(8):
 """
 
 
-def test_one_and_eight_devices_give_the_same_losses():
+def test_any_number_of_devices_gives_the_same_losses():
+  """Also where the state is split over some of them."""
   losses = []
-  for devices in ('1', '8'):
-    result = _run([sys.executable, '-c', _LOSSES, devices])
+  for devices, fsdp in (('1', '1'), ('8', '1'), ('8', '4')):
+    result = _run([sys.executable, '-c', _LOSSES, devices, fsdp])
     assert result.returncode == 0, result.stderr
     losses.append([float(line) for line in result.stdout.split()])
   assert len(set(losses[0])) == 8
   np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+  np.testing.assert_allclose(losses[2], losses[0], rtol=1e-5)
+
+
+def test_gradients_of_the_parts_of_a_batch_are_averaged():
+  rng = np.random.default_rng(0)
+  palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
+  frames = rng.integers(0, 256, (2, 2, 32, 32, 3), np.uint8)
+  mesh = sharding.make_mesh()
+  # Both parts are `frames`, so that the step is the same as with them alone.
+  states = []
+  for parts in (1, 2):
+    config = tiny.config('', accumulate=parts)
+    graphdef, state = step_lib.create_state(config, mesh)
+    step = step_lib.make_train_step(config, graphdef, palette, mesh)
+    state, metrics = step(state, jnp.asarray(frames.repeat(parts, axis=0)))
+    states.append((state.params, metrics))
+  for whole, parts in zip(*map(jax.tree.leaves, states), strict=True):
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_another_models_checkpoint_is_refused(data_dir, tmp_path):
@@ -131,6 +173,40 @@ def test_another_models_checkpoint_is_refused(data_dir, tmp_path):
   message = str(error.value)
   assert 'width=8 there, 16 here' in message
   assert str(tmp_path) in message and '--workdir' in message
+
+
+def _damage(checkpoint_dir, how):
+  if how == 'config gone':
+    shutil.rmtree(checkpoint_dir / 'config')
+  for path in checkpoint_dir.rglob('*'):
+    if path.is_file() and how == 'short':
+      path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize('how', ['short', 'config gone'])
+def test_a_damaged_checkpoint_is_set_aside(data_dir, tmp_path, capsys, how):
+  changes = {'checkpoint_every': 2, 'images_every': 100}
+  loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'whole')
+  expected = _leaves(tmp_path / 'whole')
+  shutil.copytree(tmp_path / 'whole', tmp_path / 'damaged')
+  _damage(tmp_path / 'damaged' / 'checkpoints' / '4', how)
+  capsys.readouterr()
+  loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'damaged')
+  told = capsys.readouterr().out.splitlines()
+  assert 'checkpoints/4 is damaged, and renamed damaged_4' in told[0]
+  assert told[1] == 'resumed from step 2'
+  assert sorted(os.listdir(tmp_path / 'damaged' / 'checkpoints')) == [
+      '2', '4', 'damaged_4'
+  ]  # fmt: skip
+  for whole, again in zip(expected, _leaves(tmp_path / 'damaged'), strict=True):
+    np.testing.assert_array_equal(again, whole)
+
+  for step in '24':
+    _damage(tmp_path / 'damaged' / 'checkpoints' / step, how)
+  with pytest.raises(
+      errors.UserError, match='none of the checkpoints .* of step 4:'
+  ):
+    loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'damaged')
 
 
 def test_other_clips_are_refused(data_dir, tmp_path):

@@ -18,8 +18,16 @@ class UserError(Exception):
   """
 
 
+class PreemptedError(Exception):
+  """The machine is about to be taken away, and all is saved: run it again."""
+
+
 def run(main: Callable[[Sequence[str]], object]) -> None:
-  """Runs an absl `main`; a `UserError` ends it in one line and exit code 2."""
+  """Runs an absl `main` whose errors end in one line.
+
+  A `UserError` ends it with exit code 2, a `PreemptedError` with 75, the
+  system's own code for what may go well another time (EX_TEMPFAIL).
+  """
   app.run(_one_line_errors(main), flags_parser=_parse_flags)
 
 
@@ -34,6 +42,9 @@ def _one_line_errors(main):
       return main(argv)
     except UserError as error:
       _exit(error)
+    except PreemptedError as error:
+      print(error, file=sys.stderr)
+      sys.exit(os.EX_TEMPFAIL)
 
   return wrapped
 

@@ -1,30 +1,67 @@
-"""Every mesh and sharding, declared once: data parallel over all devices."""
+"""Every mesh and sharding, declared once.
+
+A batch is split over all devices. The state is whole on every device, or split
+as well: then each large array of it lies in parts on `fsdp` devices, which join
+them when they compute (Rajbhandari et al., "ZeRO", SC 2020).
+"""
 
 from typing import Any
 
 import jax
 import numpy as np
 
-_DATA = 'data'
+from vidcolor import errors
+
+_DATA, _FSDP = 'data', 'fsdp'
+# Elements under which an array is not worth sending around.
+_MIN_SIZE = 1 << 10
 
 
-def make_mesh() -> jax.sharding.Mesh:
-  """All devices of all processes in a row."""
+def make_mesh(fsdp: int = 1) -> jax.sharding.Mesh:
+  """All devices of all processes, in rows of `fsdp`.
+
+  Raises:
+    UserError: the devices make no such rows.
+  """
+  count = jax.device_count()
+  if fsdp < 1 or count % fsdp:
+    raise errors.UserError(
+        f'config.fsdp={fsdp} does not divide the {count} devices: give one of'
+        f' {", ".join(str(n) for n in range(1, count + 1) if count % n == 0)}'
+    )
   return jax.make_mesh(
-      (jax.device_count(),),
-      (_DATA,),
-      axis_types=(jax.sharding.AxisType.Auto,),
+      (count // fsdp, fsdp),
+      (_DATA, _FSDP),
+      axis_types=(jax.sharding.AxisType.Auto,) * 2,
   )
 
 
 def replicated(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-  """For the state: whole on every device."""
+  """For what is small: whole on every device."""
   return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+
+def of_state(mesh: jax.sharding.Mesh, state: Any) -> Any:
+  """For parameters and what has their shapes: a sharding for each array."""
+
+  def of_array(array):
+    parts = mesh.shape[_FSDP]
+    # Of the axes that can be split, the longest.
+    axes = [axis for axis, n in enumerate(array.shape) if n % parts == 0]
+    if parts == 1 or array.size < _MIN_SIZE or not axes:
+      return replicated(mesh)
+    spec = [None] * array.ndim
+    spec[max(axes, key=lambda axis: array.shape[axis])] = _FSDP
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+
+  return jax.tree.map(of_array, state)
 
 
 def over_batch(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
   """For batches: split along the first axis."""
-  return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(_DATA))
+  return jax.sharding.NamedSharding(
+      mesh, jax.sharding.PartitionSpec((_DATA, _FSDP))
+  )
 
 
 def global_batch(mesh: jax.sharding.Mesh, batch: np.ndarray) -> Any:

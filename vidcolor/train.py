@@ -1,9 +1,14 @@
 """Trains an embedding network by colorizing video.
 
 python -m vidcolor.train --config=experiments/configs/compact.py --workdir=DIR
+
+The same line on every machine of a cluster trains on all of them together: with
+--cluster where JAX knows how to find them (TPU pods, SLURM, GKE), else with
+--coordinator=HOST:PORT, --num_processes and --process_id.
 """
 
 from absl import flags
+import jax
 from ml_collections import config_flags
 
 from vidcolor import errors
@@ -18,13 +23,47 @@ _WORKDIR = flags.DEFINE_string(
     'Where checkpoints and logs go; resumed if it has some.',
     required=True,
 )
+_CLUSTER = flags.DEFINE_bool(
+    'cluster', False, 'Train with the other processes that JAX finds.'
+)
+_COORDINATOR = flags.DEFINE_string(
+    'coordinator', None, 'HOST:PORT of process 0; all processes must reach it.'
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    'num_processes', None, 'Of the whole run, with --coordinator.', 1
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    'process_id', None, 'Which of them this is, from 0 on.', 0
+)
 
 
 def main(argv):
   """Trains; run it again with the same line to resume."""
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+  _join_processes()
   loop.train(_CONFIG.value, _WORKDIR.value)
+
+
+def _join_processes():
+  """Must come before JAX looks for devices."""
+  explicit = dict(
+      coordinator_address=_COORDINATOR.value,
+      num_processes=_NUM_PROCESSES.value,
+      process_id=_PROCESS_ID.value,
+  )
+  given = [value for value in explicit.values() if value is not None]
+  if not given and not _CLUSTER.value:
+    return
+  if given and (_CLUSTER.value or len(given) < len(explicit)):
+    raise errors.UserError(
+        'give --cluster alone, or --coordinator, --num_processes and'
+        ' --process_id together'
+    )
+  try:
+    jax.distributed.initialize(**explicit)
+  except (RuntimeError, ValueError) as error:
+    raise errors.UserError(f'the processes do not meet: {error}') from error
 
 
 if __name__ == '__main__':

@@ -37,6 +37,12 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.embedding_dim = 64
   config.model.dtype = 'bfloat16'
 
+  config.fsdp = 1  # Devices that the state is split over.
+  config.accumulate = 1  # Parts of a batch, one after another.
+  # Whether a run may go on with another number of processes: it begins the
+  # data anew.
+  config.restart_data = False
+
   config.copy = ml_collections.ConfigDict()
   config.copy.temperature = 1.0
   # Knots (fraction of the steps, rate), joined by straight lines.

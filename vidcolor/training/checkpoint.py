@@ -15,6 +15,7 @@ from etils import epath
 from flax import nnx
 import grain.python as grain
 import jax
+from jax.experimental import multihost_utils
 from jaxtyping import Float
 import ml_collections
 import numpy as np
@@ -47,7 +48,9 @@ class Checkpoints:
             training=ocp.args.StandardSave(_training_item(state)),
             data=grain.PyGrainCheckpointSave(batches),
             palette=ocp.args.JsonSave(palette.tolist()),
-            config=ocp.args.JsonSave(self._config),
+            config=ocp.args.JsonSave(
+                {**self._config, 'num_processes': jax.process_count()}
+            ),
         ),
     )
 
@@ -58,6 +61,8 @@ class Checkpoints:
       batches: grain.DatasetIterator,
   ) -> tuple[step_lib.TrainState, Float[np.ndarray, 'colors 2']]:
     """Restores the newest checkpoint, if there is one, and the iterator.
+
+    One that is damaged is renamed, and the one before it taken.
 
     Args:
       state: gives shapes and shardings; returned as it is without checkpoint.
@@ -70,22 +75,45 @@ class Checkpoints:
     Raises:
       UserError: the checkpoint is of another model or another data pipeline.
     """
-    latest = self._manager.latest_step()
-    if latest is None:
-      return state, palette
+    damaged = {}
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        restored = self._restore(step, state, batches)
+      except errors.UserError:
+        raise
+      # Whatever is damaged, some library says so in its own way.
+      except Exception as error:  # pylint: disable=broad-exception-caught
+        damaged[step] = error
+      else:
+        self._set_aside(damaged)
+        return restored
+    if damaged:
+      step, error = next(iter(damaged.items()))
+      raise errors.UserError(
+          f'none of the checkpoints in {self._workdir} can be read; of step'
+          f' {step}: {error}. Restore one, or give another --workdir'
+      )
+    return state, palette
+
+  def _restore(self, step, state, batches):
     saved = self._manager.restore(
-        latest, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+        step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
     )['config']
     for part in ('model', 'dataset', 'clips'):
       self._refuse_another(part, saved)
+    data = {'data': grain.PyGrainCheckpointRestore(batches)}
+    num_processes = saved.get('num_processes', 1)
+    if num_processes != jax.process_count():
+      self._accept_new_data(num_processes)
+      data = {}
     like = functools.partial(jax.tree.map, ocp.utils.to_shape_dtype_struct)
     restored = self._manager.restore(
-        latest,
+        step,
         args=ocp.args.Composite(
             model=ocp.args.StandardRestore(like(_model_item(state))),
             training=ocp.args.StandardRestore(like(_training_item(state))),
-            data=grain.PyGrainCheckpointRestore(batches),
             palette=ocp.args.JsonRestore(),
+            **data,
         ),
     )
     state = step_lib.TrainState(
@@ -99,6 +127,27 @@ class Checkpoints:
   def close(self) -> None:
     """Waits for the last save."""
     self._manager.close()
+
+  def _set_aside(self, damaged):
+    """Renames checkpoints that cannot be read, so that none is in the way."""
+    for step, error in damaged.items():
+      path = pathlib.Path(self._manager.directory) / str(step)
+      if jax.process_index() == 0:
+        reason = ' '.join(str(error).split())[:200]
+        print(f'{path} is damaged, and renamed damaged_{step}: {reason}')
+        path.rename(path.with_name(f'damaged_{step}'))
+    if damaged:
+      multihost_utils.sync_global_devices('damaged checkpoints are renamed')
+      self._manager.reload()
+
+  def _accept_new_data(self, num_processes):
+    if not self._config['restart_data']:
+      raise errors.UserError(
+          f'{self._workdir} was trained by {num_processes} processes, each of'
+          f' which knows its place in the data; here are {jax.process_count()}.'
+          ' Give as many, or accept that the data begins anew:'
+          ' --config.restart_data'
+      )
 
   def _refuse_another(self, part, saved):
     ours, theirs = self._config[part], saved[part]

@@ -1,7 +1,6 @@
 """The training loop."""
 
 import contextlib
-import math
 import os
 import pathlib
 from typing import Any
@@ -13,8 +12,13 @@ from vidcolor import errors
 from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.training import checkpoint
+from vidcolor.training import losses
+from vidcolor.training import preemption
 from vidcolor.training import step as step_lib
 from vidcolor.training import telemetry as telemetry_lib
+from vidcolor.training import watchdog as watchdog_lib
+
+_STEP_SECONDS = 600.0  # After which a step is said to take too long.
 
 
 def train(config: Any, workdir: str | os.PathLike[str]) -> None:
@@ -27,9 +31,11 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
   Raises:
     UserError: the dataset or its palette is missing, the checkpoint is of
       another model, or the loss is no longer a number.
+    PreemptedError: SIGTERM was received, and all is saved.
   """
   pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
-  mesh = sharding.make_mesh()
+  mesh = sharding.make_mesh(config.fsdp)
+  _check_batch_size(config, mesh)
 
   records = clips.open_records(**config.dataset)
   palette = color.load_palette(records.folder / 'palette.npy')
@@ -48,41 +54,57 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
   ) as checkpoints:
     state, palette = checkpoints.restore_latest(state, palette, batches)
     first_step = int(state.step)
-    if first_step:
-      print(f'resumed from step {first_step}')
     telemetry = telemetry_lib.Telemetry(
         workdir,
         first_step=first_step,
         last_step=config.steps,
         batch_size=config.batch_size,
     )
+    if first_step:
+      telemetry.tell(f'resumed from step {first_step}')
     train_step = step_lib.make_train_step(config, graphdef, palette, mesh)
-    colorize = step_lib.make_colorize(config, graphdef, palette)
+    colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
 
-    with contextlib.closing(telemetry):
+    watch = losses.Watch()
+    with (
+        contextlib.closing(telemetry),
+        contextlib.closing(preemption.Preemption()) as preempted,
+        contextlib.closing(watchdog_lib.Watchdog(_STEP_SECONDS)) as watchdog,
+    ):
       for step in range(first_step + 1, config.steps + 1):
-        frames = sharding.global_batch(mesh, next(batches)['frames'])
+        watchdog.at(f'step {step}, waiting for data')
+        with telemetry.waiting():
+          batch = next(batches)
+        watchdog.at(f'step {step}, computing')
+        frames = sharding.global_batch(mesh, batch['frames'])
         state, metrics = train_step(state, frames)
+        watch.add(step, metrics['loss'], batch['name'])
 
         if _due(step, config.log_every, config.steps):
-          _stop_if_nan(step, metrics)
+          telemetry.tell(*watch.check())
           telemetry.scalars(step, metrics)
         if _due(step, config.images_every, config.steps):
           telemetry.images(step, colorize(state, frames)[:8])
-        if _due(step, config.checkpoint_every, config.steps):
-          _stop_if_nan(step, metrics)
+        stops = preempted.reached(step)
+        if stops or _due(step, config.checkpoint_every, config.steps):
+          telemetry.tell(*watch.check())
+          watchdog.at(f'step {step}, saving')
           checkpoints.save(state, palette, batches)
+        if stops and step < config.steps:
+          raise errors.PreemptedError(
+              f'stopped after step {step}: run the same line again to go on'
+          )
 
 
 def _due(step, every, last):
   return step % every == 0 or step == last
 
 
-def _stop_if_nan(step, metrics):
-  loss = float(metrics['loss'])
-  if not math.isfinite(loss):
+def _check_batch_size(config, mesh):
+  parts = mesh.size * config.accumulate
+  if config.batch_size % parts:
     raise errors.UserError(
-        f'the loss is {loss} at step {step}: training'
-        ' stopped, the checkpoints before are intact. Try a lower'
-        ' config.learning_rate, or another config.seed'
+        f'config.batch_size={config.batch_size} does not go into {mesh.size}'
+        f' devices times config.accumulate={config.accumulate}: give a multiple'
+        f' of {parts}'
     )

@@ -1,13 +1,14 @@
 """The state of training and the step that moves it, jitted over a mesh."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import nnx
 from flax import struct
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 import numpy as np
 import optax
 
@@ -20,7 +21,7 @@ from vidcolor.training import objective
 class TrainState:
   """All that changes from step to step."""
 
-  step: Int[Array, '']
+  step: Any  # Int[Array, ''].
   params: Any  # nnx.State of nnx.Param.
   batch_stats: Any  # nnx.State of the rest.
   opt_state: optax.OptState
@@ -49,18 +50,20 @@ def create_state(
     config: Any, mesh: jax.sharding.Mesh
 ) -> tuple[nnx.GraphDef, TrainState]:
   """The network's structure and the randomly initialised state."""
-
-  def init():
-    model = models.create(**config.model, seed=config.seed)
-    _, params, batch_stats = nnx.split(model, nnx.Param, ...)
-    opt_state = make_optimizer(config).init(params)
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)
-
-  state = jax.jit(init, out_shardings=sharding.replicated(mesh))()
+  init = functools.partial(_init, config)
+  shardings = sharding.of_state(mesh, jax.eval_shape(init))
+  state = jax.jit(init, out_shardings=shardings)()
   graphdef = nnx.graphdef(
       nnx.eval_shape(lambda: models.create(**config.model, seed=config.seed))
   )
   return graphdef, state
+
+
+def _init(config):
+  model = models.create(**config.model, seed=config.seed)
+  _, params, batch_stats = nnx.split(model, nnx.Param, ...)
+  opt_state = make_optimizer(config).init(params)
+  return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)
 
 
 def make_train_step(
@@ -79,21 +82,24 @@ def make_train_step(
         model, frames, jnp.asarray(palette), **config.copy
     )
     _, _, batch_stats = nnx.split(model, nnx.Param, ...)
-    return result.loss, (batch_stats, result)
-
-  def step(state, frames):
-    (_, (batch_stats, result)), gradients = jax.value_and_grad(
-        loss_fn, has_aux=True
-    )(state.params, state.batch_stats, frames)
-    updates, opt_state = optimizer.update(
-        gradients, state.opt_state, state.params
-    )
     metrics = {
         'loss': result.loss,
         'accuracy': result.accuracy,
         'accuracy_same_place': result.baseline_accuracy,
+    }
+    return result.loss, (batch_stats, metrics)
+
+  def step(state, frames):
+    gradients, batch_stats, metrics = _accumulate(
+        loss_fn, state, frames, config.accumulate
+    )
+    updates, opt_state = optimizer.update(
+        gradients, state.opt_state, state.params
+    )
+    metrics |= {
         'learning_rate': schedule(state.step),
         'gradient_norm': optax.tree.norm(gradients),
+        'parameter_norm': optax.tree.norm(state.params),
     }
     state = TrainState(
         step=state.step + 1,
@@ -103,21 +109,55 @@ def make_train_step(
     )
     return state, metrics
 
-  whole, split = sharding.replicated(mesh), sharding.over_batch(mesh)
+  shapes = jax.eval_shape(functools.partial(_init, config))
+  of_state = sharding.of_state(mesh, shapes)
   return jax.jit(
       step,
-      in_shardings=(whole, split),
-      out_shardings=(whole, whole),
+      in_shardings=(of_state, sharding.over_batch(mesh)),
+      out_shardings=(of_state, sharding.replicated(mesh)),
       donate_argnums=0,
   )
 
 
+def _accumulate(loss_fn, state, frames, parts):
+  """Returns mean gradients, the last batch statistics and mean metrics.
+
+  A batch in several parts needs the memory of one. Each part's normalisation
+  sees that part alone.
+  """
+
+  def of_part(batch_stats, part):
+    (_, (batch_stats, metrics)), gradients = jax.value_and_grad(
+        loss_fn, has_aux=True
+    )(state.params, batch_stats, part)
+    return batch_stats, (gradients, metrics)
+
+  def add(carry, part):
+    batch_stats, sums = carry
+    batch_stats, results = of_part(batch_stats, part)
+    return (batch_stats, jax.tree.map(jnp.add, sums, results)), None
+
+  if parts == 1:
+    batch_stats, (gradients, metrics) = of_part(state.batch_stats, frames)
+    return gradients, batch_stats, metrics
+  # Each part has examples of every device, so that none changes its device.
+  split = frames.reshape(-1, parts, *frames.shape[1:]).swapaxes(0, 1)
+  _, shapes = jax.eval_shape(of_part, state.batch_stats, split[0])
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  (batch_stats, sums), _ = jax.lax.scan(add, (state.batch_stats, zeros), split)
+  gradients, metrics = jax.tree.map(lambda x: x / parts, sums)
+  return gradients, batch_stats, metrics
+
+
 def make_colorize(
-    config: Any, graphdef: nnx.GraphDef, palette: Float[np.ndarray, 'colors 2']
+    config: Any,
+    graphdef: nnx.GraphDef,
+    palette: Float[np.ndarray, 'colors 2'],
+    mesh: jax.sharding.Mesh,
 ) -> Callable[..., Float[Array, 'batch height three_widths 3']]:
   """Returns `(state, frames) -> grey, true and copied colours` to look at."""
 
-  @jax.jit
+  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
   def colorize(state, frames):
     model = nnx.merge(graphdef, state.params, state.batch_stats, copy=True)
     model = nnx.view(model, use_running_average=True)

@@ -1,5 +1,7 @@
 """What a run tells: TensorBoard, a metrics file and a line of progress."""
 
+from collections.abc import Iterator
+import contextlib
 import json
 import os
 import pathlib
@@ -25,12 +27,26 @@ class Telemetry:
     self._last_step = last_step
     self._batch_size = batch_size
     self._clock = self._start = (first_step, time.perf_counter())
+    self._waited = 0.0
     self._speaks = jax.process_index() == 0
     if self._speaks:
       self._writer = tensorboardX.SummaryWriter(
           str(workdir), purge_step=first_step
       )
       self._file = (pathlib.Path(workdir) / 'metrics.jsonl').open('a')
+
+  def tell(self, *lines: str) -> None:
+    """Prints lines."""
+    for line in lines:
+      if self._speaks:
+        print(line, flush=True)
+
+  @contextlib.contextmanager
+  def waiting(self) -> Iterator[None]:
+    """Counts the time within as spent on waiting for data."""
+    start = time.perf_counter()
+    yield
+    self._waited += time.perf_counter() - start
 
   def scalars(self, step: int, metrics: dict[str, Float[Array, '']]) -> None:
     """Reports the metrics of a step, with the speed since the last report."""
@@ -40,15 +56,18 @@ class Telemetry:
     now = time.perf_counter()
     self._clock = (step, now)
     steps_per_second = (step - last_step) / (now - last_time)
+    waited, self._waited = self._waited / (step - last_step), 0.0
     values = {name: float(value) for name, value in metrics.items()} | {
         'steps_per_second': steps_per_second,
         'examples_per_second': steps_per_second * self._batch_size,
+        'seconds_waiting_for_data': waited,
+        'seconds_computing': 1 / steps_per_second - waited,
     }
     for name, value in values.items():
       self._writer.add_scalar(name, value, step)
     self._file.write(json.dumps({'step': step} | values) + '\n')
     self._file.flush()
-    print(self._progress(step, now, values), flush=True)
+    self.tell(self._progress(step, now, values))
 
   def _progress(self, step, now, metrics):
     first_step, start = self._start

@@ -1,0 +1,108 @@
+"""Trains by several processes, on several devices each, as a cluster does."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import tiny
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  return tiny.build_dataset(tmp_path_factory.mktemp('videos'))
+
+
+def _train(data_dir, workdir, *flags, processes=1, devices=8, **changes):
+  """Trains by processes of so many devices; returns how each ended."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  fields = tiny.overrides(data_dir) | {'batch_size': 8} | changes
+  command = [
+      sys.executable,
+      '-m',
+      'vidcolor.train',
+      '--config=experiments/configs/compact.py',
+      f'--workdir={workdir}',
+      *(f'--config.{name}={value}' for name, value in fields.items()),
+      *flags,
+  ]
+  running = []
+  for index in range(processes):
+    joined = [
+        f'--coordinator=localhost:{port}',
+        f'--num_processes={processes}',
+        f'--process_id={index}',
+    ]
+    running.append(
+        subprocess.Popen(
+            command + (joined if processes > 1 else []),
+            cwd=ROOT,
+            env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+  return [
+      subprocess.CompletedProcess(command, process.returncode, *outputs)
+      for process, outputs in [(p, p.communicate(timeout=300)) for p in running]
+  ]
+
+
+def _losses(workdir):
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  return [json.loads(line)['loss'] for line in lines]
+
+
+def test_two_processes_train_save_and_go_on_as_one_does(data_dir, tmp_path):
+  (one,) = _train(data_dir, tmp_path / 'one', steps=8, checkpoint_every=4)
+  assert one.returncode == 0, one.stderr
+  two = _train(
+      data_dir,
+      tmp_path / 'two',
+      processes=2,
+      devices=4,
+      steps=8,
+      checkpoint_every=4,
+  )
+  for process in two:
+    assert process.returncode == 0, process.stderr
+  assert 'step 8/8' in two[0].stdout and 'step' not in two[1].stdout
+  expected, losses = _losses(tmp_path / 'one'), _losses(tmp_path / 'two')
+  assert len(set(expected)) == 8
+  np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+  # The data of two processes cannot go on in one, unless that is accepted.
+  (refused,) = _train(data_dir, tmp_path / 'two', steps=10)
+  assert refused.returncode == 2
+  assert 'by 2 processes' in refused.stderr
+  assert '--config.restart_data' in refused.stderr
+  (alone,) = _train(
+      data_dir, tmp_path / 'two', '--config.restart_data', steps=10
+  )
+  assert alone.returncode == 0, alone.stderr
+  assert 'resumed from step 8' in alone.stdout
+  assert len(_losses(tmp_path / 'two')) == 10
+
+
+@pytest.mark.parametrize(
+    ('flags', 'told'),
+    [
+        (['--num_processes=2'], '--process_id together'),
+        (['--config.fsdp=3'], 'config.fsdp=3 does not divide the 8 devices'),
+        (['--config.batch_size=12'], 'give a multiple of 8'),
+    ],
+)
+def test_what_does_not_fit_is_one_line(data_dir, tmp_path, flags, told):
+  (run,) = _train(data_dir, tmp_path, *flags)
+  assert run.returncode == 2
+  assert told in run.stderr and run.stderr.count('\n') == 1
