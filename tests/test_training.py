@@ -253,6 +253,11 @@ def test_missing_config_is_one_line(tmp_path):
   assert result.stderr == 'error: --config=nowhere.py: there is no such file\n'
 
 
+def test_workdir_in_a_bucket_is_one_line(tmp_path):
+  with pytest.raises(errors.UserError, match='gs://a/b is no folder: mount'):
+    loop.train(tiny.config(str(tmp_path)), 'gs://a/b')
+
+
 def test_missing_dataset_is_one_line(tmp_path):
   result = _run(_command(str(tmp_path / 'nowhere'), tmp_path / 'run'))
   assert result.returncode == 2

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import pathlib
 from typing import Any
 
 import jax
 
 from vidcolor import color
 from vidcolor import errors
+from vidcolor import files
 from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.training import checkpoint
@@ -33,7 +33,12 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
       another model, or the loss is no longer a number.
     PreemptedError: SIGTERM was received, and all is saved.
   """
-  pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+  if files.is_url(workdir):
+    raise errors.UserError(
+        f'--workdir={workdir} is no folder: mount the bucket (by gcsfuse, on'
+        ' every machine) and give a folder of it'
+    )
+  files.make_folder(workdir)
   mesh = sharding.make_mesh(config.fsdp)
   _check_batch_size(config, mesh)
 
