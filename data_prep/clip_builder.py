@@ -128,6 +128,7 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       if not (work_dir / 'names.json').exists():
         self._write(work_dir)
       self._finish(work_dir)
+    self._is_built()  # What was left to finish may be of another source.
     self.info.read_from_directory(self.data_dir)
 
   def _download_and_prepare(self, dl_manager, download_config=None):

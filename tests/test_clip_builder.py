@@ -377,6 +377,19 @@ def test_another_source_is_not_taken_for_this_one(build, tmp_path):
     build(source_dir=tmp_path / 'b')
 
 
+def test_what_is_left_of_another_source_is_not_taken_for_this_one(
+    build, monkeypatch, tmp_path
+):
+  with monkeypatch.context() as context:
+    context.setattr(clip_builder.ClipBuilder, '_finish', _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      build(source_dir=tmp_path / 'a', num_clips=20)
+  with pytest.raises(
+      errors.UserError, match='is built from .*/a: give another'
+  ):
+    build(source_dir=tmp_path / 'b', num_clips=20)
+
+
 def test_a_source_that_goes_away_stops_the_build(build):
   with pytest.raises(
       errors.UserError, match='gone.*; mend it and run the same'

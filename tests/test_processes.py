@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -20,8 +21,8 @@ def data_dir(tmp_path_factory):
   return tiny.build_dataset(tmp_path_factory.mktemp('videos'))
 
 
-def _train(data_dir, workdir, *flags, processes=1, devices=8, **changes):
-  """Trains by processes of so many devices; returns how each ended."""
+def _start(data_dir, workdir, *flags, processes=1, devices=8, **changes):
+  """Starts processes of so many devices each, that train together."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
@@ -35,27 +36,33 @@ def _train(data_dir, workdir, *flags, processes=1, devices=8, **changes):
       *(f'--config.{name}={value}' for name, value in fields.items()),
       *flags,
   ]
-  running = []
-  for index in range(processes):
-    joined = [
-        f'--coordinator=localhost:{port}',
-        f'--num_processes={processes}',
-        f'--process_id={index}',
-    ]
-    running.append(
-        subprocess.Popen(
-            command + (joined if processes > 1 else []),
-            cwd=ROOT,
-            env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    )
+  if processes > 1:
+    command += [f'--coordinator=localhost:{port}']
+    command += [f'--num_processes={processes}']
   return [
-      subprocess.CompletedProcess(command, process.returncode, *outputs)
-      for process, outputs in [(p, p.communicate(timeout=300)) for p in running]
+      subprocess.Popen(
+          command + ([f'--process_id={index}'] if processes > 1 else []),
+          cwd=ROOT,
+          env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)},
+          stdout=subprocess.PIPE,
+          stderr=subprocess.PIPE,
+          text=True,
+      )
+      for index in range(processes)
   ]
+
+
+def _ended(processes):
+  """Waits for processes; returns how each ended."""
+  outputs = [process.communicate(timeout=300) for process in processes]
+  return [
+      subprocess.CompletedProcess(process.args, process.returncode, *output)
+      for process, output in zip(processes, outputs, strict=True)
+  ]
+
+
+def _train(*args, **options):
+  return _ended(_start(*args, **options))
 
 
 def _losses(workdir):
@@ -92,6 +99,20 @@ def test_two_processes_train_save_and_go_on_as_one_does(data_dir, tmp_path):
   assert alone.returncode == 0, alone.stderr
   assert 'resumed from step 8' in alone.stdout
   assert len(_losses(tmp_path / 'two')) == 10
+
+
+def test_a_signal_to_one_process_stops_all_at_the_same_step(data_dir, tmp_path):
+  running = _start(data_dir, tmp_path, processes=2, devices=2, steps=10_000)
+  for line in running[0].stdout:
+    if line.split()[1:2] == ['5/10000']:
+      break
+  running[1].send_signal(signal.SIGTERM)
+  ended = _ended(running)
+  for process in ended:
+    assert process.returncode == os.EX_TEMPFAIL, process.stderr
+    assert 'run the same line again to go on' in process.stderr
+  last_step = len(_losses(tmp_path))
+  assert str(last_step) in os.listdir(tmp_path / 'checkpoints')
 
 
 @pytest.mark.parametrize(
