@@ -16,6 +16,7 @@ import fsspec
 
 from data_prep import shards
 from vidcolor import errors
+from vidcolor import files
 
 _SUFFIXES = (
     '.mp4', '.mkv', '.webm', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.flv',
@@ -63,7 +64,7 @@ def find_clips(
   Raises:
     UserError: there are no videos, or a folder or annotation cannot be read.
   """
-  if '://' not in root:
+  if not files.is_url(root):
     root = os.path.abspath(os.path.expanduser(root))
   sizes, faults = _find_videos(root)
   if not sizes and not faults:
@@ -91,7 +92,9 @@ def find_clips(
 def _find_videos(root):
   """Returns sizes of videos by name, and faults of those badly named."""
   sizes, faults = {}, []
-  for name, size in _list_url(root) if '://' in root else _list_folder(root):
+  for name, size in (
+      _list_url(root) if files.is_url(root) else _list_folder(root)
+  ):
     if '/.' in f'/{name}' or not _has_suffix(name):
       continue
     try:

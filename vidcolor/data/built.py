@@ -10,8 +10,6 @@ from typing import Any
 
 import cv2
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import read_only_builder
-from tensorflow_datasets.core import registered
 
 from vidcolor import errors
 from vidcolor.data import clips
@@ -20,13 +18,8 @@ from vidcolor.data import lazy
 
 def splits(name: str, data_dir: str | os.PathLike) -> list[str]:
   """The splits of the dataset of a name in a folder; none if there is none."""
-  try:
-    builder = read_only_builder.builder_from_files(
-        name, data_dir=os.path.expanduser(data_dir)
-    )
-  except registered.DatasetNotFoundError:
-    return []
-  return list(builder.info.splits)
+  builder = clips.find_builder(name, data_dir)
+  return list(builder.info.splits) if builder else []
 
 
 def records(name: str, data_dir: str | os.PathLike, split: str) -> lazy.Lazy:

@@ -44,7 +44,7 @@ def open_source(
   Raises:
     UserError: the dataset or its split is not there.
   """
-  builder = _find_builder(name, data_dir)
+  builder = _require_builder(name, data_dir)
   # Decoding is for later, when it is known which frames are wanted.
   decoders = {key: _KeepEncoded() for key in builder.info.features}
   return _open_split(builder, split, decoders=decoders)
@@ -90,7 +90,7 @@ def open_records(
     UserError: the dataset or its split is not there, or has no shots, no index
       or no such mark, or nothing is left.
   """
-  builder = _find_builder(name, data_dir)
+  builder = _require_builder(name, data_dir)
   if 'shots' not in builder.info.features:
     raise errors.UserError(
         f'{builder.data_path} has no shots, so it is not for training, or of an'
@@ -112,15 +112,26 @@ def open_records(
   return Records(builder.data_path, source, indices)
 
 
-def _find_builder(name, data_dir):
+def find_builder(
+    name: str, data_dir: str | os.PathLike
+) -> tfds.core.DatasetBuilder | None:
+  """Returns what TFDS knows of the dataset of a name in a folder, if any."""
   data_dir = os.path.expanduser(data_dir)
   try:
     return read_only_builder.builder_from_files(name, data_dir=data_dir)
   except registered.DatasetNotFoundError:
+    return None
+
+
+def _require_builder(name, data_dir):
+  builder = find_builder(name, data_dir)
+  if builder is None:
+    data_dir = os.path.expanduser(data_dir)
     raise errors.UserError(
         f'no dataset {name} in {data_dir}: build it with `python -m'
         f' data_prep.build --dataset={name} --data_dir={data_dir}`'
-    ) from None
+    )
+  return builder
 
 
 def _open_split(builder, split, **options):

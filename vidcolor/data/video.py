@@ -207,7 +207,7 @@ class _UnreadableError(Exception):
 def _open(path):
   """Returns what FFmpeg opens: a name that is no address, or an open file."""
   path = os.fspath(path)
-  if '://' not in path:
+  if not files.is_url(path):
     return contextlib.nullcontext(f'file:{path}')
   try:
     return fsspec.open(path, 'rb')

@@ -28,7 +28,7 @@ class Watch:
       self,
       step: int,
       loss: Float[Array, ''],
-      names: Sequence[str] | np.ndarray | np.ndarray,
+      names: Sequence[str] | np.ndarray,
   ) -> None:
     """Notes the loss of a step, and the clips of this process's batch."""
     self._pending.append((step, loss, names))
