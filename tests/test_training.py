@@ -5,6 +5,7 @@ import pathlib
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import jax
 from jax import numpy as jnp
 import numpy as np
 import pytest
+from tensorboardX.proto import event_pb2
 
 from tests import tiny
 from vidcolor import errors
@@ -265,21 +267,39 @@ def test_missing_dataset_is_one_line(tmp_path):
   assert 'data_prep.build' in result.stderr
 
 
-def test_tensorboard_gets_every_metric_of_the_file(monkeypatch, tmp_path):
-  written = {}
-  monkeypatch.setattr(
-      telemetry.tensorboardX.SummaryWriter,
-      'add_scalar',
-      lambda self, name, value, step: written.update({name: (step, value)}),
-  )
-  log = telemetry.Telemetry(tmp_path, first_step=0, last_step=9, batch_size=4)
+def _read_events(path):
+  """Parses a file of TFRecords: length, its checksum, content, its checksum."""
+  data, start = path.read_bytes(), 0
+  while start < len(data):
+    (length,) = struct.unpack_from('Q', data, start)
+    yield event_pb2.Event.FromString(data[start + 12 : start + 12 + length])
+    start += length + 16
+
+
+def test_tensorboard_gets_every_metric_of_the_file(tmp_path):
+  log = telemetry.Telemetry(tmp_path, first_step=2, last_step=9, batch_size=4)
   names = ('loss', 'accuracy', 'accuracy_same_place')
   log.scalars(3, {name: jnp.array(0.5) for name in names})
   log.close()
   metrics = telemetry.read_metrics(tmp_path)
   assert metrics.pop('step') == 3
   assert {'steps_per_second', 'examples_per_second'} < metrics.keys()
-  assert written == {name: (3, value) for name, value in metrics.items()}
+  version, start, *events = _read_events(next(tmp_path.glob('events.out.*')))
+  assert version.file_version == 'brain.Event:2'
+  assert start.session_log.status and start.step == 3  # What it hides begins.
+  assert {event.step for event in events} == {3}
+  written = [event.summary.value[0] for event in events]
+  assert [value.tag for value in written] == list(metrics)
+  np.testing.assert_allclose(
+      [[value.simple_value] for value in written], list(metrics.values())
+  )
+
+
+def test_a_torn_line_of_metrics_is_cut_off(tmp_path):
+  whole = '{"step": 1, "loss": 2.0}\n'
+  (tmp_path / 'metrics.jsonl').write_text(whole + '{"step": 2, "lo')
+  telemetry.Telemetry(tmp_path, first_step=1, last_step=9, batch_size=4).close()
+  assert (tmp_path / 'metrics.jsonl').read_text() == whole
 
 
 def test_learning_rate_joins_its_knots():

@@ -10,7 +10,11 @@ import time
 import jax
 from jaxtyping import Array, Float
 import numpy as np
-import tensorboardX
+from tensorboardX import event_file_writer
+from tensorboardX import summary
+from tensorboardX.proto import event_pb2
+
+_FLUSH_SECONDS = 60.0
 
 
 class Telemetry:
@@ -30,10 +34,8 @@ class Telemetry:
     self._waited = 0.0
     self._speaks = jax.process_index() == 0
     if self._speaks:
-      self._writer = tensorboardX.SummaryWriter(
-          str(workdir), purge_step=first_step
-      )
-      self._file = (pathlib.Path(workdir) / 'metrics.jsonl').open('a')
+      self._events = _Events(workdir, first_step)
+      self._file = _open_to_append(pathlib.Path(workdir) / 'metrics.jsonl')
 
   def tell(self, *lines: str) -> None:
     """Prints lines."""
@@ -64,7 +66,7 @@ class Telemetry:
         'seconds_computing': 1 / steps_per_second - waited,
     }
     for name, value in values.items():
-      self._writer.add_scalar(name, value, step)
+      self._events.add(step, summary=summary.scalar(name, value))
     self._file.write(json.dumps({'step': step} | values) + '\n')
     self._file.flush()
     self.tell(self._progress(step, now, values))
@@ -88,13 +90,47 @@ class Telemetry:
     """Shows a column of images in [0, 1]."""
     if self._speaks:
       column = np.concatenate(list(np.asarray(images)), axis=0)
-      self._writer.add_image('colors', column, step, dataformats='HWC')
+      image = summary.image('colors', column, dataformats='HWC')
+      self._events.add(step, summary=image)
 
   def close(self) -> None:
     """Writes out what is still held."""
     if self._speaks:
-      self._writer.close()
+      self._events.close()
       self._file.close()
+
+
+class _Events:
+  """A file of events for TensorBoard.
+
+  `tensorboardX.SummaryWriter` writes in a thread: when the disk is full that
+  ends, and everybody waits for it forever. Here a write raises its own error.
+  """
+
+  def __init__(self, workdir, first_step):
+    self._writer = event_file_writer.EventsWriter(f'{workdir}/events')
+    self._flushed = time.monotonic()
+    # Has TensorBoard hide what an earlier run wrote after `first_step`.
+    self.add(first_step + 1, session_log={'status': 'START'})
+
+  def add(self, step, **content):
+    self._writer.write_event(
+        # pyrefly: ignore[missing-attribute]
+        event_pb2.Event(wall_time=time.time(), step=step, **content)
+    )
+    if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+      self._writer.flush()
+      self._flushed = time.monotonic()
+
+  def close(self):
+    self._writer.close()
+
+
+def _open_to_append(path):
+  """Opens a file of lines, without the torn one that a full disk left."""
+  if path.exists():
+    os.truncate(path, path.read_bytes().rfind(b'\n') + 1)
+  return path.open('a')
 
 
 def read_metrics(
