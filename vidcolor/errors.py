@@ -34,9 +34,10 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
 def _one_line_errors(main):
 
   def wrapped(argv):
-    # Orbax, TFDS and Grain tell a lot that only --verbosity should bring.
+    # Orbax, TFDS and Grain tell a lot that only --verbosity should bring, and
+    # each error that they raise before that, thread by thread.
     if not flags.FLAGS['verbosity'].present:
-      logging.set_verbosity(logging.ERROR)
+      logging.set_verbosity(logging.FATAL)
     try:
       _check_config_file()
       return main(argv)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -47,16 +48,41 @@ def is_url(path: str | os.PathLike[str]) -> bool:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-  """Makes a folder, if it is not there, and those above it.
+  """Makes a folder to write to, if it is not there, and those above it.
 
   Raises:
-    UserError: it cannot be made.
+    UserError: it cannot be made, or not be written to.
   """
   try:
     os.makedirs(path, exist_ok=True)
   except OSError as error:
     raise errors.UserError(
         f'cannot make the folder {path} ({error.strerror}): give another one'
+    ) from error
+  if not os.access(path, os.W_OK):
+    raise errors.UserError(
+        f'cannot write to the folder {path}: make it writable, or give another'
+    )
+
+
+@contextlib.contextmanager
+def full_disk_in_one_line(folder: str | os.PathLike[str]) -> Iterator[None]:
+  """Turns what libraries raise, when a folder's disk is full, into a UserError.
+
+  Raises:
+    UserError: nothing more can be written to the folder.
+  """
+  try:
+    yield
+  except Exception as error:
+    # Some wrap the system's error in errors of their own.
+    codes = errno.ENOSPC, errno.EDQUOT, errno.EROFS
+    told = [why for why in map(os.strerror, codes) if why in str(error)]
+    if not told:
+      raise
+    raise errors.UserError(
+        f'{folder} cannot be written to any more ({told[0]}): mend that, and'
+        ' run the same line again to go on from the last checkpoint'
     ) from error
 
 

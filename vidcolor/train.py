@@ -12,6 +12,7 @@ import jax
 from ml_collections import config_flags
 
 from vidcolor import errors
+from vidcolor import files
 from vidcolor.training import loop
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -42,7 +43,8 @@ def main(argv):
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   _join_processes()
-  loop.train(_CONFIG.value, _WORKDIR.value)
+  with files.full_disk_in_one_line(_WORKDIR.value):
+    loop.train(_CONFIG.value, _WORKDIR.value)
 
 
 def _join_processes():

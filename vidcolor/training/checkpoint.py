@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 from etils import epath
@@ -25,6 +26,8 @@ from vidcolor import errors
 from vidcolor import models
 from vidcolor.training import step as step_lib
 
+_SMALL_FILES_BYTES = 1e6  # Of descriptions of the arrays, and logs.
+
 
 class Checkpoints:
   """The checkpoints of one run, in `workdir`/checkpoints."""
@@ -40,7 +43,14 @@ class Checkpoints:
       palette: Float[np.ndarray, 'colors 2'],
       batches: grain.DatasetIterator,
   ) -> None:
-    """Starts saving in the background; waits for the save before it."""
+    """Starts saving in the background; waits for the save before it.
+
+    Raises:
+      UserError: the disk has too little room; the checkpoints are as they were.
+      Exception: as `check` does.
+    """
+    self._manager.wait_until_finished()
+    self._require_room(state)
     self._manager.save(
         int(state.step),
         args=ocp.args.Composite(
@@ -124,9 +134,26 @@ class Checkpoints:
     )
     return state, np.array(restored['palette'], np.float32)
 
+  def check(self) -> None:
+    """Raises what the save in the background has failed of, if it has."""
+    if not self._manager.is_saving_in_progress():
+      self._manager.wait_until_finished()
+
   def close(self) -> None:
     """Waits for the last save."""
     self._manager.close()
+
+  def _require_room(self, state):
+    """Told beforehand in one line, not by each library in its own words."""
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    needed = (1.1 * needed + _SMALL_FILES_BYTES) / 1e6
+    free = shutil.disk_usage(self._workdir).free / 1e6
+    if free < needed:
+      raise errors.UserError(
+          f'{self._workdir} has room for {free:.1f} MB, and a checkpoint takes'
+          f' {needed:.1f}: free some, and run the same line again to go on from'
+          ' the last checkpoint'
+      )
 
   def _set_aside(self, damaged):
     """Renames checkpoints that cannot be read, so that none is in the way."""
@@ -218,7 +245,11 @@ def _manager(workdir, read_only=False):
   return ocp.CheckpointManager(
       epath.Path(pathlib.Path(workdir).resolve()) / 'checkpoints',
       options=ocp.CheckpointManagerOptions(
-          max_to_keep=3, create=not read_only, read_only=read_only
+          max_to_keep=3,
+          create=not read_only,
+          read_only=read_only,
+          # What a killed run has left half-written.
+          cleanup_tmp_directories=not read_only,
       ),
   )
 

@@ -84,6 +84,7 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
         frames = sharding.global_batch(mesh, batch['frames'])
         state, metrics = train_step(state, frames)
         watch.add(step, metrics['loss'], batch['name'])
+        checkpoints.check()
 
         if _due(step, config.log_every, config.steps):
           telemetry.tell(*watch.check())
