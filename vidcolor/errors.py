@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import os
+import signal
 import sys
 
 from absl import app
@@ -26,7 +27,8 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
   """Runs an absl `main` whose errors end in one line.
 
   A `UserError` ends it with exit code 2, a `PreemptedError` with 75, the
-  system's own code for what may go well another time (EX_TEMPFAIL).
+  system's own code for what may go well another time (EX_TEMPFAIL), and Ctrl-C
+  with 130, as shells have it.
   """
   app.run(_one_line_errors(main), flags_parser=_parse_flags)
 
@@ -46,6 +48,9 @@ def _one_line_errors(main):
     except PreemptedError as error:
       print(error, file=sys.stderr)
       sys.exit(os.EX_TEMPFAIL)
+    except KeyboardInterrupt:
+      print('interrupted', file=sys.stderr)
+      sys.exit(128 + signal.SIGINT)
 
   return wrapped
 

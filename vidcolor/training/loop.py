@@ -54,9 +54,13 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
   )
 
   graphdef, state = step_lib.create_state(config, mesh)
-  with contextlib.closing(
-      checkpoint.Checkpoints(workdir, config)
-  ) as checkpoints:
+  with (
+      # Also the last save is not to be cut short by a second signal.
+      contextlib.closing(preemption.Preemption()) as preempted,
+      contextlib.closing(
+          checkpoint.Checkpoints(workdir, config)
+      ) as checkpoints,
+  ):
     state, palette = checkpoints.restore_latest(state, palette, batches)
     first_step = int(state.step)
     telemetry = telemetry_lib.Telemetry(
@@ -73,7 +77,6 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
     watch = losses.Watch()
     with (
         contextlib.closing(telemetry),
-        contextlib.closing(preemption.Preemption()) as preempted,
         contextlib.closing(watchdog_lib.Watchdog(_STEP_SECONDS)) as watchdog,
     ):
       for step in range(first_step + 1, config.steps + 1):
