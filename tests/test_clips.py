@@ -36,7 +36,7 @@ def _noise_clips(num_clips=5, num_frames=8):
 def _counting_clip(num_frames, shots=(0,)):
   """A clip whose every pixel is the number of the frame."""
   images = [np.full((30, 40, 3), i, np.uint8) for i in range(num_frames)]
-  return _clip('', images, shots)
+  return _clip('counts', images, shots)
 
 
 def _numbers(batch):
@@ -282,3 +282,30 @@ def test_clips_of_a_dataset(dataset):
   assert sorted(batch['name']) == list('abcd')
   levels = batch['frames'].mean((2, 3, 4))
   assert 15 < np.diff(levels).min() and np.diff(levels).max() < 45
+
+
+def test_clips_that_cannot_be_decoded_are_named():
+  record = _counting_clip(3)
+  (frame,) = {bytes(f) for f in clips.parse(record)[1][1:2]}
+  damaged = record.replace(frame, bytes(len(frame)))
+  records = [_clip('good', [np.zeros((30, 40, 3), np.uint8)] * 3)] * 3
+  for num_workers in (0, 1):
+    batches = _batches(
+        [*records, damaged], num_workers=num_workers, batch_size=8
+    )
+    with pytest.raises(
+        errors.UserError, match="frame 1 of clip 'counts' cannot be decoded"
+    ):
+      _take(batches, 8)
+    batches.close()
+
+
+def test_records_that_cannot_be_read_are_named(dataset):
+  records = clips.open_records('toy', dataset)
+  (path,) = dataset.rglob('*.array_record-*')
+  content = path.read_bytes()
+  path.write_bytes(content[:100] + bytes(100) + content[200:])
+  with pytest.raises(
+      errors.UserError, match=r'record \d of .*toy.*2.0.0.* read'
+  ):
+    list(records)

@@ -22,6 +22,7 @@ from tensorflow_datasets.core.data_sources import base
 from tensorflow_datasets.proto import tf_example_pb2
 
 from vidcolor import errors
+from vidcolor.data import workers
 
 
 class _KeepEncoded(tfds.decode.SkipDecoding):
@@ -68,7 +69,14 @@ class Records(Sequence[bytes]):
     return len(self.indices)
 
   def __getitem__(self, index):
-    return self.source[self.indices[index]]
+    record = self.indices[index]
+    try:
+      return self.source[record]
+    except RuntimeError as error:
+      raise errors.UserError(
+          f'record {record} of {self.folder} cannot be read ({error}): restore'
+          ' its file, or build the dataset again'
+      ) from error
 
 
 def open_records(
@@ -224,17 +232,7 @@ def training_batches(
   # A worker makes whole batches, which are thus the same for any number of
   # workers, and hands each over at once, in shared memory.
   dataset = dataset.batch(batch_size).to_iter_dataset(grain.ReadOptions(1, 1))
-  return iter(
-      dataset.mp_prefetch(
-          grain.MultiprocessingOptions(num_workers),
-          worker_init_fn=_use_one_core,
-      )
-  )
-
-
-def _use_one_core(worker_index, worker_count):
-  del worker_index, worker_count
-  cv2.setNumThreads(1)
+  return workers.Workers(dataset, num_workers)
 
 
 def sample_clip(
@@ -246,7 +244,11 @@ def sample_clip(
     crop_size: int,
     min_scale: float,
 ) -> dict[str, Any]:
-  """Returns a random clip of a record, as `training_batches` has it."""
+  """Returns a random clip of a record, as `training_batches` has it.
+
+  Raises:
+    UserError: a frame of it cannot be decoded.
+  """
   name, encoded, shots = parse(record)
   indices = _sample_indices(
       shots, len(encoded), rng, num_frames, max_frame_step
@@ -256,7 +258,13 @@ def sample_clip(
   mirrored = rng.random() < 0.5
   clip = np.empty((num_frames, crop_size, crop_size, 3), np.uint8)
   for index, target in zip(indices, clip, strict=True):
-    frame = decode_frame(encoded[index])
+    try:
+      frame = decode_frame(encoded[index])
+    except (OSError, cv2.error) as error:
+      raise errors.UserError(
+          f'frame {index} of clip {name!r} cannot be decoded ({error}): build'
+          ' the dataset again'
+      ) from error
     height, width = frame.shape[:2]
     side = round(min(height, width) * scale)
     top, left = int(y * (height - side + 1)), int(x * (width - side + 1))

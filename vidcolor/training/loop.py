@@ -55,6 +55,7 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
 
   graphdef, state = step_lib.create_state(config, mesh)
   with (
+      contextlib.closing(batches),
       # Also the last save is not to be cut short by a second signal.
       contextlib.closing(preemption.Preemption()) as preempted,
       contextlib.closing(
