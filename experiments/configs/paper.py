@@ -7,6 +7,11 @@ at stride 8, plain dot products, Adam at 1e-3 for 60,000 steps, then 1e-4.
 python -m vidcolor.train --config=experiments/configs/paper.py \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
+A step is 6.8 TFLOP (XLA's count). At an assumed 40% of the peak, 400,000 take 2
+hours on an H100 and 10 on a TPU v5e chip, if data comes as fast: 1,900 clips a
+second for the H100. experiments/scaling.md has the arithmetic, and what binds
+on more devices; it was not run yet.
+
 The paper reports J 34.6 on DAVIS 2017 validation; not yet repeated here.
 """
 
@@ -39,6 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.fsdp = 1  # Devices that the state is split over.
   config.accumulate = 1  # Parts of a batch, one after another.
+  config.remat = 'none'  # Or 'norms', 'blocks': computed again, to save memory.
   # Whether a run may go on with another number of processes: it begins the
   # data anew.
   config.restart_data = False
@@ -52,6 +58,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.log_every = 100
   config.images_every = 5_000
   config.checkpoint_every = 5_000
+
+  config.evaluation = ml_collections.ConfigDict()
+  config.evaluation.dataset = 'davis2016'  # Or davis2017.
+  config.evaluation.data_dir = ''  # None.
+  config.evaluation.every = 20_000
 
   # vidcolor.tracking.propagation.Options: global softmax, three references.
   config.tracking = ml_collections.ConfigDict()
