@@ -32,10 +32,10 @@ def get_config() -> ml_collections.ConfigDict:
   config = paper.get_config()
   config.steps = 50_000
   config.batch_size = 1024
-  # The paper's rates times the square root of 1024 / 32, as Adam's noise asks
-  # (Malladi et al., "On the SDEs and scaling rules for adaptive gradient
-  # algorithms", NeurIPS 2022), after a warm-up, and with gradients clipped:
-  # large rates need both.
+  # The paper's rates times the square root of 1024 / 32, not 1024 / 32: steps of
+  # Adam are as large whatever the gradient, so only its noise counts (Malladi et
+  # al., "On the SDEs and scaling rules for adaptive gradient algorithms",
+  # NeurIPS 2022). Large rates need a warm-up, and gradients clipped.
   config.learning_rate = (
       (0.0, 0.0),
       (0.02, 5.7e-3),
