@@ -1,8 +1,11 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 
+from vidcolor import errors
 from vidcolor import files
 
 
@@ -26,3 +29,26 @@ def test_json_has_null_for_what_is_no_number(tmp_path):
   text = (tmp_path / 'a.json').read_text()
   assert json.loads(text) == {'a': [1.5, None, None]}
   assert 'NaN' not in text and 'Infinity' not in text
+
+
+@pytest.mark.parametrize(
+    ('error', 'told'),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 'No space left'),
+        (ValueError('io: Disk quota exceeded [os_error_code=122]'), 'quota'),
+    ],
+)
+def test_a_full_disk_is_one_line_whoever_tells_it(error, told):
+  with pytest.raises(errors.UserError, match=f'^/run cannot .*{told}'):
+    with files.full_disk_in_one_line('/run'):
+      raise error
+
+
+@pytest.mark.parametrize(
+    'error', [ValueError('wrong'), errors.UserError('No space left on device')]
+)
+def test_other_errors_are_left_as_they_are(error):
+  with pytest.raises(type(error)) as raised:
+    with files.full_disk_in_one_line('/run'):
+      raise error
+  assert raised.value is error

@@ -78,7 +78,7 @@ def full_disk_in_one_line(folder: str | os.PathLike[str]) -> Iterator[None]:
     # Some wrap the system's error in errors of their own.
     codes = errno.ENOSPC, errno.EDQUOT, errno.EROFS
     told = [why for why in map(os.strerror, codes) if why in str(error)]
-    if not told:
+    if isinstance(error, errors.UserError) or not told:
       raise
     raise errors.UserError(
         f'{folder} cannot be written to any more ({told[0]}): mend that, and'

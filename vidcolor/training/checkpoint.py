@@ -5,6 +5,7 @@ tracking needs), `training` (step number and optimizer state), `data` (the Grain
 iterator), `palette` and `config`.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -23,6 +24,7 @@ import numpy as np
 from orbax import checkpoint as ocp
 
 from vidcolor import errors
+from vidcolor import files
 from vidcolor import models
 from vidcolor.training import step as step_lib
 
@@ -46,23 +48,23 @@ class Checkpoints:
     """Starts saving in the background; waits for the save before it.
 
     Raises:
-      UserError: the disk has too little room; the checkpoints are as they were.
-      Exception: as `check` does.
+      UserError: the disk has too little room, or the save before has failed.
     """
-    self._manager.wait_until_finished()
+    self.wait()
     self._require_room(state)
-    self._manager.save(
-        int(state.step),
-        args=ocp.args.Composite(
-            model=ocp.args.StandardSave(_model_item(state)),
-            training=ocp.args.StandardSave(_training_item(state)),
-            data=grain.PyGrainCheckpointSave(batches),
-            palette=ocp.args.JsonSave(palette.tolist()),
-            config=ocp.args.JsonSave(
-                {**self._config, 'num_processes': jax.process_count()}
-            ),
-        ),
-    )
+    with self._in_one_line():
+      self._manager.save(
+          int(state.step),
+          args=ocp.args.Composite(
+              model=ocp.args.StandardSave(_model_item(state)),
+              training=ocp.args.StandardSave(_training_item(state)),
+              data=grain.PyGrainCheckpointSave(batches),
+              palette=ocp.args.JsonSave(palette.tolist()),
+              config=ocp.args.JsonSave(
+                  {**self._config, 'num_processes': jax.process_count()}
+              ),
+          ),
+      )
 
   def restore_latest(
       self,
@@ -137,17 +139,42 @@ class Checkpoints:
   def check(self) -> None:
     """Raises what the save in the background has failed of, if it has."""
     if not self._manager.is_saving_in_progress():
+      self.wait()
+
+  def wait(self) -> None:
+    """Waits for the save in the background.
+
+    Raises:
+      UserError: it has failed; the checkpoints before are as they were.
+    """
+    with self._in_one_line():
       self._manager.wait_until_finished()
 
   def close(self) -> None:
-    """Waits for the last save."""
-    self._manager.close()
+    """Waits likewise, and ends."""
+    with self._in_one_line():
+      self._manager.close()
+
+  @contextlib.contextmanager
+  def _in_one_line(self):
+    try:
+      with files.full_disk_in_one_line(self._workdir):
+        yield
+    except errors.UserError:
+      raise
+    except Exception as error:
+      reason = ' '.join(str(error).split())[:200]
+      raise errors.UserError(
+          f'no checkpoint could be saved in {self._workdir} ({reason}): mend'
+          ' that, and run the same line again to go on from the last one'
+      ) from error
 
   def _require_room(self, state):
     """Told beforehand in one line, not by each library in its own words."""
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     needed = (1.1 * needed + _SMALL_FILES_BYTES) / 1e6
-    free = shutil.disk_usage(self._workdir).free / 1e6
+    with self._in_one_line():
+      free = shutil.disk_usage(self._workdir).free / 1e6
     if free < needed:
       raise errors.UserError(
           f'{self._workdir} has room for {free:.1f} MB, and a checkpoint takes'

@@ -1,0 +1,289 @@
+"""Breaks training off in every way; it always ends as if nothing had been.
+
+One run of 300 steps is left alone. Others are killed, lose their data workers
+or fill their disk, and are started again by the same line: their parameters,
+optimizer states, data positions and metrics must be the same to the last bit.
+"""
+
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+from orbax import checkpoint as ocp
+import pytest
+
+from tests import tiny
+from vidcolor import errors
+from vidcolor.training import loop
+from vidcolor.training import telemetry
+
+ROOT = pathlib.Path(__file__).parents[1]
+STEPS = 300
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  return tiny.build_dataset(tmp_path_factory.mktemp('videos'))
+
+
+@pytest.fixture(scope='module')
+def whole(data_dir, tmp_path_factory):
+  """The run that is left alone."""
+  workdir = tmp_path_factory.mktemp('whole')
+  run = _run(_command(data_dir, workdir))
+  assert run.returncode == 0 and run.stderr == ''
+  return workdir
+
+
+def _command(data_dir, workdir, program=('-m', 'vidcolor.train'), **changes):
+  fields = tiny.overrides(data_dir) | {'steps': STEPS, 'images_every': STEPS}
+  return [
+      sys.executable,
+      *program,
+      '--config=experiments/configs/compact.py',
+      f'--workdir={workdir}',
+      *(f'--config.{name}={v}' for name, v in (fields | changes).items()),
+  ]
+
+
+def _run(command):
+  return subprocess.run(
+      command, cwd=ROOT, capture_output=True, text=True, timeout=300
+  )
+
+
+@contextlib.contextmanager
+def _started(command):
+  """A program, of which nothing is left in the end."""
+  process = subprocess.Popen(
+      command,
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      start_new_session=True,
+  )
+  try:
+    yield process
+  finally:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _wait_for_steps(process, number):
+  """Reads so many lines of progress; returns the last step."""
+  for line in process.stdout:
+    if line.startswith('step'):
+      number -= 1
+      if not number:
+        return int(line.split()[1].split('/')[0])
+  return None
+
+
+def _assert_as_whole(workdir, whole):
+  left, right = [], []
+  for folder, leaves in ((whole, left), (workdir, right)):
+    with ocp.CheckpointManager(
+        folder / 'checkpoints',
+        options=ocp.CheckpointManagerOptions(read_only=True),
+    ) as manager:
+      restored = manager.restore(
+          STEPS,
+          args=ocp.args.Composite(
+              model=ocp.args.StandardRestore(),
+              training=ocp.args.StandardRestore(),
+          ),
+      )
+    leaves += jax.tree.leaves((restored['model'], restored['training']))
+    metrics = telemetry.read_metrics(folder)
+    leaves += [metrics[name] for name in ('step', 'loss', 'accuracy')]
+  assert len(left) > 90 and len(metrics['step']) == STEPS
+  for expected, actual in zip(left, right, strict=True):
+    np.testing.assert_array_equal(actual, expected)
+
+
+def _data_state(workdir):
+  path = f'checkpoints/{STEPS}/data/process_0-of-1.json'
+  return (workdir / path).read_text()
+
+
+def _break_off(command, rng, startup, workdir):
+  """Starts a run and kills it, at some time; returns the last step known of."""
+  kind = rng.choice([signal.SIGKILL, signal.SIGTERM])
+  last_step = None
+  with _started(command) as process:
+    if rng.random() < 0.5:
+      time.sleep(rng.uniform(0, startup))
+    else:
+      last_step = _wait_for_steps(process, rng.randint(1, 20))
+      time.sleep(rng.uniform(0, 0.1))
+    process.send_signal(kind)
+    twice = kind == signal.SIGTERM and rng.random() < 0.5
+    if twice:
+      time.sleep(rng.uniform(0, 0.2))
+      process.send_signal(kind)
+    _, told = process.communicate(timeout=60)
+  print(kind.name, 'twice' * twice, 'after step', last_step)
+  code = process.returncode
+  if code == os.EX_TEMPFAIL:
+    last_step = int(told.split()[3].rstrip(':'))
+    assert told == (
+        f'stopped after step {last_step}: run the same line again to go on\n'
+    )
+    assert (workdir / 'checkpoints' / str(last_step)).is_dir()
+  else:
+    # Before it hears of signals, or when it has saved, a signal ends it.
+    assert code == -kind and told == ''
+    assert kind == signal.SIGKILL or last_step is None or twice
+  return last_step or 0
+
+
+def test_twenty_random_kills_change_nothing(data_dir, whole, tmp_path):
+  seed = random.randrange(1000)
+  print('seed', seed)
+  rng = random.Random(seed)
+  command = _command(data_dir, tmp_path)
+  start = time.monotonic()
+  with _started(command) as process:
+    _wait_for_steps(process, 1)
+    startup = time.monotonic() - start
+  last_steps = [_break_off(command, rng, startup, tmp_path) for _ in range(20)]
+  assert 0 < max(last_steps) < STEPS
+
+  resumed = _run(command)
+  assert resumed.returncode == 0 and resumed.stderr == ''
+  _assert_as_whole(tmp_path, whole)
+  assert _data_state(tmp_path) == _data_state(whole)
+  left = sorted(os.listdir(tmp_path / 'checkpoints'))
+  assert left == [str(STEPS - 20), str(STEPS - 10), str(STEPS)]
+
+
+def _workers(process):
+  tasks = pathlib.Path(f'/proc/{process.pid}/task').glob('*/children')
+  children = [child for task in tasks for child in task.read_text().split()]
+  return [
+      int(child)
+      for child in children
+      if 'spawn_main' in pathlib.Path(f'/proc/{child}/cmdline').read_text()
+  ]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='finds processes in /proc')
+def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
+  command = _command(data_dir, tmp_path, **{'clips.num_workers': 2})
+  with _started(command) as process:
+    for _ in range(2):
+      _wait_for_steps(process, random.randint(1, 100))
+      os.kill(random.choice(_workers(process)), signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+  assert process.returncode == 0
+  lines = [line for line in told.splitlines() if line.startswith('data: ')]
+  assert len(lines) == 2 and 'exit code -9; starting anew' in lines[0]
+  assert 'Traceback' not in told
+  _assert_as_whole(tmp_path, whole)
+
+
+@contextlib.contextmanager
+def _small_disk(folder, size):
+  """Mounts a disk; yields a function that changes its size."""
+  folder.mkdir()
+  options = f'size={size}'
+  mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(folder)]
+  if subprocess.run(mount, capture_output=True, check=False).returncode:
+    pytest.skip('a small disk cannot be mounted here')
+
+  def remount(options):
+    command = ['mount', '-o', f'remount,{options}', str(folder)]
+    subprocess.run(command, check=True)
+
+  try:
+    yield remount
+  finally:
+    subprocess.run(['umount', '-l', folder], check=True)
+
+
+_UNAWARE = """
+import runpy
+from vidcolor.training import checkpoint
+checkpoint.Checkpoints._require_room = lambda self, state: None
+runpy.run_module('vidcolor.train', run_name='__main__')
+"""
+
+
+def test_a_full_disk_stops_the_run_and_changes_nothing(
+    data_dir, whole, tmp_path
+):
+  workdir = tmp_path / 'disk' / 'run'
+  with _small_disk(tmp_path / 'disk', '600k') as remount:
+    # As if others filled it when a save has begun.
+    command = _command(data_dir, workdir, program=('-c', _UNAWARE))
+    full = _run(command)
+    assert full.returncode == 2
+    error = full.stderr.splitlines()[-1]
+    assert error.startswith(f'error: {workdir} cannot be written to any more')
+    assert 'No space left' in error and 'run the same line again' in error
+    kept = [p for p in os.listdir(workdir / 'checkpoints') if p.isdigit()]
+    assert kept
+
+    # The same line removes what was half-written, and tells before it writes.
+    command = _command(data_dir, workdir)
+    again = _run(command)
+    assert again.returncode == 2
+    assert f'resumed from step {max(map(int, kept))}' in again.stdout
+    (error,) = again.stderr.splitlines()
+    assert f'{workdir} has room for' in error
+    assert 'run the same line again' in error
+    assert sorted(os.listdir(workdir / 'checkpoints')) == sorted(kept)
+
+    remount('size=50m')
+    resumed = _run(command)
+    assert resumed.returncode == 0 and resumed.stderr == ''
+    _assert_as_whole(workdir, whole)
+    assert _data_state(workdir) == _data_state(whole)
+
+
+def test_a_failing_save_ends_the_run_before_the_next(data_dir, tmp_path):
+  with _small_disk(tmp_path / 'disk', '200k'):
+    program = ('-c', _UNAWARE)
+    changes = {'checkpoint_every': 20, 'steps': 100_000, 'log_every': 1000}
+    full = _run(
+        _command(data_dir, tmp_path / 'disk', program=program, **changes)
+    )
+    assert full.returncode == 2
+    assert 'No space left' in full.stderr.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(data_dir, tmp_path):
+  with _small_disk(tmp_path / 'disk', '1m') as remount:
+    remount('ro')
+    for workdir in (tmp_path / 'disk', tmp_path / 'disk' / 'run'):
+      with pytest.raises(errors.UserError, match=f'^cannot .* {workdir}'):
+        loop.train(tiny.config(data_dir), workdir)
+
+
+def test_a_workdir_that_is_gone_is_told(data_dir, tmp_path):
+  with _started(_command(data_dir, tmp_path / 'run', steps=10_000)) as process:
+    _wait_for_steps(process, 12)
+    (tmp_path / 'run').rename(tmp_path / 'elsewhere')
+    (tmp_path / 'run').touch()
+    _, told = process.communicate(timeout=60)
+  assert process.returncode == 2
+  assert str(tmp_path / 'run') in told and told.count('\n') == 1
+
+
+def test_ctrl_c_is_one_line(data_dir, tmp_path):
+  with _started(_command(data_dir, tmp_path)) as process:
+    _wait_for_steps(process, 12)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+  assert process.returncode == 128 + signal.SIGINT
+  assert told == 'interrupted\n'
+  assert os.listdir(tmp_path / 'checkpoints') == ['10']
