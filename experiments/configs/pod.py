@@ -32,9 +32,9 @@ def get_config() -> ml_collections.ConfigDict:
   config = paper.get_config()
   config.steps = 50_000
   config.batch_size = 1024
-  # The paper's rates times the square root of 1024 / 32, not 1024 / 32: steps of
-  # Adam are as large whatever the gradient, so only its noise counts (Malladi et
-  # al., "On the SDEs and scaling rules for adaptive gradient algorithms",
+  # The paper's rates times the square root of 1024 / 32, not 1024 / 32: Adam's
+  # steps are as large whatever the gradient, so only its noise counts (Malladi
+  # et al., "On the SDEs and scaling rules for adaptive gradient algorithms",
   # NeurIPS 2022). Large rates need a warm-up, and gradients clipped.
   config.learning_rate = (
       (0.0, 0.0),
