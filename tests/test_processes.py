@@ -73,6 +73,8 @@ def _losses(workdir):
 def test_two_processes_train_save_and_go_on_as_one_does(data_dir, tmp_path):
   (one,) = _train(data_dir, tmp_path / 'one', steps=8, checkpoint_every=4)
   assert one.returncode == 0, one.stderr
+  davis_dir = tiny.write_davis(tmp_path / 'davis')
+  evaluation = {'evaluation.data_dir': davis_dir, 'tracking.short_side': 32}
   two = _train(
       data_dir,
       tmp_path / 'two',
@@ -80,10 +82,12 @@ def test_two_processes_train_save_and_go_on_as_one_does(data_dir, tmp_path):
       devices=4,
       steps=8,
       checkpoint_every=4,
+      **evaluation,
   )
   for process in two:
     assert process.returncode == 0, process.stderr
   assert 'step 8/8' in two[0].stdout and 'step' not in two[1].stdout
+  assert 'after step 8  davis2016_J 0.' in two[0].stdout
   expected, losses = _losses(tmp_path / 'one'), _losses(tmp_path / 'two')
   assert len(set(expected)) == 8
   np.testing.assert_allclose(losses, expected, rtol=1e-5)

@@ -1,5 +1,6 @@
 """Trains for real: resumed after SIGKILL, over one and eight devices."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -19,6 +20,8 @@ from tensorboardX.proto import event_pb2
 from tests import tiny
 from vidcolor import errors
 from vidcolor import sharding
+from vidcolor.benchmarks import davis
+from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
 from vidcolor.training import loop
 from vidcolor.training import objective
@@ -293,6 +296,103 @@ def test_tensorboard_gets_every_metric_of_the_file(tmp_path):
   np.testing.assert_allclose(
       [[value.simple_value] for value in written], list(metrics.values())
   )
+
+
+def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
+  now = [0.0]
+  monkeypatch.setattr(telemetry.time, 'perf_counter', lambda: now[0])
+  monkeypatch.setattr(telemetry.hardware, 'peak_flops', lambda _: 500.0)
+  log = telemetry.Telemetry(
+      tmp_path, first_step=0, last_step=9, batch_size=4, flops=1000.0
+  )
+  for context, seconds in (
+      (contextlib.nullcontext, 6.0), (log.waiting, 2.0), (log.pause, 90.0)
+  ):  # fmt: skip
+    with context():
+      now[0] += seconds
+  names = ('loss', 'accuracy', 'accuracy_same_place')
+  log.scalars(2, {name: jnp.array(0.5) for name in names})
+  log.close()
+  metrics = telemetry.read_metrics(tmp_path)
+  for name, value in {
+      'steps_per_second': 0.25,
+      'examples_per_second': 1.0,
+      'seconds_waiting_for_data': 1.0,
+      'seconds_computing': 3.0,
+      'model_flops_per_second': 250.0,
+      'share_of_peak_flops': 0.5 / jax.device_count(),
+  }.items():
+    np.testing.assert_allclose(metrics[name], [value])
+  assert metrics['device_memory_gib'] > 0
+
+
+def test_flops_are_those_of_the_products():
+  """Of a forward pass, and twice that for the gradient; nothing twice."""
+  mesh = sharding.make_mesh()
+  palette = np.zeros((16, 2), np.float32)
+
+  def count(**changes):
+    config = tiny.config('', **changes)
+    graphdef, _ = step_lib.create_state(config, mesh)
+    return step_lib.count_flops(config, graphdef, palette, mesh)
+
+  # What two more channels of the embedding cost: their part in the last
+  # convolutions, at strides 4 and 8, and in the affinity of 64 cells.
+  frames, cells, pairs = 4, 64, 2
+  convolutions = 2 * frames * 2 * (cells * 8 + cells // 4 * 16)
+  affinity = 2 * pairs * 2 * cells**2
+  more = count(**{'model.embedding_dim': 10}) - count()
+  assert more == pytest.approx(3 * (convolutions + affinity), rel=0.2)
+  assert count(remat='blocks', accumulate=2) == count()
+
+
+def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
+  davis_dir = tiny.write_davis(tmp_path / 'davis')
+  changes = {
+      'steps': 3,
+      'evaluation.data_dir': davis_dir,
+      'evaluation.every': 2,
+      'tracking.short_side': 32,
+  }
+  command = _command(data_dir, tmp_path / 'run', **changes)
+  result = _run([*command, '--profile=2:2'])
+  assert result.returncode == 0, result.stderr
+  lines = [x for x in result.stdout.splitlines() if x.startswith('after step')]
+  assert [line.split()[2] for line in lines] == ['2', '3']
+  events = _read_events(next((tmp_path / 'run').glob('events.out.*')))
+  told = {
+      (event.step, value.tag): value.simple_value
+      for event in events
+      for value in event.summary.value
+      if value.tag.startswith('davis2016')
+  }
+  assert set(told) == {
+      (step, f'davis2016_{name}') for step in (2, 3) for name in 'JF'
+  }
+  assert f'davis2016_J {told[3, "davis2016_J"]:.3f}' in lines[1]
+  # The last one is that of the checkpoint.
+  model, _, config = checkpoint.load_model(tmp_path / 'run')
+  tracker = propagation.Tracker(model, propagation.Options(**config.tracking))
+  results, _ = davis.evaluate(tracker, davis_dir, tmp_path / 'alone', year=2016)
+  assert told[3, 'davis2016_J'] == pytest.approx(results['overall']['J_mean'])
+  evaluated = tmp_path / 'run' / 'evaluations' / '3' / 'predictions'
+  assert len(list(evaluated.glob('*/*.png'))) == 11
+  assert list((tmp_path / 'run').glob('plugins/profile/*/*.xplane.pb'))
+
+
+@pytest.mark.parametrize(
+    ('flag', 'told'),
+    [
+        ('--profile=20', 'the first and the last step'),
+        ('--profile=3:2', 'the first and the last step'),
+        ('--config.evaluation.data_dir=nowhere', 'nowhere'),
+        ('--config.remat=all', 'config.remat=all: give one of'),
+    ],
+)
+def test_wrong_flags_are_one_line(data_dir, tmp_path, flag, told):
+  result = _run([*_command(data_dir, tmp_path / 'run'), flag])
+  assert result.returncode == 2
+  assert told in result.stderr and result.stderr.count('\n') == 1
 
 
 def test_a_torn_line_of_metrics_is_cut_off(tmp_path):

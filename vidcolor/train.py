@@ -7,12 +7,15 @@ The same line on every machine of a cluster trains on all of them together: with
 --coordinator=HOST:PORT, --num_processes and --process_id.
 """
 
+import re
+
 from absl import flags
 import jax
 from ml_collections import config_flags
 
 from vidcolor import errors
 from vidcolor import files
+from vidcolor.benchmarks import while_training
 from vidcolor.training import loop
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -23,6 +26,12 @@ _WORKDIR = flags.DEFINE_string(
     None,
     'Where checkpoints and logs go; resumed if it has some.',
     required=True,
+)
+_PROFILE = flags.DEFINE_string(
+    'profile',
+    None,
+    'START:STOP, the first and last step of a trace in --workdir, which'
+    " TensorBoard's profile plugin shows.",
 )
 _CLUSTER = flags.DEFINE_bool(
     'cluster', False, 'Train with the other processes that JAX finds.'
@@ -42,9 +51,28 @@ def main(argv):
   """Trains; run it again with the same line to resume."""
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+  config, workdir = _CONFIG.value, _WORKDIR.value
+  profile_steps = _profile_steps()
   _join_processes()
-  with files.full_disk_in_one_line(_WORKDIR.value):
-    loop.train(_CONFIG.value, _WORKDIR.value)
+  with files.full_disk_in_one_line(workdir):
+    loop.train(
+        config,
+        workdir,
+        evaluate=while_training.make(config, workdir),
+        profile_steps=profile_steps,
+    )
+
+
+def _profile_steps():
+  if _PROFILE.value is None:
+    return None
+  match = re.fullmatch(r'(\d+):(\d+)', _PROFILE.value)
+  if not match or not 0 < int(match[1]) <= int(match[2]):
+    raise errors.UserError(
+        f'--profile={_PROFILE.value}: give the first and the last step, as in'
+        ' --profile=20:25'
+    )
+  return int(match[1]), int(match[2])
 
 
 def _join_processes():

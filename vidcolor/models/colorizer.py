@@ -82,10 +82,12 @@ class Model(nnx.Module):
     return self.relate(self.encode(grey))
 
 
-class _TemporalBlock(nnx.Module):
+class _TemporalBlock(layers.Block):
   """A dilated convolution in space, then one in time."""
 
   def __init__(self, channels_in, dilation, *, dtype, rngs):
+    super().__init__()
+
     def conv(channels, size, kernel_dilation):
       return nnx.Conv(
           channels,
@@ -103,6 +105,6 @@ class _TemporalBlock(nnx.Module):
     self.time = conv(256, (3, 1, 1), 1)
     self.time_norm = nnx.BatchNorm(256, dtype=dtype, rngs=rngs)
 
-  def __call__(self, x):
+  def _apply(self, x):
     x = nnx.relu(self.space_norm(self.space(x)))
     return nnx.relu(self.time_norm(self.time(x)))

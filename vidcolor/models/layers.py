@@ -2,6 +2,7 @@
 
 from flax import nnx
 import jax
+from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
@@ -51,10 +52,50 @@ class GreyStem(nnx.Module):
     return out.reshape(*batch, height // 2, width // 2, channels_out)
 
 
-class BasicBlock(nnx.Module):
+# What the gradient computes again, and of it what is kept nevertheless.
+REMAT_POLICIES = {
+    'none': None,
+    'norms': lambda primitive, *_, **__: primitive
+    is lax.conv_general_dilated_p,
+    'blocks': jax.checkpoint_policies.nothing_saveable,
+}
+
+
+class Block(nnx.Module):
+  """A part of a network that the gradient may compute again, to save memory.
+
+  `nnx.view(model, remat=...)` says what: 'none'; 'norms', all but convolutions,
+  which takes little time; or 'blocks', all that is within.
+  """
+
+  def __init__(self):
+    self.remat = 'none'
+
+  def set_view(self, remat: str | None = None) -> None:
+    """For `nnx.view`."""
+    self.remat = remat or self.remat
+
+  def __call__(
+      self, x: Float[Array, '*batch height width channels']
+  ) -> Float[Array, '*batch rows columns features']:
+    """Applies the block."""
+    if self.remat == 'none':
+      return self._apply(x)
+    apply = nnx.remat(
+        lambda block, x: block._apply(x), policy=REMAT_POLICIES[self.remat]
+    )
+    return apply(self, x)
+
+  def _apply(self, x):
+    raise NotImplementedError
+
+
+class BasicBlock(Block):
   """ResNet's two-convolution residual block, applied to each frame."""
 
   def __init__(self, channels_in, channels_out, *, stride=1, dtype, rngs):
+    super().__init__()
+
     def conv(channels, size, strides):
       return nnx.Conv(
           channels,
@@ -77,10 +118,7 @@ class BasicBlock(nnx.Module):
         else nnx.Sequential(conv(channels_in, 1, stride), norm())
     )
 
-  def __call__(
-      self, x: Float[Array, '*batch height width channels']
-  ) -> Float[Array, '*batch rows columns features']:
-    """Applies the block."""
+  def _apply(self, x):
     residual = x if self.project is None else self.project(x)
     x = nnx.relu(self.norm1(self.conv1(x)))
     return nnx.relu(self.norm2(self.conv2(x)) + residual)

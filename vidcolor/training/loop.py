@@ -1,5 +1,6 @@
 """The training loop."""
 
+from collections.abc import Callable
 import contextlib
 import os
 from typing import Any
@@ -14,6 +15,7 @@ from vidcolor.data import clips
 from vidcolor.training import checkpoint
 from vidcolor.training import losses
 from vidcolor.training import preemption
+from vidcolor.training import profile as profile_lib
 from vidcolor.training import step as step_lib
 from vidcolor.training import telemetry as telemetry_lib
 from vidcolor.training import watchdog as watchdog_lib
@@ -21,12 +23,21 @@ from vidcolor.training import watchdog as watchdog_lib
 _STEP_SECONDS = 600.0  # After which a step is said to take too long.
 
 
-def train(config: Any, workdir: str | os.PathLike[str]) -> None:
+def train(
+    config: Any,
+    workdir: str | os.PathLike[str],
+    *,
+    evaluate: Callable[[Any, int], dict[str, float]] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+) -> None:
   """Trains until config.steps, from the newest checkpoint if there is one.
 
   Args:
     config: as in experiments/configs.
     workdir: where checkpoints, metrics.jsonl and TensorBoard events go.
+    evaluate: (model, step) -> figures to report each config.evaluation.every
+      steps, called by process 0 alone.
+    profile_steps: first and last step to trace, if any.
 
   Raises:
     UserError: the dataset or its palette is missing, the checkpoint is of
@@ -69,18 +80,24 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
         first_step=first_step,
         last_step=config.steps,
         batch_size=config.batch_size,
+        flops=step_lib.count_flops(config, graphdef, palette, mesh),
     )
     if first_step:
       telemetry.tell(f'resumed from step {first_step}')
     train_step = step_lib.make_train_step(config, graphdef, palette, mesh)
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
+    inference = step_lib.make_inference(graphdef, mesh)
 
     watch = losses.Watch()
     with (
         contextlib.closing(telemetry),
         contextlib.closing(watchdog_lib.Watchdog(_STEP_SECONDS)) as watchdog,
+        contextlib.closing(
+            profile_lib.Profile(workdir, profile_steps)
+        ) as profile,
     ):
       for step in range(first_step + 1, config.steps + 1):
+        profile.at(step, state)
         watchdog.at(f'step {step}, waiting for data')
         with telemetry.waiting():
           batch = next(batches)
@@ -104,6 +121,12 @@ def train(config: Any, workdir: str | os.PathLike[str]) -> None:
           raise errors.PreemptedError(
               f'stopped after step {step}: run the same line again to go on'
           )
+        if evaluate and _due(step, config.evaluation.every, config.steps):
+          watchdog.at(f'step {step}, evaluating')
+          model = inference(state)
+          if jax.process_index() == 0:
+            with telemetry.pause():
+              telemetry.figures(step, evaluate(model, step))
 
 
 def _due(step, every, last):

@@ -9,11 +9,14 @@ from flax import struct
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
+import ml_collections
 import numpy as np
 import optax
 
+from vidcolor import errors
 from vidcolor import models
 from vidcolor import sharding
+from vidcolor.models import layers
 from vidcolor.training import objective
 
 
@@ -71,13 +74,25 @@ def make_train_step(
     graphdef: nnx.GraphDef,
     palette: Float[np.ndarray, 'colors 2'],
     mesh: jax.sharding.Mesh,
-) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
-  """Returns `step(state, frames) -> (state, metrics)`; state is donated."""
+) -> jax.stages.Wrapped:
+  """Returns the jitted `step(state, frames) -> (state, metrics)`.
+
+  The state is donated; metrics are numbers by name.
+
+  Raises:
+    UserError: there is no such config.remat.
+  """
+  if config.remat not in layers.REMAT_POLICIES:
+    raise errors.UserError(
+        f'config.remat={config.remat}: give one of'
+        f' {", ".join(layers.REMAT_POLICIES)}'
+    )
   optimizer = make_optimizer(config)
   schedule = learning_rate(config)
 
   def loss_fn(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
+    model = nnx.view(model, remat=config.remat)
     result = objective.colorize(
         model, frames, jnp.asarray(palette), **config.copy
     )
@@ -117,6 +132,28 @@ def make_train_step(
       out_shardings=(of_state, sharding.replicated(mesh)),
       donate_argnums=0,
   )
+
+
+def count_flops(
+    config: Any,
+    graphdef: nnx.GraphDef,
+    palette: Float[np.ndarray, 'colors 2'],
+    mesh: jax.sharding.Mesh,
+) -> float:
+  """FLOPs of a step by XLA's count: of all devices, none counted twice.
+
+  Of a loop XLA counts one round: accumulation is left out of what is counted,
+  but a copy operation in blocks or windows counts for less than it does.
+  """
+  config = ml_collections.ConfigDict(config)
+  config.remat, config.accumulate = 'none', 1
+  side = config.clips.crop_size
+  frames = jax.ShapeDtypeStruct(
+      (config.batch_size, config.clips.num_frames, side, side, 3), jnp.uint8
+  )
+  state = jax.eval_shape(functools.partial(_init, config))
+  step = make_train_step(config, graphdef, palette, mesh)
+  return step.lower(state, frames).cost_analysis()['flops']
 
 
 def _accumulate(loss_fn, state, frames, parts):
@@ -166,3 +203,18 @@ def make_colorize(
     )
 
   return colorize
+
+
+def make_inference(
+    graphdef: nnx.GraphDef, mesh: jax.sharding.Mesh
+) -> Callable[[TrainState], Any]:
+  """Returns `state -> the network, its batch statistics fixed`, whole here."""
+  join = jax.jit(lambda x: x, out_shardings=sharding.replicated(mesh))
+
+  def inference(state):
+    whole = jax.device_get(join((state.params, state.batch_stats)))
+    params, batch_stats = jax.device_put(whole, jax.local_devices()[0])
+    model = nnx.merge(graphdef, params, batch_stats)
+    return nnx.view(model, use_running_average=True)
+
+  return inference

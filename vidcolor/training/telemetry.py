@@ -14,6 +14,8 @@ from tensorboardX import event_file_writer
 from tensorboardX import summary
 from tensorboardX.proto import event_pb2
 
+from vidcolor.training import hardware
+
 _FLUSH_SECONDS = 60.0
 
 
@@ -27,11 +29,22 @@ class Telemetry:
       first_step: int,
       last_step: int,
       batch_size: int,
+      flops: float | None = None,
   ):
+    """Starts the clock.
+
+    Args:
+      workdir: Folder to write to.
+      first_step: That the run begins or goes on after.
+      last_step: That it ends with.
+      batch_size: Examples in a step, of all processes.
+      flops: Of a step, of all devices.
+    """
+    self._flops = flops
     self._last_step = last_step
     self._batch_size = batch_size
     self._clock = self._start = (first_step, time.perf_counter())
-    self._waited = 0.0
+    self._waited = self._paused = 0.0
     self._speaks = jax.process_index() == 0
     if self._speaks:
       self._events = _Events(workdir, first_step)
@@ -50,6 +63,21 @@ class Telemetry:
     yield
     self._waited += time.perf_counter() - start
 
+  @contextlib.contextmanager
+  def pause(self) -> Iterator[None]:
+    """Takes the time within for no part of training."""
+    start = time.perf_counter()
+    yield
+    self._paused += time.perf_counter() - start
+
+  def figures(self, step: int, values: dict[str, float]) -> None:
+    """Reports what was found by other means than training, in one line."""
+    if self._speaks:
+      for name, value in values.items():
+        self._events.add(step, summary=summary.scalar(name, value))
+      told = '  '.join(f'{name} {value:.3f}' for name, value in values.items())
+      self.tell(f'after step {step}  {told}')
+
   def scalars(self, step: int, metrics: dict[str, Float[Array, '']]) -> None:
     """Reports the metrics of a step, with the speed since the last report."""
     if not self._speaks:
@@ -57,19 +85,31 @@ class Telemetry:
     last_step, last_time = self._clock
     now = time.perf_counter()
     self._clock = (step, now)
-    steps_per_second = (step - last_step) / (now - last_time)
-    waited, self._waited = self._waited / (step - last_step), 0.0
+    steps = step - last_step
+    steps_per_second = steps / (now - last_time - self._paused)
+    waited, self._waited, self._paused = self._waited / steps, 0.0, 0.0
     values = {name: float(value) for name, value in metrics.items()} | {
         'steps_per_second': steps_per_second,
         'examples_per_second': steps_per_second * self._batch_size,
         'seconds_waiting_for_data': waited,
         'seconds_computing': 1 / steps_per_second - waited,
+        **self._effort(steps_per_second),
     }
     for name, value in values.items():
       self._events.add(step, summary=summary.scalar(name, value))
     self._file.write(json.dumps({'step': step} | values) + '\n')
     self._file.flush()
     self.tell(self._progress(step, now, values))
+
+  def _effort(self, steps_per_second):
+    """What the devices do, and of what they could do."""
+    effort = {'device_memory_gib': hardware.peak_memory() / 2**30}
+    if self._flops is not None:
+      effort['model_flops_per_second'] = self._flops * steps_per_second
+      if peak := hardware.peak_flops(jax.devices()[0].device_kind):
+        share = self._flops * steps_per_second / (peak * jax.device_count())
+        effort['share_of_peak_flops'] = share
+    return effort
 
   def _progress(self, step, now, metrics):
     first_step, start = self._start
