@@ -139,11 +139,12 @@ def count_flops(
     graphdef: nnx.GraphDef,
     palette: Float[np.ndarray, 'colors 2'],
     mesh: jax.sharding.Mesh,
-) -> float:
+) -> float | None:
   """FLOPs of a step by XLA's count: of all devices, none counted twice.
 
   Of a loop XLA counts one round: accumulation is left out of what is counted,
-  but a copy operation in blocks or windows counts for less than it does.
+  but a copy operation in blocks or windows counts for less than it does. None
+  where XLA does not count.
   """
   config = ml_collections.ConfigDict(config)
   config.remat, config.accumulate = 'none', 1
@@ -153,7 +154,8 @@ def count_flops(
   )
   state = jax.eval_shape(functools.partial(_init, config))
   step = make_train_step(config, graphdef, palette, mesh)
-  return step.lower(state, frames).cost_analysis()['flops']
+  cost = step.lower(state, frames).cost_analysis()
+  return cost['flops'] if cost else None
 
 
 def _accumulate(loss_fn, state, frames, parts):
