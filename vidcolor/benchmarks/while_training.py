@@ -5,7 +5,6 @@ import pathlib
 from typing import Any
 
 from vidcolor import errors
-from vidcolor.benchmarks import davis
 from vidcolor.tracking import propagation
 
 
@@ -28,6 +27,9 @@ def make(
   name, data_dir = config.evaluation.dataset, config.evaluation.data_dir
   if not data_dir:
     return None
+  # Only now: SciPy and Matplotlib would double the time of every start.
+  from vidcolor.benchmarks import davis
+
   if name not in ('davis2016', 'davis2017'):
     raise errors.UserError(
         f'config.evaluation.dataset={name}: give davis2016 or davis2017'
