@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import types
 
 from flax import nnx
 import jax
@@ -117,6 +118,7 @@ def test_killed_and_resumed_run_ends_bit_identical(data_dir, tmp_path):
 
 _LOSSES = """
 import sys
+import types
 import jax
 jax.config.update('jax_num_cpu_devices', int(sys.argv[1]))
 from absl import flags
@@ -305,10 +307,16 @@ def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
   log = telemetry.Telemetry(
       tmp_path, first_step=0, last_step=9, batch_size=4, flops=1000.0
   )
+  done = {'loss': types.SimpleNamespace(is_ready=lambda: True)}
+  busy = {'loss': types.SimpleNamespace(is_ready=lambda: False)}
   for context, seconds in (
-      (contextlib.nullcontext, 6.0), (log.waiting, 2.0), (log.pause, 90.0)
-  ):  # fmt: skip
-    with context():
+      (contextlib.nullcontext(), 3.0),
+      (log.waiting({}), 1.5),
+      (log.waiting(done), 0.5),
+      (log.waiting(busy), 3.0),
+      (log.pause(), 90.0),
+  ):
+    with context:
       now[0] += seconds
   names = ('loss', 'accuracy', 'accuracy_same_place')
   log.scalars(2, {name: jnp.array(0.5) for name in names})
@@ -328,13 +336,11 @@ def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
 
 def test_flops_are_those_of_the_products():
   """Of a forward pass, and twice that for the gradient; nothing twice."""
-  mesh = sharding.make_mesh()
-  palette = np.zeros((16, 2), np.float32)
 
   def count(**changes):
     config = tiny.config('', **changes)
-    graphdef, _ = step_lib.create_state(config, mesh)
-    return step_lib.count_flops(config, graphdef, palette, mesh)
+    graphdef, _ = step_lib.create_state(config, sharding.make_mesh())
+    return step_lib.count_flops(config, graphdef)
 
   # What two more channels of the embedding cost: their part in the last
   # convolutions, at strides 4 and 8, and in the affinity of 64 cells.

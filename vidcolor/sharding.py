@@ -5,6 +5,7 @@ as well: then each large array of it lies in parts on `fsdp` devices, which join
 them when they compute (Rajbhandari et al., "ZeRO", SC 2020).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,13 +18,16 @@ _DATA, _FSDP = 'data', 'fsdp'
 _MIN_SIZE = 1 << 10
 
 
-def make_mesh(fsdp: int = 1) -> jax.sharding.Mesh:
-  """All devices of all processes, in rows of `fsdp`.
+def make_mesh(
+    fsdp: int = 1, devices: Sequence[jax.Device] | None = None
+) -> jax.sharding.Mesh:
+  """Devices, by default all of all processes, in rows of `fsdp`.
 
   Raises:
     UserError: the devices make no such rows.
   """
-  count = jax.device_count()
+  devices = jax.devices() if devices is None else devices
+  count = len(devices)
   if fsdp < 1 or count % fsdp:
     raise errors.UserError(
         f'config.fsdp={fsdp} does not divide the {count} devices: give one of'
@@ -32,6 +36,7 @@ def make_mesh(fsdp: int = 1) -> jax.sharding.Mesh:
   return jax.make_mesh(
       (count // fsdp, fsdp),
       (_DATA, _FSDP),
+      devices=devices,
       axis_types=(jax.sharding.AxisType.Auto,) * 2,
   )
 

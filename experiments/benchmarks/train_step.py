@@ -28,7 +28,7 @@ import signal
 import statistics
 import tempfile
 import time
-from typing import Any, cast
+from typing import Any
 
 from absl import flags
 import jax
@@ -301,7 +301,7 @@ def measure_step(
   shape = config.batch_size, config.clips.num_frames, size, size, 3
   frames = rng.integers(0, 256, shape, np.uint8)
   graphdef, state = step_lib.create_state(config, mesh)
-  flops = _count_flops(config, palette, frames)
+  flops = step_lib.count_flops(config, graphdef)
   step: Any = step_lib.make_train_step(config, graphdef, palette, mesh)
   frames = sharding.global_batch(mesh, frames)
   step = step.lower(state, frames).compile()
@@ -337,18 +337,6 @@ def measure_step(
       'collectives': collections.Counter(_COLLECTIVE.findall(hlo)),
       'top_operations': top,
   }
-
-
-def _count_flops(config, palette, frames):
-  """FLOPs of the plain step, as XLA counts them in what is not yet compiled.
-
-  For a CPU: other devices analyse only what they compiled, of which they leave
-  out what a library computes.
-  """
-  with jax.default_device(jax.local_devices(backend='cpu')[0]):
-    state, step = plain_step.make(config, palette)
-    lowered = cast(Any, step).lower(state, frames)
-    return lowered.cost_analysis()['flops']
 
 
 def _top_operations(trace_dir, hlo):

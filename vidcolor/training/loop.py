@@ -80,7 +80,7 @@ def train(
         first_step=first_step,
         last_step=config.steps,
         batch_size=config.batch_size,
-        flops=step_lib.count_flops(config, graphdef, palette, mesh),
+        flops=step_lib.count_flops(config, graphdef),
     )
     if first_step:
       telemetry.tell(f'resumed from step {first_step}')
@@ -88,7 +88,7 @@ def train(
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
     inference = step_lib.make_inference(graphdef, mesh)
 
-    watch = losses.Watch()
+    watch, metrics = losses.Watch(), {}
     with (
         contextlib.closing(telemetry),
         contextlib.closing(watchdog_lib.Watchdog(_STEP_SECONDS)) as watchdog,
@@ -99,7 +99,7 @@ def train(
       for step in range(first_step + 1, config.steps + 1):
         profile.at(step, state)
         watchdog.at(f'step {step}, waiting for data')
-        with telemetry.waiting():
+        with telemetry.waiting(metrics):
           batch = next(batches)
         watchdog.at(f'step {step}, computing')
         frames = sharding.global_batch(mesh, batch['frames'])

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import time
+from typing import Any
 
 import jax
 from jaxtyping import Array, Float
@@ -57,11 +58,17 @@ class Telemetry:
         print(line, flush=True)
 
   @contextlib.contextmanager
-  def waiting(self) -> Iterator[None]:
-    """Counts the time within as spent on waiting for data."""
+  def waiting(self, metrics: dict[str, Any]) -> Iterator[None]:
+    """Counts the time within as spent on waiting for data.
+
+    Args:
+      metrics: Of the last step, if any. If they are not there when the time is
+        over, then the devices had work all along, and nothing is counted.
+    """
     start = time.perf_counter()
     yield
-    self._waited += time.perf_counter() - start
+    if all(value.is_ready() for value in metrics.values()):
+      self._waited += time.perf_counter() - start
 
   @contextlib.contextmanager
   def pause(self) -> Iterator[None]:
