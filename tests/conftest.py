@@ -14,7 +14,9 @@ jaxtyping.install_import_hook('vidcolor', 'beartype.beartype')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 # Many tests, and the programs that they run, compile the same networks.
+# Each of pytest's own processes has its cache: JAX writes to it without a lock.
 _CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'jax'
+_CACHE /= os.environ.get('PYTEST_XDIST_WORKER', 'gw0')
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 
