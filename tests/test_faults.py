@@ -221,6 +221,12 @@ def _small_disk(folder, size):
     subprocess.run(['umount', '-l', folder], check=True)
 
 
+def _error(told):
+  """The line that is meant for people; TensorStore's threads may tell more."""
+  (line,) = [x for x in told.splitlines() if x.startswith('error: ')]
+  return line.removeprefix('error: ')
+
+
 _UNAWARE = """
 import runpy
 from vidcolor.training import checkpoint
@@ -238,8 +244,8 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     command = _command(data_dir, workdir, program=('-c', _UNAWARE))
     full = _run(command)
     assert full.returncode == 2
-    error = full.stderr.splitlines()[-1]
-    assert error.startswith(f'error: {workdir} cannot be written to any more')
+    error = _error(full.stderr)
+    assert error.startswith(f'{workdir} cannot be written to any more')
     assert 'No space left' in error and 'run the same line again' in error
     kept = [p for p in os.listdir(workdir / 'checkpoints') if p.isdigit()]
     assert kept
@@ -269,7 +275,7 @@ def test_a_failing_save_ends_the_run_before_the_next(data_dir, tmp_path):
         _command(data_dir, tmp_path / 'disk', program=program, **changes)
     )
     assert full.returncode == 2
-    assert 'No space left' in full.stderr.splitlines()[-1]
+    assert 'No space left' in _error(full.stderr)
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(data_dir, tmp_path):
@@ -287,7 +293,7 @@ def test_a_workdir_that_is_gone_is_told(data_dir, tmp_path):
     (tmp_path / 'run').touch()
     _, told = process.communicate(timeout=60)
   assert process.returncode == 2
-  assert str(tmp_path / 'run') in told and told.count('\n') == 1
+  assert f'saved in {tmp_path / "run"} (' in _error(told)
 
 
 def test_ctrl_c_is_one_line(data_dir, tmp_path):
