@@ -1,3 +1,7 @@
+import os
+import sys
+import threading
+
 import cv2
 import grain
 import numpy as np
@@ -168,6 +172,20 @@ def test_only_sampled_frames_are_decoded(monkeypatch):
   next(batches)
   batches.close()
   assert 6 <= len(decoded) < 100  # Some are of clips drawn ahead.
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='priorities of threads')
+def test_the_training_step_goes_first(monkeypatch):
+  seen = []
+
+  def sample_clip(record, rng, **options):
+    seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    return {'name': 'one'}
+
+  monkeypatch.setattr(clips, 'sample_clip', sample_clip)
+  _take(_batches([_counting_clip(4)]), 1)
+  assert set(seen) == {19}
+  assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
 
 
 def test_resuming_goes_on_mid_epoch(tmp_path):

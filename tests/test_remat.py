@@ -65,6 +65,7 @@ def test_less_is_kept_for_the_gradient(name):
 
 
 def test_an_unknown_policy_is_one_line():
-  config = tiny.config('', remat='all')
+  config, mesh = tiny.config('', remat='all'), sharding.make_mesh()
+  graphdef, _ = step_lib.create_state(config, mesh)
   with pytest.raises(errors.UserError, match='config.remat=all: give one of'):
-    step_lib.make_train_step(config, None, _PALETTE, sharding.make_mesh())
+    step_lib.make_train_step(config, graphdef, _PALETTE, mesh)
