@@ -7,8 +7,12 @@ whose batch is in memory; in turns:
 python -m experiments.benchmarks.train_step \
   --config=experiments/configs/compact.py --config.dataset.data_dir=DATA_DIR
 
-Without a dataset clips are rendered. The step alone, on whatever
-device there is, with its memory and the operations that take longest:
+Without a dataset clips are rendered. `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`
+before the line speeds up both, and the loop more: less time goes into pages of
+memory, for which data threads and the step queue.
+
+The step alone, on whatever device there is, with its memory and the operations
+that take longest:
 
 python -m experiments.benchmarks.train_step --measure=step \
   --config=experiments/configs/paper.py --batch_sizes=32,128 \
@@ -16,15 +20,11 @@ python -m experiments.benchmarks.train_step --measure=step \
 """
 
 import collections
-from collections.abc import Callable, Iterator
-import contextlib
 import itertools
 import math
-import multiprocessing
 import os
 import pathlib
 import re
-import signal
 import statistics
 import tempfile
 import time
@@ -57,7 +57,9 @@ _CONFIG = config_flags.DEFINE_config_file(
 _MEASURE = flags.DEFINE_enum(
     'measure', 'loop', ['loop', 'step'], 'Our loop, or the step alone.'
 )
-_STEPS = flags.DEFINE_integer('steps', None, 'Of a turn; 100, alone 10.', 1)
+_STEPS = flags.DEFINE_integer(
+    'steps', None, 'Between checkpoints, 100; of a round alone, 10.', 1
+)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'How often to time so many.', 1)
 _BATCH_SIZES = flags.DEFINE_list(
     'batch_sizes', None, "Of the step alone; default: the config's."
@@ -74,7 +76,8 @@ _NUM_TOP = 10
 _COLLECTIVE = re.compile(
     r' (all-reduce|all-gather|reduce-scatter|all-to-all)(?:-start)?\('
 )
-_TURNS = 5  # Of each in a round.
+_TURNS = 3  # Of each in a round.
+_AHEAD_SECONDS = 0.3  # After which the batches to be made ahead are made.
 
 
 def main(argv):
@@ -115,14 +118,13 @@ def measure_loop(
 ) -> dict[str, dict[str, list[float]]]:
   """Returns seconds a step of the plain step and of our loop, by round.
 
-  The loop is a process of its own, which is stopped while the other has its
-  turn; they change five times a round. A round begins half-way between two
-  checkpoints: what one costs in the background is in the same round.
+  Both run in this process, for one process is some percent slower than another
+  whatever it does: the plain step has its turns where the loop would evaluate.
 
   Args:
     config: a training config; its schedule and its checkpoints are changed.
     folder: where the loop may write.
-    num_steps: of a round, and between checkpoints; at least 5.
+    num_steps: between checkpoints, and of a round, about.
     rounds: how many.
 
   Returns:
@@ -130,10 +132,12 @@ def measure_loop(
     disturbed less by what else the machine does; those of data workers
     (config.clips.num_workers) are not in them.
   """
-  num_slice, first = num_steps // _TURNS, num_steps // 2
-  config.checkpoint_every = num_steps
-  config.log_every = math.gcd(config.log_every, num_slice, first)
-  config.steps = first + rounds * _TURNS * num_slice
+  # No checkpoint falls on the end of a turn: what it costs in the background
+  # is the loop's, one a round.
+  turn = max(1, (num_steps - 1) // _TURNS)
+  config.checkpoint_every = _TURNS * turn + 1
+  config.evaluation.every = turn
+  config.steps = (1 + rounds * _TURNS) * turn
   records = clips.open_records(**config.dataset)
   batches = clips.training_batches(
       records, batch_size=config.batch_size, **config.clips, seed=config.seed
@@ -142,15 +146,25 @@ def measure_loop(
   batches.close()
   palette = color.load_palette(records.folder / 'palette.npy')
   state, step = plain_step.make(config, palette)
-  plain, ours = np.zeros((2, rounds, 2))
-  with _training(config, pathlib.Path(folder) / 'workdir') as train_until:
-    train_until(first)
-    state, _ = _timed(step, state, frames, num_slice)
-    for turn in range(rounds * _TURNS):
-      state, seconds = _timed(step, state, frames, num_slice)
-      plain[turn // _TURNS] += seconds
-      ours[turn // _TURNS] += train_until(first + (turn + 1) * num_slice)
-  plain, ours = plain / (_TURNS * num_slice), ours / (_TURNS * num_slice)
+  state, _ = _timed(step, state, frames, 2)
+  plain, ours, last = [], [], None
+
+  def take_turn(model, step_number):
+    del model, step_number
+    nonlocal state, last
+    now = _clocks()
+    time.sleep(_AHEAD_SECONDS)
+    ahead = _clocks() - now
+    if last is not None:
+      ours.append(now - last + [0, ahead[1]])
+    state, seconds = _timed(step, state, frames, turn)
+    plain.append(seconds)
+    last = _clocks()
+    return {'milliseconds_of_plain_step': 1e3 * seconds[0] / turn}
+
+  loop.train(config, pathlib.Path(folder) / 'workdir', evaluate=take_turn)
+  by_round = lambda turns: np.array(turns).reshape(rounds, _TURNS, 2).mean(1)
+  plain, ours = by_round(plain[:-1]) / turn, by_round(ours) / turn
   return {
       clock: {'plain': plain[:, i].tolist(), 'loop': ours[:, i].tolist()}
       for i, clock in enumerate(('seconds', 'core seconds'))
@@ -159,63 +173,16 @@ def measure_loop(
 
 def _timed(step, state, frames, num_steps):
   """Returns the state afterwards, and what it took, as `_clocks` has it."""
-  start, metrics = _clocks(os.getpid()), None
+  start, metrics = _clocks(), None
   for _ in range(num_steps):
     state, metrics = step(state, frames)
   jax.block_until_ready((state, metrics))
-  return state, _clocks(os.getpid()) - start
+  return state, _clocks() - start
 
 
-def _clocks(pid):
-  """Seconds, and core seconds of a process so far."""
-  # The clock of another process, as clock_getcpuclockid(3) makes it.
-  return np.array([time.perf_counter(), time.clock_gettime((~pid << 3) | 2)])
-
-
-@contextlib.contextmanager
-def _training(config, workdir) -> Iterator[Callable[[int], np.ndarray]]:
-  """Trains in a process; yields what lets it, until a step is reported.
-
-  That stops the process, and returns what it took, as `_clocks` has it.
-  """
-  context = multiprocessing.get_context('spawn')
-  process = context.Process(target=_train, args=(config, workdir))
-  process.start()
-  reports = workdir / 'metrics.jsonl'
-
-  def train_until(step):
-    start = _clocks(process.pid)
-    _signal_group(process, signal.SIGCONT)
-    # A line is a report; to look for it costs as little as that.
-    while not (
-        reports.exists()
-        and reports.read_bytes().count(b'\n') * config.log_every >= step
-    ):
-      if not process.is_alive():
-        raise errors.UserError('the training ended, as told above')
-      time.sleep(0.02)
-    seconds = _clocks(process.pid) - start
-    _signal_group(process, signal.SIGSTOP)
-    return seconds
-
-  try:
-    yield train_until
-    _signal_group(process, signal.SIGCONT)  # It saves, and ends.
-    process.join()
-  finally:
-    _signal_group(process, signal.SIGKILL)
-    process.join()
-
-
-def _train(config, workdir):
-  os.setpgrp()  # So that signals reach its workers too.
-  flags.FLAGS.mark_as_parsed()  # Grain asks.
-  loop.train(config, workdir)
-
-
-def _signal_group(process, number):
-  with contextlib.suppress(ProcessLookupError):
-    os.killpg(process.pid, number)
+def _clocks():
+  """Seconds, and core seconds of this process so far."""
+  return np.array([time.perf_counter(), time.process_time()])
 
 
 def _print_loop(results):
