@@ -118,7 +118,6 @@ def test_killed_and_resumed_run_ends_bit_identical(data_dir, tmp_path):
 
 _LOSSES = """
 import sys
-import types
 import jax
 jax.config.update('jax_num_cpu_devices', int(sys.argv[1]))
 from absl import flags

@@ -156,6 +156,7 @@ def measure_loop(
     time.sleep(_AHEAD_SECONDS)
     ahead = _clocks() - now
     if last is not None:
+      # What is made ahead is the loop's work too.
       ours.append(now - last + [0, ahead[1]])
     state, seconds = _timed(step, state, frames, turn)
     plain.append(seconds)
