@@ -144,7 +144,9 @@ def _colors(model, palette, config, videos):
   )
   result = jax.jit(
       lambda clips: objective.side_by_side(
-          objective.colorize(model, clips, palette, **config.copy)
+          objective.colorize(
+              model, clips, palette, target=config.target, **config.copy
+          )
       )
   )(clips)
   columns = np.split(np.asarray(255 * result).astype(np.uint8), 3, axis=2)

@@ -42,11 +42,11 @@ def test_gradient_is_finite_at_black():
   assert np.isfinite(gradient).all()
 
 
-def test_grey_spans_minus_one_to_one():
-  lab = color.rgb_to_lab(jnp.asarray([[0, 0, 0], [255, 255, 255]], jnp.uint8))
-  np.testing.assert_allclose(
-      color.grey_from_lab(lab)[:, 0], [-1.0, 1.0], atol=1e-5
-  )
+def test_networks_see_grey_or_lab():
+  lab = jnp.array([[0.0, 0.0, 0.0], [100.0, 25.0, -50.0]])
+  seen = np.array([[-1.0, 0.0, 0.0], [1.0, 1.0, -2.0]])
+  np.testing.assert_allclose(color.network_input(lab, 3), seen, atol=1e-6)
+  np.testing.assert_allclose(color.network_input(lab, 1), seen[:, :1])
 
 
 def test_palette_finds_the_clusters_and_is_seeded(tmp_path):

@@ -93,7 +93,7 @@ def test_bfloat16_computes_over_float32_parameters(name):
 
 @pytest.mark.parametrize('size', [3, 7])
 def test_stem_is_the_strided_convolution(size):
-  stem = layers.GreyStem(1, 8, size=size, dtype=jnp.float32, rngs=nnx.Rngs(0))
+  stem = layers.Stem(1, 8, size=size, dtype=jnp.float32, rngs=nnx.Rngs(0))
   x = jax.random.normal(jax.random.key(1), (2, 3, 20, 28, 1))
 
   def plain(kernel, x):

@@ -14,6 +14,7 @@ SIDE = 64
 class _Pixels(nnx.Module):
   """Embeds a cell by its pixels: tracks what keeps its texture exactly."""
 
+  channels = 1
   stride = 4
   num_frames = 1
 

@@ -25,7 +25,6 @@ from vidcolor.benchmarks import davis
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
 from vidcolor.training import loop
-from vidcolor.training import objective
 from vidcolor.training import step as step_lib
 from vidcolor.training import telemetry
 
@@ -412,39 +411,3 @@ def test_learning_rate_joins_its_knots():
   config.learning_rate = ((0.0, 1.0), (0.15, 1.0), (0.15, 0.1), (1.0, 0.0))
   rates = [float(step_lib.learning_rate(config)(s)) for s in (0, 14, 15, 100)]
   np.testing.assert_allclose(rates, [1.0, 1.0, 0.1, 0.0], atol=1e-6)
-
-
-class _Model(nnx.Module):
-  """Embeddings that are given: each cell's own grey value, one-hot."""
-
-  stride = 4
-
-  def encode(self, grey):
-    return grey[:, :, ::4, ::4]
-
-  def relate(self, features):
-    return jax.nn.one_hot((50 * features[..., 0]).astype(int) + 50, 101)
-
-
-def test_loss_is_minus_log_of_the_copied_probability():
-  """Not a softmax cross-entropy of probabilities (the double softmax)."""
-  red, blue = (200, 60, 60), (60, 60, 200)
-  frames = np.zeros((1, 2, 8, 8, 3), np.uint8)
-  frames[:, :, :, :4], frames[:, :, :, 4:] = red, blue
-  palette = jnp.array([[50.0, 27.0], [33.0, -68.0]])
-  result = objective.colorize(
-      _Model(), jnp.asarray(frames), palette, temperature=0.05
-  )
-  assert float(result.loss) < 1e-4
-  assert float(result.accuracy) == float(result.baseline_accuracy) == 1
-
-  # Mirrored, every cell's likeness has the other colour than the same place.
-  frames[:, 1] = frames[:, 1, :, ::-1]
-  result = objective.colorize(
-      _Model(), jnp.asarray(frames), palette, temperature=1e6
-  )
-  assert float(result.loss) == pytest.approx(np.log(2), abs=1e-4)
-  assert float(result.baseline_accuracy) == 0
-  images = objective.side_by_side(result)
-  assert images.shape == (1, 2, 6, 3)
-  assert 0 <= float(images.min()) and float(images.max()) <= 1

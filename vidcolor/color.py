@@ -83,9 +83,15 @@ def _linear_from_srgb(srgb):
   )
 
 
-def grey_from_lab(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 1']:
-  """The network's grey input: lightness scaled to [-1, 1]."""
-  return lab[..., :1] / 50 - 1
+def network_input(
+    lab: Float[Array, '*shape 3'], channels: int
+) -> Float[Array, '*shape {channels}']:
+  """What a network sees: lightness in [-1, 1], with 3 channels a and b too.
+
+  They are scaled so that they vary about as much as lightness does; 0 is grey.
+  """
+  seen = [lab[..., :1] / 50 - 1, lab[..., 1:] / 25]
+  return jnp.concatenate(seen, axis=-1)[..., :channels]
 
 
 def quantize(

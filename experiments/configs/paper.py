@@ -39,6 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.model = ml_collections.ConfigDict()
   config.model.name = 'colorizer'  # vidcolor/models/colorizer.py; its options:
+  config.model.channels = 1  # Sees grey; 3 sees Lab.
   config.model.embedding_dim = 64
   config.model.dtype = 'bfloat16'
 
@@ -49,6 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
   # data anew.
   config.restart_data = False
 
+  config.target = 'classes'  # Or 'values', of Lab's a and b.
   config.copy = ml_collections.ConfigDict()
   config.copy.temperature = 1.0
   # Knots (fraction of the steps, rate), joined by straight lines.

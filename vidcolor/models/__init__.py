@@ -3,9 +3,10 @@
 A network is a module here with a class `Model(rngs=..., **options)`; a config
 names the module and the options. `Model` has
 
+  channels: 1 if it sees grey, 3 if Lab, as `color.network_input` has them;
   stride: frame pixels per embedding, and a side's multiple is 8;
   num_frames: how many frames it embeds together, 1 if each alone;
-  encode(grey [b t h w 1]) -> features: what is computed of each frame alone;
+  encode(frames [b t h w channels]) -> features: what each frame gives alone;
   relate(features) -> embeddings [b t h/stride w/stride d]: the rest.
 """
 

@@ -26,6 +26,7 @@ class Model(nnx.Module):
   def __init__(
       self,
       *,
+      channels: int = 1,
       embedding_dim: int = 64,
       dtype: DTypeLike = jnp.float32,
       rngs: nnx.Rngs,
@@ -33,11 +34,13 @@ class Model(nnx.Module):
     """Initialises at random.
 
     Args:
+      channels: 1 to see grey, 3 to see Lab.
       embedding_dim: width of the embeddings.
       dtype: of the computation; the parameters are float32.
       rngs: where the initial parameters come from.
     """
-    self.stem = layers.GreyStem(1, 64, dtype=dtype, rngs=rngs)
+    self.channels = channels
+    self.stem = layers.Stem(channels, 64, dtype=dtype, rngs=rngs)
     self.stem_norm = nnx.BatchNorm(64, dtype=dtype, rngs=rngs)
     self.blocks = nnx.List()
     channels = 64
@@ -59,10 +62,10 @@ class Model(nnx.Module):
     self.embed = nnx.Conv(256, embedding_dim, (1, 1, 1), dtype=dtype, rngs=rngs)
 
   def encode(
-      self, grey: Float[Array, 'batch time height width 1']
+      self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time height//8 width//8 258']:
     """What is computed of each frame alone: trunk features and position."""
-    x = nnx.relu(self.stem_norm(self.stem(grey)))
+    x = nnx.relu(self.stem_norm(self.stem(frames)))
     for block in self.blocks:
       x = block(x)
     return layers.append_position(x)
@@ -76,10 +79,10 @@ class Model(nnx.Module):
     return self.embed(features)
 
   def __call__(
-      self, grey: Float[Array, 'batch time height width 1']
+      self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time height//8 width//8 dim']:
-    """Embeds the frames of clips; grey in [-1, 1], sides multiples of 8."""
-    return self.relate(self.encode(grey))
+    """Embeds what `color.network_input` gives; sides are multiples of 8."""
+    return self.relate(self.encode(frames))
 
 
 class _TemporalBlock(layers.Block):

@@ -22,6 +22,7 @@ class Model(nnx.Module):
   def __init__(
       self,
       *,
+      channels: int = 1,
       width: int = 64,
       embedding_dim: int = 64,
       fine_blocks: int = 1,
@@ -32,6 +33,7 @@ class Model(nnx.Module):
     """Initialises at random.
 
     Args:
+      channels: 1 to see grey, 3 to see Lab.
       width: channels at stride 4; half of it at stride 2, twice at stride 8.
       embedding_dim: width of the embeddings.
       fine_blocks: residual blocks at stride 4.
@@ -40,7 +42,8 @@ class Model(nnx.Module):
       rngs: where the initial parameters come from.
     """
     options = {'dtype': dtype, 'rngs': rngs}
-    self.stem = layers.GreyStem(1, width // 2, **options)
+    self.channels = channels
+    self.stem = layers.Stem(channels, width // 2, **options)
     self.stem_norm = nnx.BatchNorm(width // 2, **options)
 
     def stage(channels_in, channels_out, blocks):
@@ -60,10 +63,10 @@ class Model(nnx.Module):
     self.embed_coarse = nnx.Conv(2 * width, embedding_dim, (1, 1), **options)
 
   def encode(
-      self, grey: Float[Array, 'batch time height width 1']
+      self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time height//4 width//4 dim']:
     """Unit embeddings of each frame."""
-    fine = nnx.relu(self.stem_norm(self.stem(grey)))
+    fine = nnx.relu(self.stem_norm(self.stem(frames)))
     for block in self.fine:
       fine = block(fine)
     coarse = fine
@@ -84,7 +87,7 @@ class Model(nnx.Module):
     return features
 
   def __call__(
-      self, grey: Float[Array, 'batch time height width 1']
+      self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time height//4 width//4 dim']:
-    """Embeds the frames of clips; grey in [-1, 1], sides multiples of 8."""
-    return self.encode(grey)
+    """Embeds what `color.network_input` gives; sides are multiples of 8."""
+    return self.encode(frames)

@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 
-class GreyStem(nnx.Module):
+class Stem(nnx.Module):
   """A strided convolution of few channels, computed by space-to-depth.
 
   Exactly a `size` x `size` convolution with stride 2 and `size // 2` zeros of

@@ -323,6 +323,7 @@ def encode(
   fit = (
       lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
   )
-  grey = color.grey_from_lab(color.rgb_to_lab(jnp.asarray(frame)))
-  grey = jax.image.resize(grey, (fit(height), fit(width), 1), 'bilinear')
-  return model.encode(grey[None, None])[0, 0]
+  lab = color.rgb_to_lab(jnp.asarray(frame))
+  lab = jax.image.resize(lab, (fit(height), fit(width), 3), 'bilinear')
+  seen = color.network_input(lab, model.channels)
+  return model.encode(seen[None, None])[0, 0]

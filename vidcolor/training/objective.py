@@ -5,13 +5,19 @@ from typing import Any, NamedTuple
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
+import optax
 
 from vidcolor import color
 from vidcolor import copying
+from vidcolor import errors
 
 # Under which a probability no longer lowers the log-likelihood: a window may
 # hold no position of the true colour at all.
 _FLOOR = 1e-6
+# Error of a value, in units of Lab, from which on the loss grows linearly.
+_HUBER_DELTA = 6.0
+# What is hidden of a and b (1) from a network of Lab, clip by clip in turn.
+_HIDDEN = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
 
 class Colorization(NamedTuple):
@@ -30,38 +36,75 @@ def colorize(
     model: Any,
     frames: UInt8[Array, 'batch time height width 3'],
     palette: Float[Array, 'colors 2'],
+    *,
+    target: str = 'classes',
     **copy_options: Any,
 ) -> Colorization:
   """Colours each clip's last frame from its others (section 3 of the paper).
 
+  A network that sees Lab is shown a third of the clips without a, a third
+  without b and a third without both: it must find what it is not shown (Lai et
+  al., "MAST", CVPR 2020, drop one of them).
+
   Args:
-    model: an embedding network, which sees grey only.
+    model: an embedding network.
     frames: clips; the last frame is the target, the others are references.
     palette: the ab colours to classify.
+    target: what is copied: 'classes' of the palette, whose loss is -log p(true
+      colour); or 'values' of a and b, whose loss is Huber's of those that were
+      not shown.
     **copy_options: for `copying.copy`.
 
   Returns:
-    The loss -log p(true colour), a mean over positions, and what to show.
+    The loss, a mean over positions, and what to show.
+
+  Raises:
+    UserError: there is no such target.
   """
   lab = color.rgb_to_lab(frames)
-  embeddings = model.relate(model.encode(color.grey_from_lab(lab)))
-  lab = _average_pool(lab, model.stride)
-  classes = color.quantize(lab[..., 1:], palette)
-  copied = copying.copy(
-      embeddings[:, -1],
-      embeddings[:, :-1],
-      jax.nn.one_hot(classes[:, :-1], len(palette)),
-      **copy_options,
+  hidden = _hidden(len(frames), model.channels)
+  shown = lab.at[..., 1:].multiply(1 - hidden[:, None, None, None])
+  embeddings = model.relate(
+      model.encode(color.network_input(shown, model.channels))
   )
-  probability = jnp.take_along_axis(copied, classes[:, -1, ..., None], axis=-1)
+  lab = _average_pool(lab, model.stride)
+  ab = lab[..., 1:]
+  classes = color.quantize(ab, palette)
+  copy = lambda values: copying.copy(
+      embeddings[:, -1], embeddings[:, :-1], values, **copy_options
+  )
+  if target == 'classes':
+    copied = copy(jax.nn.one_hot(classes[:, :-1], len(palette)))
+    copied_ab, copied_classes = copied @ palette, copied.argmax(axis=-1)
+    loss = _negative_log_likelihood(copied, classes[:, -1])
+  elif target == 'values':
+    copied_ab = copy(ab[:, :-1])
+    copied_classes = color.quantize(copied_ab, palette)
+    error = optax.huber_loss(copied_ab, ab[:, -1], delta=_HUBER_DELTA)
+    loss = jnp.mean(error * hidden[:, None, None]) / _HUBER_DELTA**2
+  else:
+    raise errors.UserError(
+        f"config.target={target!r} is neither 'classes' nor 'values'"
+    )
   return Colorization(
-      loss=-jnp.mean(jnp.log(jnp.maximum(probability, _FLOOR))),
-      accuracy=_agreement(copied.argmax(axis=-1), classes[:, -1]),
+      loss=loss,
+      accuracy=_agreement(copied_classes, classes[:, -1]),
       baseline_accuracy=_agreement(classes[:, -2], classes[:, -1]),
       lightness=lab[:, -1, ..., 0],
-      true_ab=lab[:, -1, ..., 1:],
-      copied_ab=copied @ palette,
+      true_ab=ab[:, -1],
+      copied_ab=copied_ab,
   )
+
+
+def _hidden(batch, channels):
+  """1 for those of a and b that the network is not shown of a clip, or 0."""
+  hidden = ((1.0, 1.0),) if channels == 1 else _HIDDEN
+  return jnp.array(hidden)[jnp.arange(batch) % len(hidden)]
+
+
+def _negative_log_likelihood(probabilities, classes):
+  probability = jnp.take_along_axis(probabilities, classes[..., None], axis=-1)
+  return -jnp.mean(jnp.log(jnp.maximum(probability, _FLOOR)))
 
 
 def side_by_side(

@@ -94,7 +94,11 @@ def make_train_step(
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
     model = nnx.view(model, remat=config.remat)
     result = objective.colorize(
-        model, frames, jnp.asarray(palette), **config.copy
+        model,
+        frames,
+        jnp.asarray(palette),
+        target=config.target,
+        **config.copy,
     )
     _, _, batch_stats = nnx.split(model, nnx.Param, ...)
     metrics = {
@@ -199,7 +203,13 @@ def make_colorize(
     model = nnx.merge(graphdef, state.params, state.batch_stats, copy=True)
     model = nnx.view(model, use_running_average=True)
     return objective.side_by_side(
-        objective.colorize(model, frames, jnp.asarray(palette), **config.copy)
+        objective.colorize(
+            model,
+            frames,
+            jnp.asarray(palette),
+            target=config.target,
+            **config.copy,
+        )
     )
 
   return colorize

@@ -1,0 +1,98 @@
+from flax import nnx
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from vidcolor import color
+from vidcolor import errors
+from vidcolor.training import objective
+
+PALETTE = jnp.array([[50.0, 27.0], [33.0, -68.0]])
+
+
+class _Greys(nnx.Module):
+  """Embeddings that are given: each cell's own grey value, one-hot."""
+
+  channels = 1
+  stride = 4
+
+  def encode(self, frames):
+    return frames[:, :, ::4, ::4]
+
+  def relate(self, features):
+    return jax.nn.one_hot((50 * features[..., 0]).astype(int) + 50, 101)
+
+
+class _Spy(_Greys):
+  """Keeps what it was shown."""
+
+  channels = 3
+
+  def encode(self, frames):
+    self.shown = nnx.data(frames)
+    return super().encode(frames)
+
+
+def _halves():
+  """Two equal frames, red on the left and blue on the right."""
+  frames = np.zeros((1, 2, 8, 8, 3), np.uint8)
+  frames[:, :, :, :4], frames[:, :, :, 4:] = (200, 60, 60), (60, 60, 200)
+  return frames
+
+
+def test_loss_is_minus_log_of_the_copied_probability():
+  """Not a softmax cross-entropy of probabilities (the double softmax)."""
+  frames = _halves()
+  result = objective.colorize(
+      _Greys(), jnp.asarray(frames), PALETTE, temperature=0.05
+  )
+  assert float(result.loss) < 1e-4
+  assert float(result.accuracy) == float(result.baseline_accuracy) == 1
+
+  # Mirrored, every cell's likeness has the other colour than the same place.
+  frames[:, 1] = frames[:, 1, :, ::-1]
+  result = objective.colorize(
+      _Greys(), jnp.asarray(frames), PALETTE, temperature=1e6
+  )
+  assert float(result.loss) == pytest.approx(np.log(2), abs=1e-4)
+  assert float(result.baseline_accuracy) == 0
+  images = objective.side_by_side(result)
+  assert images.shape == (1, 2, 6, 3)
+  assert 0 <= float(images.min()) and float(images.max()) <= 1
+
+
+def test_a_network_of_lab_is_not_shown_a_or_b_or_both():
+  frames = jnp.asarray(_halves()).repeat(4, axis=0)
+  model = _Spy()
+  objective.colorize(model, frames, PALETTE, target='values')
+  seen = color.network_input(color.rgb_to_lab(frames), 3)
+  shown = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]])
+  np.testing.assert_allclose(
+      model.shown, seen * shown[:, None, None, None], atol=1e-6
+  )
+
+
+def test_values_are_judged_where_they_were_not_shown():
+  frames = jnp.asarray(_halves())
+  true = objective.colorize(
+      _Greys(), frames, PALETTE, target='values', temperature=0.01
+  )
+  assert float(true.loss) < 1e-6
+  np.testing.assert_allclose(true.copied_ab, true.true_ab, atol=1e-3)
+
+  # At any other temperature both halves are alike: the mean of two colours.
+  loss = lambda model: float(
+      objective.colorize(
+          model, frames, PALETTE, target='values', temperature=1e6
+      ).loss
+  )
+  a, b = np.ptp(true.true_ab, axis=(0, 1, 2)) / 2
+  huber = lambda x: (x / 6) ** 2 / 2 if x < 6 else x / 6 - 0.5
+  assert loss(_Spy()) == pytest.approx(huber(a) / 2, rel=1e-3)
+  assert loss(_Greys()) == pytest.approx((huber(a) + huber(b)) / 2, rel=1e-3)
+
+
+def test_refuses_an_unknown_target():
+  with pytest.raises(errors.UserError, match="config.target='hue' is neither"):
+    objective.colorize(_Greys(), jnp.asarray(_halves()), PALETTE, target='hue')
