@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
+from experiments.configs import strong
 from tests import tiny
 from vidcolor import errors
 from vidcolor import sharding
@@ -122,6 +123,7 @@ jax.config.update('jax_num_cpu_devices', int(sys.argv[1]))
 from absl import flags
 flags.FLAGS.mark_as_parsed()
 import numpy as np
+from experiments.configs import strong
 from tests import tiny
 from vidcolor import sharding
 from vidcolor.training import step as step_lib
@@ -228,6 +230,19 @@ def test_nan_stops_the_run_and_keeps_the_checkpoint_before(data_dir, tmp_path):
     loop.train(config, tmp_path)
   assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['2']
   assert all(np.isfinite(x).all() for x in _leaves(tmp_path))
+
+
+def test_the_strong_configs_network_sees_colours(data_dir, tmp_path):
+  config = strong.get_config()
+  config.update_from_flattened_dict(tiny.overrides(data_dir))
+  loop.train(config, tmp_path)
+  model, _, config = checkpoint.load_model(tmp_path)
+  losses = telemetry.read_metrics(tmp_path)['loss']
+  assert np.isfinite(losses).all()
+  frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+  embed = lambda frame: np.asarray(propagation.encode(model, frame))
+  # Other colours of much the same lightness.
+  assert np.abs(embed(frame) - embed(frame[..., ::-1])).max() > 0.05
 
 
 def test_workdir_without_checkpoint_is_one_line(tmp_path):
