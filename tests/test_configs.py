@@ -19,7 +19,12 @@ from vidcolor.training import objective
 from vidcolor.training import step as step_lib
 
 # And the devices that the docstring speaks of, with their processes.
-CONFIGS = {'compact': (1, 1), 'paper': (1, 1), 'pod': (256, 64)}
+CONFIGS = {
+    'compact': (1, 1),
+    'paper': (1, 1),
+    'pod': (256, 64),
+    'strong': (1, 1),
+}
 
 
 def _module(name):
@@ -61,7 +66,9 @@ def test_makes_a_state_and_a_loss(name):
   def loss(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
     palette = jnp.zeros((16, 2))
-    return objective.colorize(model, frames, palette, **config.copy).loss
+    return objective.colorize(
+        model, frames, palette, target=config.target, **config.copy
+    ).loss
 
   loss = jax.eval_shape(loss, params, batch_stats, frames)
   assert (loss.shape, loss.dtype) == ((), jnp.float32)

@@ -2,6 +2,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
+from vidcolor import color
 from vidcolor.benchmarks import copied_colors
 from vidcolor.tracking import propagation
 
@@ -63,6 +64,24 @@ def test_color_error_by_frame():
   # Of the first frame's colours, also where they were copied twice.
   expected = [0, np.linalg.norm(RED_AB - GREEN_AB), 0]
   np.testing.assert_allclose(errors, expected, atol=0.03)
+
+
+def test_the_tracker_does_not_see_the_colours():
+  seen = []
+
+  def embed(frame):
+    seen.append(np.asarray(frame))
+    return _same_position(frame)
+
+  tracker = propagation.Tracker(embed, OPTIONS)
+  frames = [RED, GREEN]
+  copied_colors.color_error_by_frame(tracker, frames)
+  for grey in seen:
+    np.testing.assert_array_equal(grey, grey[..., :1].repeat(3, axis=-1))
+  lightness = lambda frame: color.rgb_to_lab(jnp.asarray(frame))[..., 0]
+  np.testing.assert_allclose(
+      lightness(seen[-1]) - lightness(GREEN), 0, atol=0.3
+  )
 
 
 def test_any_features_may_be_fed():

@@ -33,7 +33,11 @@ def make(
   def loss_fn(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
     result = objective.colorize(
-        model, frames, jnp.asarray(palette), **config.copy
+        model,
+        frames,
+        jnp.asarray(palette),
+        target=config.target,
+        **config.copy,
     )
     return result.loss, nnx.state(model, nnx.Not(nnx.Param))
 

@@ -51,10 +51,10 @@ def propagate(
       `jax.image.resize`'s anti-aliased linear filter.
     num_given: How many of the first frames' colours are given.
     labels_of: Makes the labels of a and b; by default they are the labels.
-    inputs: What the tracker is fed for each frame, if not the frame.
+    inputs: What the tracker is fed for each frame, if not the frame in grey.
   """
   if inputs is None:
-    pairs = ((frame, frame) for frame in frames)
+    pairs = ((frame, _in_grey(frame)) for frame in frames)
   else:
     pairs = zip(frames, inputs, strict=True)
   state = None
@@ -71,6 +71,13 @@ def propagate(
     else:
       state, copied = tracker.step(state, fed)
     yield Colors(np.asarray(true), np.asarray(copied))
+
+
+@jax.jit
+def _in_grey(frame):
+  """RGB of the same lightness: networks of Lab are not to see the colours."""
+  lab = color.rgb_to_lab(frame).at[..., 1:].set(0)
+  return jnp.round(255 * color.lab_to_rgb(lab)).astype(jnp.uint8)
 
 
 @functools.partial(jax.jit, static_argnums=1)
