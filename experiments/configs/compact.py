@@ -37,6 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict()
   config.model.name = 'compact'  # vidcolor/models/compact.py; its options:
   config.model.channels = 1  # Sees grey; 3 sees Lab.
+  config.model.stride = 4  # Or 8.
   config.model.width = 64
   config.model.embedding_dim = 64
   config.model.fine_blocks = 1

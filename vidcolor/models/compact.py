@@ -1,4 +1,4 @@
-"""A small network for laptops: each frame alone, at stride 4."""
+"""A small network for laptops: each frame alone, at stride 4 or 8."""
 
 from flax import nnx
 import jax
@@ -16,13 +16,13 @@ class Model(nnx.Module):
   ones at stride 4 keep the detail that a tracked outline needs.
   """
 
-  stride = 4
   num_frames = 1  # No frame's embedding depends on another's.
 
   def __init__(
       self,
       *,
       channels: int = 1,
+      stride: int = 4,
       width: int = 64,
       embedding_dim: int = 64,
       fine_blocks: int = 1,
@@ -34,6 +34,7 @@ class Model(nnx.Module):
 
     Args:
       channels: 1 to see grey, 3 to see Lab.
+      stride: 4; or 8, to leave out what joins the blocks at stride 4.
       width: channels at stride 4; half of it at stride 2, twice at stride 8.
       embedding_dim: width of the embeddings.
       fine_blocks: residual blocks at stride 4.
@@ -42,7 +43,7 @@ class Model(nnx.Module):
       rngs: where the initial parameters come from.
     """
     options = {'dtype': dtype, 'rngs': rngs}
-    self.channels = channels
+    self.channels, self.stride = channels, stride
     self.stem = layers.Stem(channels, width // 2, **options)
     self.stem_norm = nnx.BatchNorm(width // 2, **options)
 
@@ -59,12 +60,13 @@ class Model(nnx.Module):
 
     self.fine = stage(width // 2, width, fine_blocks)
     self.coarse = stage(width, 2 * width, coarse_blocks)
-    self.embed_fine = nnx.Conv(width, embedding_dim, (1, 1), **options)
+    if stride == 4:
+      self.embed_fine = nnx.Conv(width, embedding_dim, (1, 1), **options)
     self.embed_coarse = nnx.Conv(2 * width, embedding_dim, (1, 1), **options)
 
   def encode(
       self, frames: Float[Array, 'batch time height width channels']
-  ) -> Float[Array, 'batch time height//4 width//4 dim']:
+  ) -> Float[Array, 'batch time rows columns dim']:
     """Unit embeddings of each frame."""
     fine = nnx.relu(self.stem_norm(self.stem(frames)))
     for block in self.fine:
@@ -72,22 +74,22 @@ class Model(nnx.Module):
     coarse = fine
     for block in self.coarse:
       coarse = block(coarse)
-    embedding = self.embed_fine(fine)
-    embedding += jax.image.resize(
-        self.embed_coarse(coarse), embedding.shape, 'bilinear'
-    )
+    embedding = self.embed_coarse(coarse)
+    if self.stride == 4:
+      fine = self.embed_fine(fine)
+      embedding = fine + jax.image.resize(embedding, fine.shape, 'bilinear')
     embedding = embedding.astype(jnp.float32)
     norm = jnp.sum(embedding**2, axis=-1, keepdims=True)
     return embedding * jax.lax.rsqrt(norm + 1e-6)
 
   def relate(
-      self, features: Float[Array, 'batch time height width dim']
-  ) -> Float[Array, 'batch time height width dim']:
+      self, features: Float[Array, 'batch time rows columns dim']
+  ) -> Float[Array, 'batch time rows columns dim']:
     """Nothing is left to do: the features are the embeddings."""
     return features
 
   def __call__(
       self, frames: Float[Array, 'batch time height width channels']
-  ) -> Float[Array, 'batch time height//4 width//4 dim']:
+  ) -> Float[Array, 'batch time rows columns dim']:
     """Embeds what `color.network_input` gives; sides are multiples of 8."""
     return self.encode(frames)

@@ -1,0 +1,384 @@
+"""What matters: the strong recipe, with one thing changed at a time.
+
+python -m experiments.ablate --data_dir=DATA --davis_dir=DAVIS \
+  --output_dir=OUT
+
+Trains a small budget for each network on the dataset `kinetics` in DATA, three
+seeds where that decides something, and tracks DAVIS sequences with each; then
+tracks with other settings of tracking, and by parts of the network. Writes
+results.json, a table in Markdown (table.md) and report.html. Run again with the
+same line, it goes on where it was stopped. `--workdir=DIR` trains nothing, and
+only changes how a checkpoint tracks.
+"""
+
+from collections.abc import Iterator, Mapping
+import json
+import pathlib
+import shutil
+import time
+from typing import Any, NamedTuple
+
+from absl import flags
+from flax import nnx
+from jax import numpy as jnp
+import numpy as np
+import tqdm
+
+from data_prep import palette as palette_lib
+from experiments.configs import strong
+from vidcolor import environment
+from vidcolor import errors
+from vidcolor import files
+from vidcolor import masks
+from vidcolor import models
+from vidcolor.benchmarks import davis as davis_lib
+from vidcolor.data import clips
+from vidcolor.evaluation import davis
+from vidcolor.render import report
+from vidcolor.tracking import propagation
+from vidcolor.training import checkpoint
+from vidcolor.training import loop
+
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Holds `kinetics`.')
+_WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'A run, or one checkpoint of it, in place of --data_dir.'
+)
+_DAVIS_DIR = flags.DEFINE_string(
+    'davis_dir', None, 'DAVIS folder to track.', required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    'output_dir', None, 'Where everything is written to.', required=True
+)
+_YEAR = flags.DEFINE_integer('year', 2016, '2016 makes one object of all.')
+_SPLIT = flags.DEFINE_string('split', 'val', 'Name of the list.')
+_HELD_OUT = flags.DEFINE_list(
+    'held_out', [], 'Sequences that nothing is to be chosen by.'
+)
+_MAX_FRAMES = flags.DEFINE_integer(
+    'max_frames', 40, 'Only so many frames of each sequence.', 3
+)
+_STEPS = flags.DEFINE_integer('steps', 300, 'Training steps of each.', 1)
+_ONLY = flags.DEFINE_list(
+    'only', None, 'Rows to measure beside the first; default: all.'
+)
+_SEEDS = flags.DEFINE_integer('seeds', 3, 'Where they decide something.', 1)
+
+_BASE = 'strong'
+
+
+class Change(NamedTuple):
+  """What differs from the strong config, and whether seeds decide about it."""
+
+  overrides: Mapping[str, Any]
+  seeds: bool = False
+  num_colors: int = 16
+
+
+_GREY = {'model.channels': 1, 'target': 'classes'}
+_CHANGES = {
+    _BASE: Change({}, seeds=True),
+    'grey 16 classes': Change(_GREY, seeds=True),
+    'grey values': Change({'model.channels': 1}),
+    'Lab 16 classes': Change({'target': 'classes'}, seeds=True),
+    'Lab 64 classes': Change({'target': 'classes'}, num_colors=64),
+    'Lab 256 classes': Change({'target': 'classes'}, num_colors=256),
+    # Cells are twice as large: half as many are as far.
+    'stride 8': Change(
+        {'model.stride': 8, 'copy.radius': 3, 'tracking.radius': 6}
+    ),
+    'width 32': Change({'model.width': 32}),
+    'width 96': Change({'model.width': 96}),
+    'gap up to 1': Change({'clips.max_frame_step': 1}),
+    'gap up to 8': Change({'clips.max_frame_step': 8}),
+    'no window in training': Change({'copy.radius': None}, seeds=True),
+    'window 3 in training': Change({'copy.radius': 3}),
+    'window 12 in training': Change({'copy.radius': 12}),
+    'two references': Change({'clips.num_frames': 3, 'batch_size': 6}),
+    'temperature 0.03 in training': Change({'copy.temperature': 0.03}),
+    'temperature 0.15 in training': Change({'copy.temperature': 0.15}),
+}
+# By field of `propagation.Options`.
+_TRACKING = {
+    'temperature': (0.02, 0.03, 0.04, 0.12, 0.5),
+    'radius': (4, 6, 8, 18, 24, None),
+    'top_k': (1, 3, 10, 20, None),
+    'recent': (1, 2, 3, 9, 14),
+    'keep_first': (False,),
+    'short_side': (120, 160, 360, 480),
+}
+# Of the compact network; what is embedded elsewhere counts for nothing.
+_PARTS = {'only stride 4': 'embed_coarse', 'only stride 8': 'embed_fine'}
+
+
+def main(argv):
+  """Measures what has not been measured yet, and reports."""
+  if len(argv) > 1:
+    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+  if bool(_WORKDIR.value) == bool(_DATA_DIR.value):
+    raise errors.UserError('give --data_dir or --workdir')
+  sequences = _sequences()
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  files.make_folder(output_dir)
+  results = _Results(output_dir / 'results.json')
+  if _DATA_DIR.value:
+    _ablate_training(results, sequences, output_dir)
+  workdir = _WORKDIR.value or output_dir / _workdir_name(_BASE, 0)
+  _ablate_tracking(results, sequences, workdir)
+  table = tabulate(results.rows)
+  text = _markdown(table, len(sequences))
+  (output_dir / 'table.md').write_text(text)
+  report.write(
+      output_dir / 'report.html',
+      title='What matters',
+      sections=[
+          report.Section(
+              'One change at a time',
+              table=report.Table(table, 'J, by mean', row_header='change'),
+          )
+      ],
+  )
+  print(text)
+  print(f'Look at it: {output_dir / "report.html"}')
+
+
+def _sequences():
+  sequences = davis_lib.read(
+      _DAVIS_DIR.value, year=_YEAR.value, split=_SPLIT.value
+  )
+  names = {sequence.name for sequence in sequences}
+  if unknown := set(_HELD_OUT.value) - names:
+    raise errors.UserError(
+        f'--held_out: {_DAVIS_DIR.value} has no {min(unknown)}, but'
+        f' {", ".join(sorted(names))}'
+    )
+  if len(sequences[0].masks) == 1:
+    raise errors.UserError(f'{_DAVIS_DIR.value} has only first masks')
+  return [s for s in sequences if s.name not in _HELD_OUT.value]
+
+
+class _Results:
+  """Rows by (change, seed), kept in a file as they come."""
+
+  def __init__(self, path):
+    self._path = path
+    self._setup = {
+        'data_dir': _DATA_DIR.value,
+        'workdir': _WORKDIR.value,
+        'davis_dir': _DAVIS_DIR.value,
+        'split': _SPLIT.value,
+        'held_out': _HELD_OUT.value,
+        'max_frames': _MAX_FRAMES.value,
+        'steps': _STEPS.value,
+        **environment.describe(),
+    }
+    saved = json.loads(path.read_text()) if path.exists() else {'rows': []}
+    if path.exists() and saved['setup'] != self._setup:
+      raise errors.UserError(
+          f'{path} is of another run: give another --output_dir, or remove it'
+      )
+    self.rows = {(row['change'], row['seed']): row for row in saved['rows']}
+
+  def add(self, change, seed, row):
+    """Keeps a row of figures."""
+    self.rows[change, seed] = {'change': change, 'seed': seed, **row}
+    rows = list(self.rows.values())
+    files.write_json(self._path, {'setup': self._setup, 'rows': rows})
+
+
+def _ablate_training(results, sequences, output_dir):
+  """Trains each network, and tracks with it before and after."""
+  runs = [
+      (name, seed)
+      for name, change in _CHANGES.items()
+      if _wanted(name)
+      for seed in range(_SEEDS.value if change.seeds else 1)
+  ]
+  for name, seed in tqdm.tqdm(runs, unit='run'):
+    if (name, seed) in results.rows:
+      continue
+    config = _config(_CHANGES[name], seed, output_dir)
+    workdir = output_dir / _workdir_name(name, seed)
+    start = time.perf_counter()
+    loop.train(config, workdir)
+    seconds = time.perf_counter() - start
+    model, _, config = checkpoint.load_model(workdir)
+    options = propagation.Options(**config.tracking)
+    untrained = models.create(**config.model, seed=seed)
+    untrained = nnx.view(untrained, use_running_average=True)
+    row = _measure(propagation.Tracker(model, options), sequences)
+    control = _measure(propagation.Tracker(untrained, options), sequences)
+    row |= {'untrained': control['J'], 'training_seconds': seconds}
+    results.add(name, seed, row)
+
+
+def _wanted(name):
+  return _ONLY.value is None or name in (_BASE, *_ONLY.value)
+
+
+def _workdir_name(name, seed):
+  return f'{name.replace(" ", "_")}_{seed}'
+
+
+def _config(change, seed, output_dir):
+  config = strong.get_config()
+  config.update_from_flattened_dict(dict(change.overrides))
+  config.seed = seed
+  config.steps = config.checkpoint_every = config.images_every = _STEPS.value
+  config.dataset.data_dir = _DATA_DIR.value
+  if change.num_colors != 16:
+    folder = output_dir / f'data_{change.num_colors}'
+    _link_with_palette(config.dataset, folder, change.num_colors)
+    config.dataset.data_dir = str(folder)
+  return config
+
+
+def _link_with_palette(dataset, folder, num_colors):
+  """Makes the dataset anew in a folder, with a palette of another size."""
+  builder = clips.find_builder(dataset.name, dataset.data_dir)
+  if builder is None or (folder / 'complete').exists():
+    return  # `loop.train` says what is missing.
+  source = pathlib.Path(builder.data_dir)
+  target = folder / dataset.name / source.name
+  shutil.rmtree(folder, ignore_errors=True)
+  target.mkdir(parents=True)
+  for path in source.iterdir():
+    if path.stem != 'palette':
+      (target / path.name).symlink_to(path.absolute())
+  palette_lib.fit(target, num_colors=num_colors)
+  (folder / 'complete').touch()
+
+
+def _ablate_tracking(results, sequences, workdir):
+  """Tracks with one network in many ways."""
+  model, _, config = checkpoint.load_model(workdir)
+  trackers = {
+      name: tracker
+      for name, tracker in _trackers(model, config.tracking)
+      if _wanted(name)
+  }
+  for name, tracker in tqdm.tqdm(trackers.items(), unit='setting'):
+    if (name, 0) not in results.rows:
+      results.add(name, 0, _measure(tracker(), sequences))
+
+
+def _trackers(model, tracking) -> Iterator[tuple[str, Any]]:
+  """Names, and what makes the tracker."""
+  options = lambda **changes: propagation.Options(**{**tracking, **changes})
+  if _WORKDIR.value:
+    yield _BASE, lambda: propagation.Tracker(model, options())
+  for field, values in _TRACKING.items():
+    # A network over time wants as many references as it was trained with.
+    if model.num_frames > 1 and field in ('recent', 'keep_first'):
+      continue
+    for value in values:
+      changed = options(**{field: value})
+      if changed != options():
+        yield (
+            f'tracking: {field} {value}',
+            lambda changed=changed: propagation.Tracker(model, changed),
+        )
+  for name, layer in _PARTS.items():
+    if hasattr(model, layer):
+      yield (
+          f'tracking: {name}',
+          lambda layer=layer: propagation.Tracker(
+              _without(model, layer), options()
+          ),
+      )
+
+
+def _without(model, layer):
+  """A copy of the network, in which a convolution gives nothing."""
+  model = nnx.clone(model)
+  convolution = getattr(model, layer)
+  convolution.kernel[...] = jnp.zeros_like(convolution.kernel[...])
+  convolution.bias[...] = jnp.zeros_like(convolution.bias[...])
+  return model
+
+
+def _measure(tracker, sequences):
+  """Figures of a tracker, the given and the last frame left out."""
+  start, scores, num_frames = time.perf_counter(), {}, 0
+  for sequence in sequences:
+    frames = sequence.frames[: _MAX_FRAMES.value]
+    truth = sequence.masks[: _MAX_FRAMES.value]
+    tracked = list(tracker.track(frames, truth[0]))
+    num_frames += len(tracked)
+    num_objects = int(masks.without_void(truth[0]).max())
+    scores[sequence.name] = davis.score(tracked[1:-1], truth[1:-1], num_objects)
+  overall = davis.summarize(scores)['overall']
+  return {
+      'J': overall['J_mean'],
+      'J&F': overall['J&F'],
+      'by_sequence': {name: float(s.j.mean()) for name, s in scores.items()},
+      'seconds_per_frame': (time.perf_counter() - start) / num_frames,
+  }
+
+
+def tabulate(
+    rows: Mapping[tuple[str, int], Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+  """By change: mean J, its spread over seeds, and what the change is worth.
+
+  A difference is clear above two standard errors: of training, by the standard
+  deviation over seeds that changes with several seeds have on average; of
+  tracking, with one network, by that of the sequences' differences.
+  """
+  by_change = {}
+  for (change, _), row in rows.items():
+    by_change.setdefault(change, []).append(row)
+  base = by_change[_BASE]
+  groups = by_change.values()
+  variances = [np.var(_column(x, 'J'), ddof=1) for x in groups if len(x) > 1]
+  variance = np.mean(variances) if variances else np.nan
+  table = {}
+  for name, group in by_change.items():
+    if name.startswith('tracking'):
+      ours, theirs = ([*x[0]['by_sequence'].values()] for x in (group, base))
+      differences = np.subtract(ours, theirs)
+      gain = differences.mean()
+      error = differences.std(ddof=1) / np.sqrt(len(differences))
+    else:
+      gain = np.mean(_column(group, 'J')) - np.mean(_column(base, 'J'))
+      error = np.sqrt(variance * (1 / len(group) + 1 / len(base)))
+    table[name] = {
+        'J': np.mean(_column(group, 'J')),
+        'least': min(_column(group, 'J')),
+        'most': max(_column(group, 'J')),
+        'seeds': len(group),
+        'J&F': np.mean(_column(group, 'J&F')),
+        'gain in J': gain,
+        'clear': 'yes' if abs(gain) > 2 * error else 'no',
+        'untrained J': (
+            np.mean(_column(group, 'untrained'))
+            if 'untrained' in group[0]
+            else ''
+        ),
+        's a frame': np.mean(_column(group, 'seconds_per_frame')),
+    }
+  return table
+
+
+def _column(group, name):
+  return [row[name] for row in group]
+
+
+def _markdown(table, num_sequences):
+  columns = list(next(iter(table.values())))
+  lines = [
+      f'{num_sequences} sequences, the first {_MAX_FRAMES.value} frames,'
+      f' {_STEPS.value} steps of training.',
+      '',
+      '| change | ' + ' | '.join(columns) + ' |',
+      '|---' * (len(columns) + 1) + '|',
+  ]
+  for name, row in table.items():
+    cells = [
+        f'{x:.3f}' if isinstance(x, float) else str(x) for x in row.values()
+    ]
+    lines.append('| ' + ' | '.join([name, *cells]) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+if __name__ == '__main__':
+  errors.run(main)
