@@ -7,6 +7,7 @@ import pytest
 
 from tests import programs
 from tests import tiny
+from vidcolor import pretrained
 from vidcolor.training import loop
 
 
@@ -71,6 +72,15 @@ def test_config_gives_other_settings_and_checkpoint_another_step(
   assert jf[1] != jf[12]
 
 
+def test_the_network_in_the_package_is_the_default(davis, tmp_path):
+  ours = _results(tmp_path / 'ours', *davis)
+  assert ours['method'] == 'the network in the package'
+  path = f'--checkpoint={pretrained.SHIPPED}'
+  assert _results(tmp_path / 'same', path, *davis)['overall'] == ours['overall']
+  untrained = _results(tmp_path / 'un', '--baseline=untrained', *davis)
+  assert untrained['overall'] != ours['overall']
+
+
 def test_results_are_set_side_by_side(davis, tmp_path):
   overall = {
       name: _results(tmp_path / name, f'--baseline={name}', *davis)['overall']
@@ -111,7 +121,7 @@ def test_features_track_as_the_network_that_made_them(davis, tmp_path):
 @pytest.mark.parametrize(
     'args, told',
     [
-        ([], 'give what to evaluate: --workdir'),
+        (['--checkpoint=nothing.npz'], 'there is no file nothing.npz'),
         (['--workdir=a', '--predictions=b'], '--workdir or --predictions'),
         (['--workdir=nothing'], 'nothing holds no checkpoint'),
         (['--predictions=nothing'], 'no prediction nothing/bear/00001.png'),

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from tests import tiny
+import vidcolor
 from vidcolor import errors
 from vidcolor import models
 from vidcolor import pretrained
+from vidcolor.evaluation import davis
 
 _GREY = np.random.default_rng(0).uniform(-1, 1, (1, 1, 32, 32, 1))
 
@@ -58,3 +60,23 @@ def test_a_network_of_another_shape_is_one_line(tmp_path):
   pretrained.save(path, model, np.zeros((16, 2), np.float32), config)
   with pytest.raises(errors.UserError, match='no network of this version'):
     pretrained.load(path)
+
+
+def test_the_shipped_one_is_small_loads_offline_and_tracks():
+  assert pretrained.SHIPPED.stat().st_size < 25e6
+  tracker = vidcolor.load_pretrained()
+  # A disk of a colour of its own goes right, in front of noise that does not.
+  rng = np.random.default_rng(0)
+  noise = rng.integers(80, 120, (96, 128, 3), np.uint8)
+  rows, columns = np.mgrid[:96, :128]
+  masks = [
+      ((rows - 48) ** 2 + (columns - 40 - 4 * t) ** 2 < 400).astype(np.uint8)
+      for t in range(8)
+  ]
+  frames = [
+      np.where(mask[..., None], np.uint8([200, 60, 60]), noise)
+      for mask in masks
+  ]
+  tracked = list(tracker.track(frames, masks[0]))
+  assert davis.jaccard(tracked[-1] == 1, masks[-1] == 1) > 0.8
+  assert davis.jaccard(masks[0] == 1, masks[-1] == 1) < 0.4

@@ -1,12 +1,13 @@
 """Evaluates a checkpoint, a baseline, features or predictions on a benchmark.
 
-python -m vidcolor.evaluate --workdir=DIR --dataset=davis2017 \
-  --data_dir=DAVIS --output_dir=OUT
+python -m vidcolor.evaluate --dataset=davis2017 --data_dir=DAVIS --output_dir=OUT
 
 Writes results.json, predictions in the benchmark's own layout and report.html.
-In the place of --workdir=DIR:
+That is of the network in the package, vidcolor/pretrained; of another one by
 
-  --checkpoint=DIR/checkpoints/400     a checkpoint that is not the newest;
+  --workdir=DIR                        a run, of which the newest checkpoint;
+  --checkpoint=DIR/checkpoints/400     one checkpoint, or what
+                                       experiments.export has written;
   --baseline=NAME                      a method to compare with;
   --predictions=DIR                    any method's files, to be scored only;
   --features_dir=DIR                   any network's features, <frame>.npy.
@@ -31,6 +32,7 @@ from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
+from vidcolor import pretrained
 from vidcolor.benchmarks import color_failure
 from vidcolor.benchmarks import davis
 from vidcolor.benchmarks import jhmdb
@@ -44,7 +46,7 @@ from vidcolor.training import checkpoint
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'A run; its newest checkpoint.')
 _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', None, 'One checkpoint of a run.'
+    'checkpoint', None, 'One checkpoint of a run, or an .npz.'
 )
 _METHODS = {
     'identity': baselines.Identity(),
@@ -143,11 +145,6 @@ def _check_method():
   ]
   if len(given) > 1:
     raise errors.UserError(f'give {" or ".join(given)}, not both')
-  if not given and not _BASELINE.value:
-    raise errors.UserError(
-        'give what to evaluate: --workdir, --checkpoint, --baseline,'
-        ' --predictions or --features_dir'
-    )
   if _BASELINE.value and (_PREDICTIONS.value or _FEATURES_DIR.value):
     raise errors.UserError(f'give --baseline or {given[0]}, not both')
   if _COLOR_FAILURE.value and (
@@ -159,13 +156,14 @@ def _check_method():
 
 
 def _method() -> str:
-  return ' of '.join(
+  given = [
       flag.value
       for flag in (
           _BASELINE, _WORKDIR, _CHECKPOINT, _PREDICTIONS, _FEATURES_DIR
       )
       if flag.value
-  )  # fmt: skip
+  ]  # fmt: skip
+  return ' of '.join(given) or 'the network in the package'
 
 
 def _score():
@@ -210,12 +208,14 @@ def _evaluate():
 def _evaluate_color():
   if _FEATURES_DIR.value or _BASELINE.value in _METHODS:
     raise errors.UserError(
-        'kinetics_color is for networks: give --workdir; it compares with'
-        ' copying the same position itself'
+        'kinetics_color is for networks; it compares with copying the same'
+        ' position itself'
     )
   model, palette, config = _load()
   if palette is None:
-    raise errors.UserError('give --workdir: its palette is needed')
+    raise errors.UserError(
+        'give --workdir or --checkpoint: its palette is needed'
+    )
   return kinetics_color.evaluate(
       _propagation(model, config),
       _DATA_DIR.value,
@@ -265,15 +265,14 @@ def _propagation(model, config):
 
 def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
   """The network, the palette and the config, --config's tracking in it."""
-  if folder := _WORKDIR.value or _CHECKPOINT.value:
-    model, palette, config = checkpoint.load_model(folder)
+  path = _WORKDIR.value or _CHECKPOINT.value
+  if path and not path.endswith('.npz'):
+    model, palette, config = checkpoint.load_model(path)
   elif _BASELINE.value == 'untrained' and 'model' in (_CONFIG.value or ()):
     model = palette = None
     config = _CONFIG.value
   else:
-    raise errors.UserError(
-        'give --workdir, or for --baseline=untrained --config of a run'
-    )
+    model, palette, config = pretrained.load(path or pretrained.SHIPPED)
   if _BASELINE.value == 'untrained':
     model = models.create(**config.model, seed=config.seed)
     model = nnx.view(model, use_running_average=True)
