@@ -1,6 +1,7 @@
 """Evaluates a checkpoint, a baseline, features or predictions on a benchmark.
 
-python -m vidcolor.evaluate --dataset=davis2017 --data_dir=DAVIS --output_dir=OUT
+python -m vidcolor.evaluate --dataset=davis2017 --data_dir=DAVIS \
+  --output_dir=OUT
 
 Writes results.json, predictions in the benchmark's own layout and report.html.
 That is of the network in the package, vidcolor/pretrained; of another one by

@@ -9,6 +9,7 @@ from matplotlib import transforms
 import numpy as np
 
 from vidcolor import files
+from vidcolor.evaluation import calibration
 from vidcolor.render import overlay
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -120,6 +121,26 @@ def scatter(
   axes.scatter(x, y, s=16, color=_COLOURS[0])
   axes.margins(0.08)
   _label(axes, np.stack([x, y], axis=1), labels)
+  _save(axes, path)
+
+
+def reliability(
+    curves: Mapping[str, calibration.Reliability], path: str | os.PathLike
+) -> None:
+  """Draws how often what is so sure is right; the diagonal is as it should be.
+
+  Args:
+    curves: By name; each is drawn with its expected calibration error.
+    path: PNG file to write; it is there only once complete.
+  """
+  axes = _axes(xlabel='confidence', ylabel='share that is right', size=(4, 4))
+  axes.plot([0, 1], [0, 1], color='0.7', linestyle='--')
+  for name, curve in curves.items():
+    label = f'{name} (error {curve.error:.3f})'
+    axes.plot(curve.confidence, curve.accuracy, marker='o', label=label)
+  axes.set_xlim(0, 1.02)
+  axes.set_ylim(0, 1.02)
+  _add_legend(axes)
   _save(axes, path)
 
 

@@ -5,7 +5,7 @@ labelled first frame, `step` labels one more frame. The state is the same size
 however long the video.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import numpy as np
 from vidcolor import color
 from vidcolor import copying
 from vidcolor import masks
+from vidcolor.tracking import confidence as confidence_lib
 from vidcolor.tracking import labels as labels_lib
 
 Frame = UInt8[np.ndarray | Array, 'height width 3']
@@ -52,6 +53,8 @@ class Options:
       before a pixel's likeliest is taken, so that one that fades still shows.
     short_side: frames are shrunk to this short side (rounded to 8 pixels)
       before they are embedded; None keeps their size.
+    calibration: slope and intercept of a mask's confidence, as
+      `confidence.of_pixels` takes them.
   """
 
   recent: int = 3
@@ -66,6 +69,7 @@ class Options:
   shrink_labels: str = 'antialias'
   stretch_labels: bool = False
   short_side: int | None = None
+  calibration: Sequence[float] = (1.0, 0.0)
 
   def __post_init__(self):
     if self.recent + self.keep_first < 1:
@@ -75,6 +79,21 @@ class Options:
       raise ValueError(
           f'shrink_labels is {self.shrink_labels!r}, not one of {ways}.'
       )
+
+
+class Objects(NamedTuple):
+  """The objects in one frame.
+
+  Attributes:
+    mask: 0 or the number of an object.
+    confidence: The probability that the mask is right there.
+    by_object: Its mean over each object's pixels; below `confidence.LOST`, and
+      0 where no pixel is left, the object is lost or hidden.
+  """
+
+  mask: UInt8[np.ndarray, 'height width']
+  confidence: Float[np.ndarray, 'height width']
+  by_object: Float[np.ndarray, ' objects']
 
 
 class State(NamedTuple):
@@ -167,19 +186,48 @@ class Tracker:
       first_mask: 0 or the number of an object in each pixel; what is void
         there counts as background.
     """
-    frames = iter(frames)
     first_mask = masks.without_void(first_mask)
+    yield first_mask
+    for labels in self._labels(frames, first_mask):
+      yield self._mask(labels, first_mask.shape)
+
+  def track_objects(
+      self,
+      frames: Iterable[Any],
+      first_mask: UInt8[np.ndarray, 'height width'],
+  ) -> Iterator[Objects]:
+    """Yields what `track` does, and how sure it is; of the first frame, all."""
+    first_mask = masks.without_void(first_mask)
+    num_objects = int(first_mask.max())
+    yield Objects(
+        first_mask,
+        np.ones(first_mask.shape, np.float32),
+        np.ones(num_objects),
+    )
+    for labels in self._labels(frames, first_mask):
+      mask = self._mask(labels, first_mask.shape)
+      sure = np.asarray(
+          confidence_lib.of_pixels(
+              labels, *first_mask.shape, self._options.calibration
+          )
+      )
+      by_object = confidence_lib.of_objects(sure, mask, num_objects)
+      yield Objects(mask, sure, by_object)
+
+  def _labels(self, frames, first_mask):
+    """The labels copied to each frame but the first."""
+    frames = iter(frames)
     num_labels = int(first_mask.max()) + 1
     state = self.init(
         next(frames), labels_lib.from_mask(jnp.asarray(first_mask), num_labels)
     )
-    yield first_mask
     for frame in frames:
       state, labels = self.step(state, frame)
-      mask = labels_lib.to_mask(
-          labels, *first_mask.shape, stretch=self._options.stretch_labels
-      )
-      yield np.asarray(mask)
+      yield labels
+
+  def _mask(self, labels, shape):
+    stretch = self._options.stretch_labels
+    return np.asarray(labels_lib.to_mask(labels, *shape, stretch=stretch))
 
   def track_points(
       self,
