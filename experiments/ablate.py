@@ -74,28 +74,30 @@ class Change(NamedTuple):
   num_colors: int = 16
 
 
-_GREY = {'model.channels': 1, 'target': 'classes'}
 _CHANGES = {
     _BASE: Change({}, seeds=True),
-    'grey 16 classes': Change(_GREY, seeds=True),
-    'grey values': Change({'model.channels': 1}),
-    'Lab 16 classes': Change({'target': 'classes'}, seeds=True),
-    'Lab 64 classes': Change({'target': 'classes'}, num_colors=64),
-    'Lab 256 classes': Change({'target': 'classes'}, num_colors=256),
-    # Cells are twice as large: half as many are as far.
-    'stride 8': Change(
-        {'model.stride': 8, 'copy.radius': 3, 'tracking.radius': 6}
-    ),
-    'width 32': Change({'model.width': 32}),
-    'width 96': Change({'model.width': 96}),
+    'more steps': Change({'steps': 1000}),
     'gap up to 1': Change({'clips.max_frame_step': 1}),
     'gap up to 8': Change({'clips.max_frame_step': 8}),
     'no window in training': Change({'copy.radius': None}, seeds=True),
     'window 3 in training': Change({'copy.radius': 3}),
     'window 12 in training': Change({'copy.radius': 12}),
-    'two references': Change({'clips.num_frames': 3, 'batch_size': 6}),
     'temperature 0.03 in training': Change({'copy.temperature': 0.03}),
     'temperature 0.15 in training': Change({'copy.temperature': 0.15}),
+    'two references': Change({'clips.num_frames': 3, 'batch_size': 6}),
+    'width 96': Change({'model.width': 96}),
+    'width 32': Change({'model.width': 32}),
+    # Cells are twice as large: half as many are as far.
+    'stride 8': Change(
+        {'model.stride': 8, 'copy.radius': 3, 'tracking.radius': 6}
+    ),
+    'Lab 16 classes': Change({'target': 'classes'}, seeds=True),
+    'Lab 64 classes': Change({'target': 'classes'}, num_colors=64),
+    'Lab 256 classes': Change({'target': 'classes'}, num_colors=256),
+    'grey 16 classes': Change(
+        {'model.channels': 1, 'target': 'classes'}, seeds=True
+    ),
+    'grey values': Change({'model.channels': 1}),
 }
 # By field of `propagation.Options`.
 _TRACKING = {
@@ -193,6 +195,7 @@ def _ablate_training(results, sequences, output_dir):
       if _wanted(name)
       for seed in range(_SEEDS.value if change.seeds else 1)
   ]
+  controls = {}
   for name, seed in tqdm.tqdm(runs, unit='run'):
     if (name, seed) in results.rows:
       continue
@@ -203,11 +206,14 @@ def _ablate_training(results, sequences, output_dir):
     seconds = time.perf_counter() - start
     model, _, config = checkpoint.load_model(workdir)
     options = propagation.Options(**config.tracking)
-    untrained = models.create(**config.model, seed=seed)
-    untrained = nnx.view(untrained, use_running_average=True)
     row = _measure(propagation.Tracker(model, options), sequences)
-    control = _measure(propagation.Tracker(untrained, options), sequences)
-    row |= {'untrained': control['J'], 'training_seconds': seconds}
+    control = config.model.to_json(), seed, str(options)
+    if control not in controls:
+      untrained = models.create(**config.model, seed=seed)
+      untrained = nnx.view(untrained, use_running_average=True)
+      tracker = propagation.Tracker(untrained, options)
+      controls[control] = _measure(tracker, sequences)['J']
+    row |= {'untrained': controls[control], 'training_seconds': seconds}
     results.add(name, seed, row)
 
 
@@ -221,9 +227,9 @@ def _workdir_name(name, seed):
 
 def _config(change, seed, output_dir):
   config = strong.get_config()
+  config.seed, config.steps = seed, _STEPS.value
   config.update_from_flattened_dict(dict(change.overrides))
-  config.seed = seed
-  config.steps = config.checkpoint_every = config.images_every = _STEPS.value
+  config.checkpoint_every = config.images_every = config.steps
   config.dataset.data_dir = _DATA_DIR.value
   if change.num_colors != 16:
     folder = output_dir / f'data_{change.num_colors}'
