@@ -1,9 +1,13 @@
 """Writes the newest checkpoint of a run as one small file.
 
-python -m experiments.export --workdir=DIR --output=FILE.npz
+python -m experiments.export --workdir=DIR --output=FILE.npz \
+  [--config=experiments/configs/strong.py]
+
+--config gives other settings of tracking than the checkpoint's own.
 """
 
 from absl import flags
+from ml_collections import config_flags
 
 from vidcolor import errors
 from vidcolor import pretrained
@@ -11,6 +15,9 @@ from vidcolor.training import checkpoint
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'An .npz.', required=True)
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'Config whose `tracking` takes the place of the network’s.'
+)
 
 
 def main(argv):
@@ -19,7 +26,10 @@ def main(argv):
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   if not _OUTPUT.value.endswith('.npz'):
     raise errors.UserError(f'--output={_OUTPUT.value}: give a name in .npz')
-  pretrained.save(_OUTPUT.value, *checkpoint.load_model(_WORKDIR.value))
+  model, palette, config = checkpoint.load_model(_WORKDIR.value)
+  if _CONFIG.value:
+    config.tracking = _CONFIG.value.tracking
+  pretrained.save(_OUTPUT.value, model, palette, config)
 
 
 if __name__ == '__main__':

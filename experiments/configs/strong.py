@@ -16,8 +16,10 @@ from experiments.configs import compact
 def get_config() -> ml_collections.ConfigDict:
   """Returns the config, by what differs from the compact one."""
   config = compact.get_config()
-  config.steps = 6_000
+  config.steps = 5_000
   config.model.channels = 3
   config.target = 'values'
   config.copy.radius = 6  # Cells.
+  config.tracking.short_side = 360
+  config.tracking.radius = 18
   return config

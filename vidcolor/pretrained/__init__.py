@@ -93,4 +93,5 @@ def _key(names):
 def _filled(variable, array):
   if variable.shape != array.shape:
     raise ValueError(f'an array is {array.shape}, not {variable.shape}')
-  return jnp.asarray(array, variable.dtype)
+  # Converted by NumPy: JAX would compile that for every shape.
+  return jnp.asarray(array.astype(variable.dtype))
