@@ -1,12 +1,12 @@
 """How sure a tracked mask is, pixel by pixel and object by object.
 
 What the copy operation gives a position is each label's share of its affinity.
-How far the likeliest label leads the next one tells right pixels from wrong: on
-seven DAVIS sequences with an area under the curve of .93, where the similarity
-to what was copied has .80, to where that lay in the first frame .76, agreement
-with the first frame alone .74, and whether the best match there is where the
-label came from .60; with all of them it is .94. Averaged over an object's
-pixels it ranks frames as J does (Spearman .96).
+The share of the likeliest label tells right pixels from wrong: on seven DAVIS
+sequences with an area under the curve of .93, where the similarity to what was
+copied has .80, to where that lay in the first frame .76, agreement with the
+first frame alone .74, and whether the best match there is where the label came
+from .60; with all of them it is .94. Averaged over an object's pixels it ranks
+frames as J does (Spearman .96).
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,12 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
-# Below which an object is taken for lost or hidden: most of it is wrong then.
-LOST = 0.5
+# Below which an object is taken for lost or hidden. On those sequences that
+# finds 88% of the frames whose J is below a half; of what it finds, 72% are.
+LOST = 0.8
 
 # So that the odds of a sure pixel are finite.
-_MARGIN = 0.01
+_MARGIN = 0.002
 
 
 @functools.partial(jax.jit, static_argnames=('height', 'width'))
@@ -35,26 +36,17 @@ def of_pixels(
   """The probability that each pixel's likeliest label is right.
 
   Args:
-    labels: those that were copied; two or more.
+    labels: those that were copied.
     height: of the frame in pixels.
     width: likewise.
     calibration: slope and intercept of the log-odds, which
       `evaluation.calibration.fit` finds.
   """
   shape = (height, width, labels.shape[-1])
-  best, second = jnp.moveaxis(
-      jax.lax.top_k(jax.image.resize(labels, shape, 'bilinear'), 2)[0], -1, 0
-  )
+  best = jax.image.resize(labels, shape, 'bilinear').max(axis=-1).clip(0, 1)
   slope, intercept = calibration
-  return jax.nn.sigmoid(slope * log_odds(best - second) + intercept)
-
-
-def log_odds(
-    lead: Float[Array | np.ndarray, '*shape'],
-) -> Float[Array, '*shape']:
-  """Log-odds, before they are calibrated, of a lead in 0 to 1."""
-  lead = jnp.clip(lead, 0, 1)
-  return jnp.log((lead + _MARGIN) / (1 - lead + _MARGIN))
+  log_odds = jnp.log((best + _MARGIN) / (1 - best + _MARGIN))
+  return jax.nn.sigmoid(slope * log_odds + intercept)
 
 
 def of_objects(
