@@ -7,9 +7,10 @@ tracking it sees all.
 python -m vidcolor.train --config=experiments/configs/strong.py \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
-It takes 5,000 steps of 0.4 to 0.5 s, forty minutes, on two cores of an AMD EPYC.
-On 73 minutes of video it reached J 0.712 on ten re-encoded sequences of DAVIS
-2016 validation, @UJ@ before training (2026-11-23; README.md has the table).
+It takes 5,000 steps of 0.4 to 0.5 s, forty minutes, on two cores of an AMD
+EPYC. On 73 minutes of video it reached J 0.712 on ten re-encoded sequences of
+DAVIS 2016 validation, 0.616 before training (2026-11-23; README.md has
+the table).
 """
 
 import ml_collections
