@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 from absl import flags
 from flax import nnx
 from jax import numpy as jnp
-import numpy as np
 import tqdm
 
 from data_prep import palette as palette_lib
+from experiments import ablation_table
 from experiments.configs import strong
 from vidcolor import environment
 from vidcolor import errors
@@ -126,8 +126,12 @@ def main(argv):
     _ablate_training(results, sequences, output_dir)
   workdir = _WORKDIR.value or output_dir / _workdir_name(_BASE, 0)
   _ablate_tracking(results, sequences, workdir)
-  table = tabulate(results.rows)
-  text = _markdown(table, len(sequences))
+  table = ablation_table.tabulate(results.rows, _BASE)
+  heading = (
+      f'{len(sequences)} sequences, the first {_MAX_FRAMES.value} frames,'
+      f' {_STEPS.value} steps of training.'
+  )
+  text = ablation_table.markdown(table, heading)
   (output_dir / 'table.md').write_text(text)
   report.write(
       output_dir / 'report.html',
@@ -319,71 +323,6 @@ def _measure(tracker, sequences):
       'by_sequence': {name: float(s.j.mean()) for name, s in scores.items()},
       'seconds_per_frame': (time.perf_counter() - start) / num_frames,
   }
-
-
-def tabulate(
-    rows: Mapping[tuple[str, int], Mapping[str, Any]],
-) -> dict[str, dict[str, Any]]:
-  """By change: mean J, its spread over seeds, and what the change is worth.
-
-  A difference is clear above two standard errors: of training, by the standard
-  deviation over seeds that changes with several seeds have on average; of
-  tracking, with one network, by that of the sequences' differences.
-  """
-  by_change = {}
-  for (change, _), row in rows.items():
-    by_change.setdefault(change, []).append(row)
-  base = by_change[_BASE]
-  groups = by_change.values()
-  variances = [np.var(_column(x, 'J'), ddof=1) for x in groups if len(x) > 1]
-  variance = np.mean(variances) if variances else np.nan
-  table = {}
-  for name, group in by_change.items():
-    if name.startswith('tracking'):
-      ours, theirs = ([*x[0]['by_sequence'].values()] for x in (group, base))
-      differences = np.subtract(ours, theirs)
-      gain = differences.mean()
-      error = differences.std(ddof=1) / np.sqrt(len(differences))
-    else:
-      gain = np.mean(_column(group, 'J')) - np.mean(_column(base, 'J'))
-      error = np.sqrt(variance * (1 / len(group) + 1 / len(base)))
-    table[name] = {
-        'J': np.mean(_column(group, 'J')),
-        'least': min(_column(group, 'J')),
-        'most': max(_column(group, 'J')),
-        'seeds': len(group),
-        'J&F': np.mean(_column(group, 'J&F')),
-        'gain in J': gain,
-        'clear': 'yes' if abs(gain) > 2 * error else 'no',
-        'untrained J': (
-            np.mean(_column(group, 'untrained'))
-            if 'untrained' in group[0]
-            else ''
-        ),
-        's a frame': np.mean(_column(group, 'seconds_per_frame')),
-    }
-  return table
-
-
-def _column(group, name):
-  return [row[name] for row in group]
-
-
-def _markdown(table, num_sequences):
-  columns = list(next(iter(table.values())))
-  lines = [
-      f'{num_sequences} sequences, the first {_MAX_FRAMES.value} frames,'
-      f' {_STEPS.value} steps of training.',
-      '',
-      '| change | ' + ' | '.join(columns) + ' |',
-      '|---' * (len(columns) + 1) + '|',
-  ]
-  for name, row in table.items():
-    cells = [
-        f'{x:.3f}' if isinstance(x, float) else str(x) for x in row.values()
-    ]
-    lines.append('| ' + ' | '.join([name, *cells]) + ' |')
-  return '\n'.join(lines) + '\n'
 
 
 if __name__ == '__main__':

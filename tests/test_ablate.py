@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import ablate
+from experiments import ablation_table
 from tests import programs
 from tests import tiny
 
@@ -75,7 +75,7 @@ def test_differences_and_whether_they_are_clear():
       'seconds_per_frame': 1.0,
       'by_sequence': dict(enumerate(by_sequence)),
   }
-  table = ablate.tabulate(
+  table = ablation_table.tabulate(
       {
           ('strong', 0): row(0.50, (0.4, 0.6, 0.5)),
           ('strong', 1): row(0.54),
@@ -83,7 +83,8 @@ def test_differences_and_whether_they_are_clear():
           ('alike', 0): row(0.55),
           ('tracking: surely', 0): row(0.6, (0.5, 0.7, 0.6)),
           ('tracking: perhaps', 0): row(0.6, (0.3, 0.6, 0.9)),
-      }
+      },
+      'strong',
   )
   assert table['strong']['J'] == pytest.approx(0.52)
   assert (table['strong']['least'], table['strong']['most']) == (0.50, 0.54)
