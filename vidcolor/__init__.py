@@ -1,20 +1,34 @@
 """vidcolor: trackers that emerge from learning to colorize video."""
 
+import os
 from typing import Any
 
 
-def load_pretrained() -> Any:
-  """Returns the tracker in this package, a `tracking.propagation.Tracker`.
-
-  vidcolor/pretrained/MODEL_CARD.md says what it is and what it can do:
+def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
+  """Returns a `tracker.Tracker`, which follows objects and points.
 
     tracker = vidcolor.load_pretrained()
-    for mask in tracker.track(frames, first_mask): ...
+    result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
+
+  Args:
+    path: A run, one checkpoint of it, or what experiments.export wrote; by
+      default the network in this package, which vidcolor/pretrained/
+      MODEL_CARD.md describes.
+
+  Raises:
+    UserError: there is no network.
   """
   # To import the package alone is to take no time.
   # pylint: disable=import-outside-toplevel
   from vidcolor import pretrained
+  from vidcolor import tracker
   from vidcolor.tracking import propagation
 
-  model, _, config = pretrained.load()
-  return propagation.Tracker(model, propagation.Options(**config.tracking))
+  if path is None or str(path).endswith('.npz'):
+    model, _, config = pretrained.load(path or pretrained.SHIPPED)
+  else:
+    from vidcolor.training import checkpoint
+
+    model, _, config = checkpoint.load_model(path)
+  options = propagation.Options(**config.tracking)
+  return tracker.Tracker(propagation.Tracker(model, options))

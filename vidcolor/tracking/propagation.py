@@ -138,10 +138,10 @@ class Tracker:
               network(variables), frame, options.short_side
           )
       )
-      self._embed = functools.partial(embed, variables)
+      self.embed = functools.partial(embed, variables)
       relate = lambda variables, features: network(variables).relate(features)
     else:
-      self._embed, relate, variables = model, lambda _, features: features, ()
+      self.embed, relate, variables = model, lambda _, features: features, ()
     self._start = jax.jit(functools.partial(_start, options))
     # The old memory's buffers become the new one's.
     self._observe = jax.jit(
@@ -156,7 +156,7 @@ class Tracker:
       labels: Float[Array, 'height width labels'],
   ) -> State:
     """The state after the first frame, whose labels are given."""
-    return self._start(self._embed(frame), labels)
+    return self._start(self.embed(frame), labels)
 
   def observe(
       self,
@@ -165,13 +165,13 @@ class Tracker:
       labels: Float[Array, 'height width labels'],
   ) -> State:
     """The state after a further frame with given labels; donates `state`."""
-    return self._observe(state, self._embed(frame), labels)
+    return self._observe(state, self.embed(frame), labels)
 
   def step(
       self, state: State, frame: Any
   ) -> tuple[State, Float[Array, 'rows columns labels']]:
     """Labels the next frame, at the embeddings' resolution; donates `state`."""
-    return self._step(state, self._embed(frame))
+    return self._step(state, self.embed(frame))
 
   def track(
       self,
@@ -243,7 +243,7 @@ class Tracker:
     """
     frames = iter(frames)
     first = next(frames)
-    size, features = first.shape[:2], self._embed(first)
+    size, features = first.shape[:2], self.embed(first)
     states = [
         self._start(
             features, labels_lib.from_points(part, size, features.shape[:2])
@@ -253,7 +253,7 @@ class Tracker:
     position = points
     yield labels_lib.Points(points, np.ones(len(points), np.float32))
     for frame in frames:
-      features = self._embed(frame)
+      features = self.embed(frame)
       steps = [self._step(state, features) for state in states]
       states = [state for state, _ in steps]
       found = [labels_lib.to_points(labels, size) for _, labels in steps]

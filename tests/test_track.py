@@ -1,0 +1,152 @@
+import csv
+import json
+import re
+
+import av
+import numpy as np
+from PIL import Image
+import pytest
+
+from tests import odd_videos
+from tests import programs
+from vidcolor import masks
+from vidcolor.data import mp4
+
+HEIGHT, WIDTH, FRAMES = 72, 96, 10
+
+
+def _mask(number):
+  mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+  mask[20:50, 10 + 4 * number : 40 + 4 * number] = 5
+  return mask
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+  """A red square goes right over grey noise, in a video of odd width."""
+  rng = np.random.default_rng(0)
+  noise = rng.integers(90, 140, (HEIGHT, WIDTH, 1), np.uint8).repeat(3, -1)
+  frames = [
+      np.where(_mask(n)[..., None] > 0, np.uint8([200, 40, 40]), noise)
+      for n in range(FRAMES)
+  ]
+  folder = tmp_path_factory.mktemp('clip') / 'a square'
+  folder.mkdir()
+  for number, frame in enumerate(frames):
+    Image.fromarray(frame).save(folder / f'{number}.png')
+  mp4.write(folder.with_suffix('.mp4'), frames, 10.0)
+  masks.write(folder.with_name('mask.png'), _mask(3))
+  return folder.with_suffix('.mp4')
+
+
+def _track(video, output_dir, *flags):
+  return programs.run(
+      'vidcolor.track', f'--video={video}', f'--output_dir={output_dir}', *flags
+  )
+
+
+def _rows(output_dir):
+  with open(output_dir / 'tracks.csv', newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def _frames(path):
+  with av.open(str(path)) as container:
+    return [f.to_ndarray(format='rgb24') for f in container.decode(video=0)]
+
+
+def test_follows_objects_from_a_frame_in_the_middle(clip, tmp_path):
+  mask = clip.with_name('mask.png')
+  run = _track(clip, tmp_path, f'--mask={mask}', '--query_frame=3')
+  assert run.returncode == 0, run.stderr
+  assert 'overlay.mp4' in run.stdout
+  paths = sorted((tmp_path / 'masks' / 'a square').iterdir())
+  assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
+  for number, path in enumerate(paths):
+    found, truth = masks.read(path) == 5, _mask(number) == 5
+    assert found.shape == (HEIGHT, WIDTH)
+    assert (found & truth).sum() / (found | truth).sum() > 0.7
+  rows = _rows(tmp_path)
+  assert len(rows) == 10 and {row['name'] for row in rows} == {'5'}
+  x = [float(row['x']) for row in rows]
+  np.testing.assert_allclose(x, 24.5 + 4 * np.arange(10), atol=3)
+  assert [row['seconds'] for row in rows[:3]] == ['0.000', '0.100', '0.200']
+  tracks = np.load(tmp_path / 'tracks.npz')
+  np.testing.assert_allclose(tracks['x'][:, 0], x, atol=0.01)
+  assert tracks['visible'].all() and tracks['confidence'].shape == (10, 1)
+  tracks.close()
+  summary = json.loads((tmp_path / 'summary.json').read_text())
+  assert summary['frames'] == 10 and summary['followed']['5']['visible'] == 1
+  assert summary['frames_per_second'] == pytest.approx(10)
+  with Image.open(tmp_path / 'strip.jpg') as strip:
+    assert strip.width > 8 * WIDTH
+  frames = _frames(tmp_path / 'overlay.mp4')
+  assert len(frames) == 10 and frames[0].shape == (HEIGHT, WIDTH, 3)
+
+
+def test_follows_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
+  flags = '--boxes=18,20,47,49', '--start=0.2', '--end=0.6', '--scale=0.5'
+  run = _track(clip, tmp_path, *flags)
+  assert run.returncode == 0, run.stderr
+  rows = _rows(tmp_path)
+  assert len(rows) == 4
+  found = masks.read(tmp_path / 'masks/a square/00003.png')
+  assert found.shape == (HEIGHT // 2, round(WIDTH / 2))
+  assert abs(float(rows[3]['x']) - (24.5 + 4 * 5) / 2) < 3
+
+
+def test_follows_points_in_a_folder_of_pictures(clip, tmp_path):
+  flags = '--points=10,20;39,49', '--query_frame=0'
+  run = _track(clip.with_suffix(''), tmp_path, *flags)
+  assert run.returncode == 0, run.stderr
+  assert not (tmp_path / 'masks').exists()
+  rows = [row for row in _rows(tmp_path) if row['name'] == '1']
+  last = float(rows[-1]['x']), float(rows[-1]['y'])
+  np.testing.assert_allclose(last, (39 + 4 * 9, 49), atol=6)
+  assert len(_frames(tmp_path / 'overlay.mp4')) == 10
+
+
+def test_follows_a_pose(clip, tmp_path):
+  pose = tmp_path / 'pose.json'
+  joints = {'head': [10, 20], 'foot': [39, 49]}
+  pose.write_text(json.dumps({'joints': joints, 'limbs': [['head', 'foot']]}))
+  run = _track(clip, tmp_path / 'out', f'--pose={pose}', '--end=0.4')
+  assert run.returncode == 0, run.stderr
+  rows = _rows(tmp_path / 'out')
+  assert [row['name'] for row in rows] == 4 * ['head', 'foot']
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (('--mask=SMALL',), r'the mask is 10 x 10 and the frame 96 x 72'),
+        (('--points=200,20',), r'200,20 is outside of the frame'),
+        (('--boxes=40,40,10,10',), r'upside down'),
+        (('--mask=EMPTY',), r'marks no object'),
+        ((), r'give one of --mask, --boxes, --points, --pose'),
+        (('--points=1,1', '--boxes=1,1,9,9'), r'give one of'),
+        (('--points=1,1', '--query_frame=10'), r'the video has 10 frames'),
+        (('--points=1,1', '--video=TEXT'), r'cannot read .*text.mp4'),
+        (('--points=1,1', '--video=SOUND'), r'sound.mp4.* no video'),
+        (('--points=1,1', '--output_dir=TEXT/out'), r'text.mp4/out'),
+        (('--points=1,1', '--checkpoint=TEXT'), r'text.mp4'),
+        (('--points=1,1', '--start=9'), r'from 9 s'),
+    ],
+)
+def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
+  (tmp_path / 'text.mp4').write_text('no video')
+  masks.write(tmp_path / 'small.png', np.ones((10, 10), np.uint8))
+  masks.write(tmp_path / 'empty.png', np.zeros((HEIGHT, WIDTH), np.uint8))
+  odd_videos.write_audio(tmp_path / 'sound.mp4')
+  for name, file in {
+      'SMALL': 'small.png',
+      'EMPTY': 'empty.png',
+      'TEXT': 'text.mp4',
+      'SOUND': 'sound.mp4',
+  }.items():
+    flags = [flag.replace(name, str(tmp_path / file)) for flag in flags]
+  output_dir = tmp_path / 'out'
+  run = _track(clip, output_dir, *flags)
+  assert run.returncode == 2, run.stderr
+  assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
+  assert not list(output_dir.glob('*'))

@@ -1,0 +1,217 @@
+"""Follows through a video what is given in one frame: vidcolor's front door.
+
+import vidcolor
+
+tracker = vidcolor.load_pretrained()
+result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
+result.masks, result.position, result.visible, result.confidence
+"""
+
+from collections.abc import Iterable, Iterator
+import itertools
+import os
+from typing import Any, NamedTuple
+
+from jaxtyping import Bool, Float, Int, UInt8
+import numpy as np
+
+from vidcolor import errors
+from vidcolor import prompts
+from vidcolor.data import footage
+from vidcolor.tracking import confidence
+from vidcolor.tracking import propagation
+from vidcolor.tracking import regions
+
+# A file or a folder of pictures; one of them in part; or RGB frames, UInt8
+# [time height width 3].
+Video = str | os.PathLike | footage.Footage | np.ndarray
+
+# Above it a point is taken for visible: see `tracking.labels.Points`.
+_VISIBLE = 0.5
+
+
+class Found(NamedTuple):
+  """What was followed, in one frame.
+
+  Attributes:
+    frame: The frame's number.
+    numbers: Of the objects, as in the mask; or of the points, from 0 on.
+    mask: 0 or the number of an object; None where points are followed.
+    position: (x, y) in pixels, whose centres have whole coordinates: of a
+      point, or the mean over an object's pixels, NaN if it has none.
+    visible: Whether it is taken for visible; else it is hidden or lost.
+    confidence: In 0 to 1: of a point, or the mean over an object's pixels of
+      the probability that they are right.
+  """
+
+  frame: int
+  numbers: Int[np.ndarray, ' followed']
+  mask: UInt8[np.ndarray, 'height width'] | None
+  position: Float[np.ndarray, 'followed 2']
+  visible: Bool[np.ndarray, ' followed']
+  confidence: Float[np.ndarray, ' followed']
+
+
+class Result(NamedTuple):
+  """What was followed, in all frames, as in `Found`."""
+
+  numbers: Int[np.ndarray, ' followed']
+  masks: UInt8[np.ndarray, 'time height width'] | None
+  position: Float[np.ndarray, 'time followed 2']
+  visible: Bool[np.ndarray, 'time followed']
+  confidence: Float[np.ndarray, 'time followed']
+
+
+class Tracker:
+  """Follows objects and points through videos.
+
+  Attributes:
+    propagator: What propagates labels for it.
+  """
+
+  def __init__(self, propagator: propagation.Tracker):
+    self.propagator = propagator
+
+  def track(
+      self,
+      video: Video,
+      *,
+      masks: Any = None,
+      points: Any = None,
+      boxes: Any = None,
+      query_frame: int = 0,
+  ) -> Result:
+    """Follows what one of `masks`, `points` and `boxes` gives.
+
+    Args:
+      video: A file, a folder of pictures, a `footage.Footage`, or RGB frames,
+        UInt8[np.ndarray, 'time height width 3'].
+      masks: [height width], 0 or the number of an object, 1 to 254; or bool
+        [objects height width].
+      points: [points 2], (x, y) in pixels.
+      boxes: [boxes 4], (x0, y0, x1, y1) in pixels; the object in each is found
+        by its embeddings (`tracking.regions`), and followed as a mask.
+      query_frame: The number of the frame where they are given, from which
+        they are followed to both ends of the video.
+
+    Returns:
+      What was found, in as many frames as the video has. `stream` holds one
+      frame at a time.
+
+    Raises:
+      UserError: the video cannot be read, or lacks what is given.
+    """
+    given: list[prompts.Prompt] = []
+    if masks is not None:
+      given.append(prompts.Mask(masks))
+    if points is not None:
+      given.append(prompts.Points(points))
+    if boxes is not None:
+      given.append(prompts.Boxes(boxes))
+    if len(given) != 1:
+      raise errors.UserError('give one of masks, points and boxes')
+    return collect(self.stream(video, given[0], query_frame))
+
+  def stream(
+      self, video: Video, prompt: prompts.Prompt, query_frame: int = 0
+  ) -> Iterator[Found]:
+    """Yields what is found, in memory that does not grow with the video.
+
+    Args:
+      video: As in `track`.
+      prompt: What is given.
+      query_frame: As in `track`. It comes first and the frames after it follow;
+        then come those before it, the last one first.
+
+    Raises:
+      UserError: as `track`.
+    """
+    if isinstance(video, (str, os.PathLike)):
+      video = footage.Footage(video)
+    frames = itertools.islice(_forward(video), query_frame, None)
+    first = next(frames, None)
+    if first is None:
+      count = sum(1 for _ in _forward(video))
+      raise errors.UserError(
+          f'query frame {query_frame} is beyond the end: the video has'
+          f' {count} frames, from 0 on'
+      )
+    follow = self._follower(first, prompt, _full_size(video))
+    forward = follow(itertools.chain([first], frames))
+    for number, found in enumerate(forward, query_frame):
+      yield Found(number, *found)
+    backward = follow(_backward(video, query_frame + 1))
+    for number, found in enumerate(itertools.islice(backward, 1, None), 1):
+      yield Found(query_frame - number, *found)
+
+  def _follower(self, frame, prompt, full_size):
+    """A function of frames, of which the first is `frame`."""
+    given = prompt.at(full_size, frame.shape[:2])
+    if isinstance(prompt, prompts.Points):
+      return lambda frames: self._follow_points(frames, given)
+    if isinstance(prompt, prompts.Boxes):
+      boxes, given = given, np.zeros(frame.shape[:2], np.uint8)
+      for number, box in enumerate(boxes, 1):
+        given[regions.from_box(self.propagator.embed, frame, box)] = number
+    return lambda frames: self._follow_objects(frames, given)
+
+  def _follow_objects(self, frames, mask):
+    numbers = np.setdiff1d(mask, [0]).astype(int)
+    # Labels are copied for every number up to the highest.
+    dense = np.searchsorted([0, *numbers], mask).astype(np.uint8)
+    original = np.array([0, *numbers], np.uint8)
+    for objects in self.propagator.track_objects(frames, dense):
+      visible = objects.by_object > confidence.LOST
+      position = _centres(objects.mask, len(numbers))
+      mask = original[objects.mask]
+      yield numbers, mask, position, visible, objects.by_object
+
+  def _follow_points(self, frames, points):
+    numbers = np.arange(len(points))
+    for position, sure in self.propagator.track_points(frames, points):
+      yield numbers, None, position, sure > _VISIBLE, sure
+
+
+def collect(found: Iterable[Found]) -> Result:
+  """Joins what was found in frames, and puts them in their order."""
+  found = sorted(found, key=lambda one: one.frame)
+  first, masks = found[0], None
+  if first.mask is not None:
+    masks = np.stack([f.mask for f in found])
+  return Result(
+      first.numbers,
+      masks,
+      np.stack([f.position for f in found]),
+      np.stack([f.visible for f in found]),
+      np.stack([f.confidence for f in found]),
+  )
+
+
+def _forward(video):
+  if isinstance(video, footage.Footage):
+    return (frame.rgb for frame in video)
+  return iter(video)
+
+
+def _backward(video, count):
+  if isinstance(video, footage.Footage):
+    return (frame.rgb for frame in video.backward(count))
+  return iter(video[count - 1 :: -1])
+
+
+def _full_size(video):
+  is_footage = isinstance(video, footage.Footage)
+  return video.full_size if is_footage else video.shape[1:3]
+
+
+def _centres(mask, num_objects):
+  """The mean (x, y) of each object's pixels; NaN of one that has none."""
+  rows, columns = mask.shape
+  count = lambda weights: np.bincount(
+      mask.ravel(), weights, minlength=num_objects + 1
+  )[1:]
+  area = count(None)
+  x = np.broadcast_to(np.arange(columns), mask.shape).ravel()
+  y = np.broadcast_to(np.arange(rows)[:, None], mask.shape).ravel()
+  with np.errstate(invalid='ignore'):
+    return np.stack([count(x), count(y)], axis=-1) / area[:, None]
