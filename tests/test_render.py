@@ -99,8 +99,13 @@ def _embeddings(time=3):
   return spread * rng.standard_normal((time, 12, 16, 8), np.float32)
 
 
+def _shown(embeddings):
+  basis = pca.fit(iter(embeddings))
+  return np.stack([pca.colors(frame, basis) for frame in embeddings])
+
+
 def test_pca_shows_the_widest_directions():
-  shown = pca.project(_embeddings())
+  shown = _shown(_embeddings())
   assert shown.shape == (3, 12, 16, 3) and shown.std() > 40
   for channel in range(3):
     correlation = np.corrcoef(
@@ -113,20 +118,35 @@ def test_pca_colours_what_is_alike_alike_in_every_frame():
   embeddings = _embeddings()
   embeddings[2] = embeddings[0]
   embeddings[1] += 5
-  shown = pca.project(embeddings)
+  shown = _shown(embeddings)
   np.testing.assert_array_equal(shown[2], shown[0])
   assert shown[1, ..., 0].mean() > shown[0, ..., 0].mean() + 20
 
 
-def test_pca_does_not_depend_on_the_order_of_frames():
-  embeddings = _embeddings()
-  shown = pca.project(embeddings)
-  again = pca.project(embeddings[::-1].copy())[::-1]
-  assert np.abs(shown.astype(int) - again).max() <= 1
+def test_pca_of_frame_after_frame_is_that_of_all_at_once():
+  embeddings = _embeddings() + 100
+  (mean, directions), points = pca.fit(iter(embeddings)), embeddings
+  points = points.reshape(-1, points.shape[-1]).astype(np.float64)
+  np.testing.assert_allclose(mean, points.mean(axis=0))
+  # Whitened: what the directions give is uncorrelated, of deviation 1.
+  components = (points - points.mean(axis=0)) @ directions
+  np.testing.assert_allclose(np.cov(components.T, ddof=0), np.eye(3), atol=1e-7)
+  variances = np.linalg.eigvalsh(np.cov(points.T, ddof=0))[:-4:-1]
+  np.testing.assert_allclose(
+      np.linalg.norm(directions, axis=0), variances**-0.5
+  )
+
+
+def test_pca_keeps_its_signs_whatever_is_shown():
+  basis = pca.fit(iter(_embeddings()))
+  for other in (_embeddings()[::-1], -_embeddings(), _embeddings()[:2]):
+    again = pca.fit(iter(other))
+    alignment = np.sum(again.directions * basis.directions, axis=0)
+    assert np.all(alignment > 0)
 
 
 def test_pca_of_a_constant_is_defined():
-  assert pca.project(np.ones((1, 2, 2, 4), np.float32)).max() == 0
+  assert np.ptp(_shown(np.ones((2, 2, 2, 4), np.float32))) == 0
 
 
 def test_figures_are_whole_png_files(tmp_path):
