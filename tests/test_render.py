@@ -8,7 +8,9 @@ import pytest
 
 from vidcolor import masks
 from vidcolor.render import figures
+from vidcolor.render import heat
 from vidcolor.render import overlay
+from vidcolor.render import panels
 from vidcolor.render import pca
 from vidcolor.render import report
 
@@ -79,6 +81,59 @@ def test_what_is_far_away_or_not_finite_is_not_in_the_picture(far, dtype):
   drawn = overlay.draw_points(frame, trails, seen, overlay.wheel(3))
   assert np.any(drawn[10, 10] != frame[10, 10])
   np.testing.assert_array_equal(drawn[40:], frame[40:])
+
+
+def test_heat_is_white_hot_or_nothing_over_a_dimmed_grey():
+  frame = np.full((40, 80, 3), (200, 100, 50), np.uint8)
+  affinity = np.zeros((4, 8))
+  affinity[1, 1:5] = 2, 1, 0.1, 1e-4
+  drawn = heat.draw(frame, affinity, np.array([70.0, 30.0])).astype(int)
+  nothing = drawn[2, 2]
+  assert nothing[0] == nothing[1] == nothing[2] < 100
+  # Of a cell of ten pixels the middle shows the cell's own.
+  assert drawn[15, 20].min() > 245
+  red, green, blue = drawn[15, 34]
+  assert red > green > blue and red > nothing[0] + 60
+  np.testing.assert_array_equal(drawn[14, 45], nothing)
+  is_ring = np.any(drawn[20:, 60:] != nothing, axis=-1)
+  assert is_ring.any() and not is_ring[10, 10] and is_ring[10, :10].any()
+  assert frame.min() == 50
+
+
+def test_marks_are_crosses_with_numbers_if_there_are_more():
+  frame = np.full((72, 96, 3), 100, np.uint8)
+  one = heat.mark(frame, np.array([[20.0, 36.0]]))
+  two = heat.mark(frame, np.array([[20.0, 36.0], [95.0, 0.0]]))
+  changed = lambda drawn: np.any(drawn != frame, axis=-1)
+  assert changed(one)[36, 20] and not changed(one)[:, 30:].any()
+  assert not changed(frame).any()
+  assert changed(two)[36, 20] and changed(two)[0, 95]
+  assert changed(two).sum() > 2.2 * changed(one).sum()
+
+
+def test_films_of_panels_keep_some_for_a_strip(tmp_path):
+  def moments(count):
+    for t in range(9):
+      pictures = [np.full((40, 60, 3), 10 * t + i, np.uint8) for i in range(5)]
+      titles = [f'panel {i}' for i in range(count)]
+      yield panels.Moment(t / 5, dict(zip(titles, pictures, strict=False)))
+
+  thumbnails = []
+  frames = list(panels.film(moments(2), [0, 4, 8], thumbnails))
+  assert [frame.seconds for frame in frames] == [t / 5 for t in range(9)]
+  assert np.all(frames[3].rgb[-40:, :60] == 30)
+  assert np.all(frames[3].rgb[-40:, -60:] == 31)
+  assert len(thumbnails) == 3 and np.all(thumbnails[1][1] == 41)
+  # Five panels: three and two, and paper.
+  (*_, five) = panels.film(moments(5), [], [])
+  assert five.rgb.shape[1] == 3 * 60 + 2 * 4
+  assert np.all(five.rgb[-40:, 64:124] == 84)
+  assert np.all(five.rgb[-40:, -60:] == 255)
+  panels.write_strip(tmp_path / 'strip.png', zip(*thumbnails, strict=True))
+  strip = cv2.imread(str(tmp_path / 'strip.png'))
+  height, width = thumbnails[0][0].shape[:2]
+  assert strip.shape == (2 * height + 4, 3 * width + 2 * 4, 3)
+  assert np.all(strip[-1, [0, -1]] == [[1], [81]])
 
 
 def test_panels_stand_side_by_side_below_their_titles():

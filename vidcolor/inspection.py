@@ -3,13 +3,13 @@
 Each function reads the video once and keeps none of it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import itertools
 
 import cv2
 import jax
 from jax import numpy as jnp
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 import numpy as np
 
 from vidcolor import color
@@ -22,22 +22,23 @@ from vidcolor.tracking import affinity as affinity_lib
 from vidcolor.tracking import propagation
 
 Frame = UInt8[np.ndarray, 'height width 3']
+Embed = Callable[[Frame], Float[Array, 'rows columns dim']]
 
 
 def embeddings(
-    tracker: propagation.Tracker,
+    embed: Embed,
     video: Iterable[footage.Frame],
     basis: pca.Basis,
 ) -> Iterator[panels.Moment]:
   """Yields each frame and its embeddings' principal components.
 
   Args:
-    tracker: Whose network embeds each frame alone.
+    embed: Embeds a frame.
     video: The frames.
     basis: `pca.fit` of the embeddings of the whole video.
   """
   for frame in video:
-    colors = pca.colors(tracker.embed(frame.rgb), basis)
+    colors = pca.colors(embed(frame.rgb), basis)
     height, width = frame.rgb.shape[:2]
     colors = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
     yield panels.Moment(
@@ -63,7 +64,7 @@ def salient_point(frame: Frame) -> Float[np.ndarray, '1 2']:
 
 
 def affinity(
-    tracker: propagation.Tracker,
+    embed: Embed,
     video: Iterable[footage.Frame],
     query: Frame,
     points: Float[np.ndarray, 'points 2'],
@@ -75,22 +76,21 @@ def affinity(
   itself, in its own frame.
 
   Args:
-    tracker: Whose network embeds each frame alone.
+    embed: Embeds a frame.
     video: The frames.
     query: The points' frame.
     points: (x, y) in pixels, inside the frame.
     temperature: Of the copy operation.
   """
   size = query.shape[:2]
-  embedded = tracker.embed(query)
-  queries = affinity_lib.at_points(embedded, points, size)
-  match = lambda embedded: affinity_lib.match(
-      queries, embedded, size, temperature
+  queries = affinity_lib.at_points(embed(query), points, size)
+  match = lambda frame: affinity_lib.match(
+      queries, embed(frame), size, temperature
   )
-  unit = match(embedded).affinity.max(axis=(1, 2), keepdims=True)
+  unit = match(query).affinity.max(axis=(1, 2), keepdims=True)
   marked = heat.mark(query, points)
   for frame in video:
-    maps, best = match(tracker.embed(frame.rgb))
+    maps, best = match(frame.rgb)
     shown = {'what is looked for': marked}
     for number, drawn in enumerate(zip(maps / unit, best, strict=True), 1):
       title = f'point {number}' if len(points) > 1 else 'where it is found'

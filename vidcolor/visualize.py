@@ -76,7 +76,9 @@ def main(argv):
   points = _points(footage, query)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  tracker, options = _tracker()
+  model, options = _network()
+  tracker = _tracker(model, options)
+  embed = propagation.single_image(model, options.short_side)
 
   first_pass = _watched(footage, 'principal components')
   basis = pca.fit(tracker.embed(frame.rgb) for frame in first_pass)

@@ -9,9 +9,9 @@ Frame = UInt8[np.ndarray, 'height width 3']
 # The faintest that is drawn is a thousandth of the brightest: colour by colour
 # an affinity falls by far more than eyes could tell on a linear scale.
 _DECADES = 3
-_DIMMED = 0.6
+_DIMMED = 0.5
 # Where the colour map begins: what is darker would be lost on the frame.
-_DARKEST = 80
+_DARKEST = 110
 _MARK, _EDGE = (0, 230, 255), (0, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -74,7 +74,7 @@ def mark(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
 
 def _lines(frame):
   """Colours and widths of a mark: black under the colour keeps it apart."""
-  width = max(1, round(min(frame.shape[:2]) / 240))
+  width = max(1, round(min(frame.shape[:2]) / 160))
   return (_EDGE, width + 2), (_MARK, width)
 
 
