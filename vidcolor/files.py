@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from typing import Any
 import uuid
@@ -40,6 +41,30 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_written_whole(
+    path: str | os.PathLike[str],
+) -> Iterator[pathlib.Path]:
+  """Yields a temporary folder, which takes `path`'s place when all went well.
+
+  Args:
+    path: The folder to make, or to replace with all that is in it.
+
+  Raises:
+    UserError: as `make_folder`.
+  """
+  path = pathlib.Path(path)
+  make_folder(path.parent)
+  temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
+  temporary.mkdir()
+  try:
+    yield temporary
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(temporary, path)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:

@@ -4,6 +4,7 @@ A mask is 0 where there is background and 1 to n on the objects, as in the
 DAVIS benchmark.
 """
 
+import contextlib
 import io
 import os
 import pathlib
@@ -72,6 +73,49 @@ def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
     raise errors.UserError(
         f'cannot read the mask {path}: restore or remove it'
     ) from error
+
+
+def read_drawn(path: str | os.PathLike) -> Mask:
+  """Reads a mask that a person drew, with any program.
+
+  Args:
+    path: What `read` takes; or a picture where each colour but black is an
+      object: if all are of `palette`, with the numbers there, else numbered in
+      the order of red, green and blue. Where black and white have greys between
+      them, what is nearer to white is one object.
+
+  Returns:
+    The mask, which may be read-only.
+
+  Raises:
+    UserError: as `read`, or there are over 254 colours.
+  """
+  with contextlib.suppress(OSError), Image.open(path) as picture:
+    if picture.mode in ('RGB', 'RGBA', 'L'):
+      rgb = np.asarray(picture.convert('RGB'))
+      is_smooth = (rgb[..., 0] >= 128) & (rgb[..., 0] < VOID)
+      if (rgb != rgb[..., :1]).any():
+        return _numbered(rgb, path)
+      if is_smooth.any() and rgb.max() == VOID:
+        return (rgb[..., 0] >= 128).view(np.uint8)
+  return read(path)
+
+
+def _numbered(rgb, path):
+  """The number of each pixel's colour; 0 of black."""
+  code = lambda colours: colours.astype(int) @ (1 << 16, 1 << 8, 1)
+  colours, indices = np.unique(code(rgb), return_inverse=True)
+  if len(colours) > VOID:
+    raise errors.UserError(
+        f'{path} has {len(colours)} colours: draw an object in one, without'
+        ' smooth edges, and save it as PNG'
+    )
+  known = code(palette()[:VOID])
+  numbers = np.arange(len(colours)) + (colours[0] != 0)
+  if np.isin(colours, known).all():
+    order = np.argsort(known)
+    numbers = order[np.searchsorted(known, colours, sorter=order)]
+  return numbers.astype(np.uint8)[indices].reshape(rgb.shape[:2])
 
 
 class _ColoursError(OSError):

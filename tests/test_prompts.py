@@ -1,0 +1,173 @@
+import json
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from vidcolor import errors
+from vidcolor import masks
+from vidcolor import prompts
+
+FULL, HALF = (40, 60), (20, 30)
+
+
+def _two_squares():
+  mask = np.zeros(FULL, np.uint8)
+  mask[10:20, 10:20], mask[22:30, 40:50] = 1, 2
+  return mask
+
+
+def test_a_mask_shrinks_with_its_frame():
+  mask = prompts.Mask(_two_squares())
+  np.testing.assert_array_equal(mask.at(FULL, FULL), _two_squares())
+  half = mask.at(FULL, HALF)
+  np.testing.assert_array_equal(half, _two_squares()[::2, ::2])
+
+
+def test_of_masks_in_a_stack_later_ones_lie_on_top():
+  stack = np.zeros((2, *FULL), bool)
+  stack[0, :20], stack[1, 10:30] = True, True
+  mask = prompts.Mask(stack).at(FULL, FULL)
+  assert mask[5, 0] == 1 and mask[15, 0] == 2 and mask[35, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ('mask', 'message'),
+    [
+        (np.ones((20, 30), np.uint8), '30 x 20 and the frame 60 x 40'),
+        (np.zeros(FULL, np.uint8), 'marks no object'),
+        (np.full(FULL, masks.VOID, np.uint8), 'marks no object'),
+        (np.ones((*FULL, 3), np.uint8), '3 x 60 x 40'),
+        (np.full(FULL, 300), 'number 300: objects are 1 to 254'),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_one_line(mask, message):
+  with pytest.raises(errors.UserError, match=message):
+    prompts.Mask(mask, '--mask=a.png').at(FULL, FULL)
+
+
+def test_points_and_boxes_shrink_about_pixel_centres():
+  points = prompts.Points([[0.5, 0.5], [59, 39]]).at(FULL, HALF)
+  np.testing.assert_allclose(points, [[0, 0], [29.25, 19.25]])
+  boxes = prompts.Boxes([[-9, 4.5, 20.5, 99]]).at(FULL, HALF)
+  np.testing.assert_allclose(boxes, [[-0.25, 2, 10, 19.25]])
+
+
+@pytest.mark.parametrize(
+    ('points', 'message'),
+    [
+        ([[60, 5]], '60,5 is outside of the frame, which is 60 x 40'),
+        ([[1, 2, 3]], 'give 2 numbers'),
+        ([[1, float('nan')]], 'give 2 numbers'),
+        ([[1, 2], [3]], 'give 2 numbers'),
+        ([], 'at least one'),
+    ],
+)
+def test_points_that_are_not_in_the_frame_are_one_line(points, message):
+  with pytest.raises(errors.UserError, match=message):
+    prompts.Points(points).at(FULL, FULL)
+
+
+@pytest.mark.parametrize(
+    ('box', 'message'),
+    [
+        ([20, 5, 10, 15], 'upside down'),
+        ([10, 15, 20, 5], 'upside down'),
+        ([70, 5, 80, 15], 'outside of the frame'),
+        ([1, 2, 3], 'give 4 numbers'),
+    ],
+)
+def test_boxes_that_make_no_sense_are_one_line(box, message):
+  with pytest.raises(errors.UserError, match=message):
+    prompts.Boxes([box]).at(FULL, FULL)
+
+
+def test_points_come_as_text_and_as_csv(tmp_path):
+  assert prompts.read_points('1,2; 3.5,4').position == [[1, 2], [3.5, 4]]
+  path = tmp_path / 'points.csv'
+  path.write_text('1,2\n3,4\n\n')
+  assert prompts.read_points(str(path)).position == [[1, 2], [3, 4]]
+  path.write_text('name,Y,X\nnose,2,1\n')
+  assert prompts.read_points(str(path)).position == [[1, 2]]
+
+
+def test_a_pose_has_names_and_limbs(tmp_path):
+  path = tmp_path / 'joints.json'
+  joints = {'neck': [1, 2], 'hip': [3, 4], 'knee': [5, 6]}
+  limbs = [['neck', 'hip'], ['knee', 'hip']]
+  path.write_text(json.dumps({'joints': joints, 'limbs': limbs}))
+  pose = prompts.read_pose(path)
+  assert pose.names == ('neck', 'hip', 'knee')
+  assert pose.limbs == ((0, 1), (2, 1))
+  assert pose.position == [[1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ('read', 'name', 'content', 'message'),
+    [
+        (prompts.read_points, 'a.csv', 'a,b\n1,2\n', 'not called x and y'),
+        (prompts.read_points, 'a.csv', '1,2\n3\n', 'numbers x and y'),
+        (prompts.read_points, 'a.csv', b'\xff\xfe\xff', 'no text'),
+        (prompts.read_pose, 'a.json', '{"joints": [1]}', 'not of the form'),
+        (prompts.read_pose, 'a.json', '{"joints": {"a": 1}}', 'not of the'),
+        (prompts.read_pose, 'a.json', '[]', 'not of the form'),
+        (prompts.read_pose, 'a.json', 'x', 'not of the form'),
+    ],
+)
+def test_files_of_another_form_are_one_line(
+    tmp_path, read, name, content, message
+):
+  path = tmp_path / name
+  path.write_bytes(content if isinstance(content, bytes) else content.encode())
+  with pytest.raises(errors.UserError, match=message):
+    read(str(path))
+
+
+def test_text_and_files_that_are_none_are_one_line(tmp_path):
+  with pytest.raises(errors.UserError, match='give x,y;x,y'):
+    prompts.read_points('1;b')
+  with pytest.raises(errors.UserError, match='give left,top,right,bottom'):
+    prompts.read_boxes('1,2,3,x')
+  for read in prompts.read_mask, prompts.read_pose:
+    with pytest.raises(errors.UserError, match='none.png'):
+      read(tmp_path / 'none.png')
+
+
+def _drawn(tmp_path, picture, name='mask.png'):
+  picture.save(tmp_path / name)
+  return prompts.read_mask(tmp_path / name).at(FULL, FULL)
+
+
+def test_masks_drawn_in_colours_become_numbers(tmp_path):
+  rgb = np.zeros((*FULL, 3), np.uint8)
+  rgb[10:20, 10:20], rgb[22:30, 40:50] = (10, 200, 30), (250, 20, 30)
+  drawn = _drawn(tmp_path, Image.fromarray(rgb))
+  np.testing.assert_array_equal(drawn, _two_squares())
+
+
+def test_the_palettes_colours_keep_their_numbers(tmp_path):
+  mask = 3 * _two_squares()
+  drawn = _drawn(tmp_path, Image.fromarray(masks.palette()[mask]))
+  np.testing.assert_array_equal(drawn, mask)
+  masks.write(tmp_path / 'palette.png', mask)
+  drawn = prompts.read_mask(tmp_path / 'palette.png').at(FULL, FULL)
+  np.testing.assert_array_equal(drawn, mask)
+
+
+@pytest.mark.parametrize('mode', ['L', 'RGB', '1'])
+def test_black_and_white_is_one_object_also_with_smooth_edges(tmp_path, mode):
+  grey = np.where(_two_squares() > 0, 255, 0).astype(np.uint8)
+  grey[9, 10:20] = 100
+  grey[21, 40:50] = 200
+  expected = (grey > 128).astype(np.uint8)
+  picture = Image.fromarray(grey)
+  if mode == '1':
+    picture = Image.fromarray(expected.astype(bool))
+  drawn = _drawn(tmp_path, picture.convert(mode))
+  np.testing.assert_array_equal(drawn, expected)
+
+
+def test_a_photograph_for_a_mask_is_one_line(tmp_path):
+  rgb = np.random.default_rng(0).integers(0, 256, (*FULL, 3), np.uint8)
+  with pytest.raises(errors.UserError, match='colours: draw an object in one'):
+    _drawn(tmp_path, Image.fromarray(rgb))

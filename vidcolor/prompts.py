@@ -1,0 +1,246 @@
+"""What is to be followed, as a person gives it on one frame of a video.
+
+Positions are (x, y) in pixels of the video as it is, upright, whose centres
+have whole coordinates.
+"""
+
+import csv
+import json
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import cv2
+from jaxtyping import Float, UInt8
+import numpy as np
+
+from vidcolor import errors
+from vidcolor import masks as masks_lib
+
+Size = tuple[int, int]  # Height and width.
+
+
+class Mask(NamedTuple):
+  """Objects, pixel by pixel.
+
+  Attributes:
+    mask: [height width], 0 or the number of an object, 1 to 254; or bool
+      [objects height width], of which later ones lie over earlier ones.
+    name: What it is called in errors, such as its file.
+  """
+
+  mask: Any
+  name: str = 'masks'
+
+  def at(self, full_size: Size, size: Size) -> UInt8[np.ndarray, '_ _']:
+    """The mask of a frame that was shrunk from `full_size` to `size`.
+
+    Raises:
+      UserError: it is of another size, or marks no object.
+    """
+    mask = np.asarray(self.mask)
+    if mask.dtype == bool:
+      stack = mask.reshape(-1, *mask.shape[-2:])
+      mask = np.zeros(mask.shape[-2:], int)
+      for number, is_object in enumerate(stack, 1):
+        mask[is_object] = number
+    if mask.shape != full_size:
+      raise errors.UserError(
+          f'{self.name}: the mask is {_by(mask.shape)} and the frame'
+          f' {_by(full_size)}: draw it on a frame of the video'
+      )
+    if mask.min() < 0 or mask.max() > masks_lib.VOID:
+      raise errors.UserError(
+          f'{self.name}: the mask has a number {mask.max()}: objects are 1 to'
+          ' 254'
+      )
+    mask = masks_lib.without_void(mask.astype(np.uint8))
+    if not mask.any():
+      raise errors.UserError(f'{self.name}: the mask marks no object')
+    if size != full_size:
+      mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return mask
+
+
+class Points(NamedTuple):
+  """Points; or joints, which have names and limbs between them.
+
+  Attributes:
+    position: [points 2], (x, y).
+    name: What they are called in errors.
+    names: Of each, if they have one.
+    limbs: Pairs of their numbers, to draw a line between.
+  """
+
+  position: Any
+  name: str = 'points'
+  names: tuple[str, ...] = ()
+  limbs: tuple[tuple[int, int], ...] = ()
+
+  def at(self, full_size: Size, size: Size) -> Float[np.ndarray, 'points 2']:
+    """The points in a frame that was shrunk from `full_size` to `size`.
+
+    Raises:
+      UserError: there are none, or one is outside of the frame.
+    """
+    points = _rows(self, self.position, 2)
+    height, width = full_size
+    for x, y in points.tolist():
+      if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+        raise errors.UserError(
+            f'{self.name}: the point {x:g},{y:g} is outside of the frame, which'
+            f' is {_by(full_size)}'
+        )
+    return _shrunk(points, full_size, size)
+
+
+class Boxes(NamedTuple):
+  """A box around each object.
+
+  Attributes:
+    corners: [boxes 4], (x0, y0, x1, y1).
+    name: What they are called in errors.
+  """
+
+  corners: Any
+  name: str = 'boxes'
+
+  def at(self, full_size: Size, size: Size) -> Float[np.ndarray, 'boxes 4']:
+    """The boxes in a frame that was shrunk from `full_size` to `size`.
+
+    Raises:
+      UserError: there are none, or one is empty, upside down or outside.
+    """
+    boxes = _rows(self, self.corners, 4)
+    height, width = full_size
+    for x0, y0, x1, y1 in boxes.tolist():
+      box = f'{x0:g},{y0:g},{x1:g},{y1:g}'
+      if x0 >= x1 or y0 >= y1:
+        raise errors.UserError(
+            f'{self.name}: the box {box} is empty or upside down: give'
+            ' left,top,right,bottom'
+        )
+      if x1 <= 0 or y1 <= 0 or x0 >= width - 1 or y0 >= height - 1:
+        raise errors.UserError(
+            f'{self.name}: the box {box} is outside of the frame, which is'
+            f' {_by(full_size)}'
+        )
+    corners = boxes.reshape(-1, 2).clip(0, (width - 1, height - 1))
+    return _shrunk(corners, full_size, size).reshape(-1, 4)
+
+
+Prompt = Mask | Points | Boxes
+
+
+def read_mask(path: str | os.PathLike) -> Mask:
+  """Reads a mask of any number of objects: see `masks.read_drawn`."""
+  return Mask(masks_lib.read_drawn(path), f'--mask={path}')
+
+
+def read_points(text: str) -> Points:
+  """Points from 'x,y;x,y', or from a CSV file with columns x and y.
+
+  Raises:
+    UserError: it is neither.
+  """
+  name = f'--points={text}'
+  if not text.lower().endswith('.csv'):
+    return Points(_numbers(text, name, 'x,y;x,y or a file points.csv'), name)
+  try:
+    rows = [row for row in csv.reader(_read(text).splitlines()) if row]
+  except csv.Error as error:
+    raise errors.UserError(f'{name}: it is no CSV file ({error})') from error
+  columns = [0, 1]
+  if rows and not _is_number(rows[0][0]):
+    header = [cell.strip().lower() for cell in rows.pop(0)]
+    if not {'x', 'y'} <= set(header):
+      raise errors.UserError(f'{name}: its columns are not called x and y')
+    columns = [header.index('x'), header.index('y')]
+  try:
+    points = [[float(row[column]) for column in columns] for row in rows]
+  except (ValueError, IndexError) as error:
+    raise errors.UserError(
+        f'{name}: a line does not have numbers x and y'
+    ) from error
+  return Points(points, name)
+
+
+def read_boxes(text: str) -> Boxes:
+  """Boxes from 'x0,y0,x1,y1;...'.
+
+  Raises:
+    UserError: it has another form.
+  """
+  name = f'--boxes={text}'
+  return Boxes(_numbers(text, name, 'left,top,right,bottom;...'), name)
+
+
+def read_pose(path: str | os.PathLike) -> Points:
+  """Joints from JSON: {"joints": {NAME: [x, y], ...}, "limbs": [[NAME, NAME]]}.
+
+  Raises:
+    UserError: it has another form.
+  """
+  name = f'--pose={path}'
+  form = '{"joints": {"neck": [x, y], ...}, "limbs": [["neck", "hip"], ...]}'
+  try:
+    content = json.loads(_read(path))
+    joints = content['joints']
+    numbers = {joint: number for number, joint in enumerate(joints)}
+    limbs = tuple(
+        (numbers[first], numbers[second])
+        for first, second in content.get('limbs', ())
+    )
+    position = [[float(x), float(y)] for x, y in joints.values()]
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise errors.UserError(f'{name}: it is not of the form {form}') from error
+  return Points(position, name, tuple(numbers), limbs)
+
+
+def _read(path):
+  try:
+    return pathlib.Path(path).read_text()
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'it is no text'
+    raise errors.UserError(f'cannot read {path}: {reason}') from error
+
+
+def _numbers(text, name, form):
+  try:
+    return [
+        [float(cell) for cell in part.split(',')]
+        for part in text.split(';')
+        if part.strip()
+    ]
+  except ValueError as error:
+    raise errors.UserError(f'{name}: give {form}') from error
+
+
+def _is_number(text):
+  try:
+    float(text)
+  except ValueError:
+    return False
+  return True
+
+
+def _rows(prompt, values, length):
+  """The values as [rows, length], all finite."""
+  try:
+    rows = np.asarray(values, np.float32)
+  except (ValueError, TypeError):
+    rows = np.empty(0)
+  if rows.ndim != 2 or rows.shape[1] != length or not np.isfinite(rows).all():
+    raise errors.UserError(
+        f'{prompt.name}: give {length} numbers for each, and at least one'
+    )
+  return rows
+
+
+def _shrunk(points, full_size, size):
+  scale = np.divide(size, full_size)[::-1]
+  return ((points + 0.5) * scale - 0.5).astype(np.float32)
+
+
+def _by(size):
+  return ' x '.join(str(side) for side in size[::-1])
