@@ -8,9 +8,6 @@ Writes three films, report.html, one page that holds them, and strip.jpg:
   affinity.mp4    where each frame matches points of one frame, a heat map each:
                   --points="x,y;x,y", up to four of them, of --query_frame;
   colors.mp4      the first frame's colours, copied along, beside the true ones.
-
-The network is that in the package, or another one by --workdir or --checkpoint
-as in vidcolor.evaluate.
 """
 
 import functools
@@ -25,6 +22,7 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import inspection
 from vidcolor import pretrained
+from vidcolor import prompts
 from vidcolor.data import footage as footage_lib
 from vidcolor.data import mp4
 from vidcolor.render import panels
@@ -55,9 +53,11 @@ _SCALE = flags.DEFINE_float(
     None,
     'Shrinks frames; by default to a short side of 480 pixels.',
 )
-_WORKDIR = flags.DEFINE_string('workdir', None, 'A run; its newest checkpoint.')
 _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', None, 'One checkpoint of a run, or an .npz.'
+    'checkpoint',
+    None,
+    'A run, one checkpoint of it, or what experiments.export wrote; default:'
+    ' the network in the package.',
 )
 
 _MAX_POINTS = 4
@@ -77,15 +77,15 @@ def main(argv):
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   model, options = _network()
-  tracker = _tracker(model, options)
+  tracker = propagation.Tracker(model, options)
   embed = propagation.single_image(model, options.short_side)
 
-  first_pass = _watched(footage, 'principal components')
-  basis = pca.fit(tracker.embed(frame.rgb) for frame in first_pass)
+  first_pass = _watched(footage, 'principal components', footage.num_frames)
+  basis = pca.fit(embed(frame.rgb) for frame in first_pass)
   films = {
-      'embeddings': inspection.embeddings(tracker, footage, basis),
+      'embeddings': inspection.embeddings(embed, footage, basis),
       'affinity': inspection.affinity(
-          tracker, footage, query, points, options.temperature
+          embed, footage, query, points, options.temperature
       ),
       'colors': inspection.colors(tracker, footage),
   }
@@ -133,52 +133,28 @@ def _points(footage, query):
   """Points in pixels of the frames, as they are shrunk."""
   if _POINTS.value is None:
     points = inspection.salient_point(query)
-    x, y = _rescaled(points[0], footage.size, footage.full_size).round()
-    print(f'No --points: shows that of a corner, --points="{x:.0f},{y:.0f}"')
+    enlarged = np.divide(footage.full_size, footage.size)[::-1]
+    x, y = (points[0] + 0.5) * enlarged - 0.5
+    print(f'Without --points it looks for that of a corner, {x:.0f},{y:.0f}')
     return points
-  flag = f'--points={_POINTS.value}'
-  try:
-    points = [
-        [float(number) for number in point.split(',', 1)]
-        for point in _POINTS.value.strip(' ;').split(';')
-    ]
-    points = np.array(points).reshape(-1, 2)
-  except ValueError as error:
-    raise errors.UserError(f'{flag}: give them as "x,y;x,y"') from error
+  given = prompts.read_points(_POINTS.value)
+  points = given.at(footage.full_size, footage.size)
   if len(points) > _MAX_POINTS:
-    raise errors.UserError(f'{flag}: give at most {_MAX_POINTS}')
-  height, width = footage.full_size
-  if not np.all((points >= 0) & (points <= (width - 1, height - 1))):
-    raise errors.UserError(
-        f'{flag}: a point is outside the video, whose pixels are 0,0 to'
-        f' {width - 1},{height - 1}'
-    )
-  return _rescaled(points, footage.full_size, footage.size)
+    raise errors.UserError(f'{given.name}: give at most {_MAX_POINTS}')
+  return points
 
 
-def _rescaled(points, size, new_size):
-  """Positions (x, y), centres of pixels whole, in frames of another size."""
-  return (points + 0.5) * np.divide(new_size, size)[::-1] - 0.5
-
-
-def _tracker():
-  path = _WORKDIR.value or _CHECKPOINT.value
-  if _WORKDIR.value and _CHECKPOINT.value:
-    raise errors.UserError('give --workdir or --checkpoint, not both')
+def _network():
+  path = _CHECKPOINT.value
   if path and not path.endswith('.npz'):
     model, _, config = checkpoint.load_model(path)
   else:
     model, _, config = pretrained.load(path or pretrained.SHIPPED)
-  try:
-    options = propagation.Options(**config.tracking)
-    return propagation.Tracker(model, options), options
-  except (TypeError, ValueError) as error:
-    raise errors.UserError(f'mend `tracking` of the config: {error}') from error
+  return model, propagation.Options(**config.tracking)
 
 
-def _watched(moments, name, total=None):
-  total = total or moments.num_frames
-  return tqdm.tqdm(moments, name, total, unit=' frames')
+def _watched(moments, name, count):
+  return tqdm.tqdm(moments, name, count, unit=' frames')
 
 
 def _write_page(output_dir, footage, points):
