@@ -75,10 +75,10 @@ _TRACKER = propagation.Tracker(
 
 
 def _square(index):
-  """A red square on green that goes right by a cell a frame."""
-  frame = np.full((*_SIZE, 3), (20, 120, 30), np.uint8)
+  """A bright red square on dark green that goes right by a cell a frame."""
+  frame = np.full((*_SIZE, 3), (20, 80, 30), np.uint8)
   left = _CELL * (3 + index)
-  frame[40:56, left : left + 16] = 220, 30, 40
+  frame[40:56, left : left + 16] = 250, 120, 130
   return frame
 
 
