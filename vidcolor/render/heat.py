@@ -58,24 +58,32 @@ def mark(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
   arm = max(4, round(min(frame.shape[:2]) / 36))
   for number, point in enumerate(points, 1):
     x, y = _pixel(point)
-    # A number that would not fit to the right stands to the left.
-    right = x + 4 * arm < frame.shape[1]
-    origin = x + arm if right else x - 3 * arm, max(y - arm // 2, 2 * arm)
     for colour, line in _lines(drawn):
-      cv2.drawMarker(
-          drawn, (x, y), colour, cv2.MARKER_CROSS, 2 * arm, line, cv2.LINE_AA
-      )
-      if len(points) > 1:
-        size = arm / 14
-        text = str(number), origin, _FONT, size, colour, line, cv2.LINE_AA
-        cv2.putText(drawn, *text)
+      cross = cv2.MARKER_CROSS, 2 * arm, line, cv2.LINE_AA
+      cv2.drawMarker(drawn, (x, y), colour, *cross)
+    if len(points) > 1:
+      # A number that would not fit to the right stands to the left.
+      right = x + 4 * arm < frame.shape[1]
+      origin = x + arm if right else x - 3 * arm, max(y - arm // 2, 2 * arm)
+      _write(drawn, str(number), origin, arm / 11)
   return drawn
+
+
+def _write(frame, text, origin, size):
+  """Writes text with an edge, which OpenCV's thickness does not give."""
+  x, y = origin
+  _, (_, width) = _lines(frame)
+  style = 2 * width, cv2.LINE_AA
+  for dx, dy in (-1, -1), (-1, 1), (1, -1), (1, 1):
+    place = x + dx * width, y + dy * width
+    cv2.putText(frame, text, place, _FONT, size, _EDGE, *style)
+  cv2.putText(frame, text, origin, _FONT, size, _MARK, *style)
 
 
 def _lines(frame):
   """Colours and widths of a mark: black under the colour keeps it apart."""
-  width = max(1, round(min(frame.shape[:2]) / 160))
-  return (_EDGE, width + 2), (_MARK, width)
+  width = max(1, round(min(frame.shape[:2]) / 200))
+  return (_EDGE, width + 3), (_MARK, width)
 
 
 def _pixel(point):
