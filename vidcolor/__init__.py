@@ -24,11 +24,6 @@ def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
   from vidcolor import tracker
   from vidcolor.tracking import propagation
 
-  if path is None or str(path).endswith('.npz'):
-    model, _, config = pretrained.load(path or pretrained.SHIPPED)
-  else:
-    from vidcolor.training import checkpoint
-
-    model, _, config = checkpoint.load_model(path)
+  model, _, config = pretrained.load(path or pretrained.SHIPPED)
   options = propagation.Options(**config.tracking)
   return tracker.Tracker(propagation.Tracker(model, options))

@@ -18,18 +18,16 @@ from absl import flags
 import numpy as np
 import tqdm
 
+import vidcolor
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import inspection
-from vidcolor import pretrained
 from vidcolor import prompts
 from vidcolor.data import footage as footage_lib
 from vidcolor.data import mp4
 from vidcolor.render import panels
 from vidcolor.render import pca
 from vidcolor.render import report
-from vidcolor.tracking import propagation
-from vidcolor.training import checkpoint
 
 _VIDEO = flags.DEFINE_string(
     'video', None, 'A video file, or a folder of pictures.', required=True
@@ -76,16 +74,14 @@ def main(argv):
   points = _points(footage, query)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  model, options = _network()
-  tracker = propagation.Tracker(model, options)
-  embed = propagation.single_image(model, options.short_side)
+  tracker = vidcolor.load_pretrained(_CHECKPOINT.value).propagator
 
   first_pass = _watched(footage, 'principal components', footage.num_frames)
-  basis = pca.fit(embed(frame.rgb) for frame in first_pass)
+  basis = pca.fit(tracker.embed(frame.rgb) for frame in first_pass)
   films = {
-      'embeddings': inspection.embeddings(embed, footage, basis),
+      'embeddings': inspection.embeddings(tracker.embed, footage, basis),
       'affinity': inspection.affinity(
-          embed, footage, query, points, options.temperature
+          tracker.embed, footage, query, points, tracker.options.temperature
       ),
       'colors': inspection.colors(tracker, footage),
   }
@@ -142,15 +138,6 @@ def _points(footage, query):
   if len(points) > _MAX_POINTS:
     raise errors.UserError(f'{given.name}: give at most {_MAX_POINTS}')
   return points
-
-
-def _network():
-  path = _CHECKPOINT.value
-  if path and not path.endswith('.npz'):
-    model, _, config = checkpoint.load_model(path)
-  else:
-    model, _, config = pretrained.load(path or pretrained.SHIPPED)
-  return model, propagation.Options(**config.tracking)
 
 
 def _watched(moments, name, count):
