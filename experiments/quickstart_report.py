@@ -123,8 +123,9 @@ def _embedding_film(model, config, frames):
   """Frames beside their embeddings' principal components."""
   height, width = frames[0].shape[:2]
   embed = propagation.single_image(model, config.tracking.short_side)
-  embeddings = np.stack([np.asarray(embed(frame)) for frame in frames])
-  for frame, colors in zip(frames, pca.project(embeddings), strict=True):
+  basis = pca.fit(map(embed, frames))
+  for frame in frames:
+    colors = pca.colors(embed(frame), basis)
     colors = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
     yield overlay.side_by_side(
         [frame, colors], ['frame', 'embeddings, first 3 components']

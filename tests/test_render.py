@@ -8,7 +8,9 @@ import pytest
 
 from vidcolor import masks
 from vidcolor.render import figures
+from vidcolor.render import heat
 from vidcolor.render import overlay
+from vidcolor.render import panels
 from vidcolor.render import pca
 from vidcolor.render import report
 
@@ -81,6 +83,59 @@ def test_what_is_far_away_or_not_finite_is_not_in_the_picture(far, dtype):
   np.testing.assert_array_equal(drawn[40:], frame[40:])
 
 
+def test_heat_is_white_hot_or_nothing_over_a_dimmed_grey():
+  frame = np.full((40, 80, 3), (200, 100, 50), np.uint8)
+  affinity = np.zeros((4, 8))
+  affinity[1, 1:5] = 2, 1, 0.1, 1e-4
+  drawn = heat.draw(frame, affinity, np.array([70.0, 30.0])).astype(int)
+  nothing = drawn[2, 2]
+  assert nothing[0] == nothing[1] == nothing[2] < 100
+  # Of a cell of ten pixels the middle shows the cell's own.
+  assert drawn[14, 20].min() > 200
+  red, green, blue = drawn[15, 34]
+  assert red > green > blue and red > nothing[0] + 60
+  np.testing.assert_array_equal(drawn[14, 45], nothing)
+  is_ring = np.any(drawn[20:, 60:] != nothing, axis=-1)
+  assert is_ring.any() and not is_ring[10, 10] and is_ring[10, :10].any()
+  assert frame.min() == 50
+
+
+def test_marks_are_crosses_with_numbers_if_there_are_more():
+  frame = np.full((288, 384, 3), 100, np.uint8)
+  one = heat.mark(frame, np.array([[40.0, 144.0]]))
+  two = heat.mark(frame, np.array([[40.0, 144.0], [383.0, 0.0]]))
+  changed = lambda drawn: np.any(drawn != frame, axis=-1)
+  assert changed(one)[144, 40] and not changed(one)[:, 54:].any()
+  assert not changed(frame).any()
+  assert changed(two)[144, 40] and changed(two)[0, 383]
+  assert changed(two)[100:, 54:80].sum() > 10
+
+
+def test_films_of_panels_keep_some_for_a_strip(tmp_path):
+  def moments(count):
+    for t in range(9):
+      pictures = [np.full((40, 60, 3), 10 * t + i, np.uint8) for i in range(5)]
+      titles = [f'panel {i}' for i in range(count)]
+      yield panels.Moment(t / 5, dict(zip(titles, pictures, strict=False)))
+
+  thumbnails = []
+  frames = list(panels.film(moments(2), [0, 4, 8], thumbnails))
+  assert [frame.seconds for frame in frames] == [t / 5 for t in range(9)]
+  assert np.all(frames[3].rgb[-40:, :60] == 30)
+  assert np.all(frames[3].rgb[-40:, -60:] == 31)
+  assert len(thumbnails) == 3 and np.all(thumbnails[1][1] == 41)
+  # Five panels: three and two, and paper.
+  *_, five = panels.film(moments(5), [], [])
+  assert five.rgb.shape[1] == 3 * 60 + 2 * 4
+  assert np.all(five.rgb[-40:, 64:124] == 84)
+  assert np.all(five.rgb[-40:, -60:] == 255)
+  panels.write_strip(tmp_path / 'strip.png', zip(*thumbnails, strict=True))
+  strip = cv2.imread(str(tmp_path / 'strip.png'))
+  height, width = thumbnails[0][0].shape[:2]
+  assert strip.shape == (2 * height + 4, 3 * width + 2 * 4, 3)
+  assert np.all(strip[-1, [0, -1]] == [[1], [81]])
+
+
 def test_panels_stand_side_by_side_below_their_titles():
   panels = [np.full((50, 80, 3), value, np.uint8) for value in (10, 200)]
   row = overlay.side_by_side(panels)
@@ -99,8 +154,13 @@ def _embeddings(time=3):
   return spread * rng.standard_normal((time, 12, 16, 8), np.float32)
 
 
+def _shown(embeddings):
+  basis = pca.fit(iter(embeddings))
+  return np.stack([pca.colors(frame, basis) for frame in embeddings])
+
+
 def test_pca_shows_the_widest_directions():
-  shown = pca.project(_embeddings())
+  shown = _shown(_embeddings())
   assert shown.shape == (3, 12, 16, 3) and shown.std() > 40
   for channel in range(3):
     correlation = np.corrcoef(
@@ -113,20 +173,35 @@ def test_pca_colours_what_is_alike_alike_in_every_frame():
   embeddings = _embeddings()
   embeddings[2] = embeddings[0]
   embeddings[1] += 5
-  shown = pca.project(embeddings)
+  shown = _shown(embeddings)
   np.testing.assert_array_equal(shown[2], shown[0])
   assert shown[1, ..., 0].mean() > shown[0, ..., 0].mean() + 20
 
 
-def test_pca_does_not_depend_on_the_order_of_frames():
-  embeddings = _embeddings()
-  shown = pca.project(embeddings)
-  again = pca.project(embeddings[::-1].copy())[::-1]
-  assert np.abs(shown.astype(int) - again).max() <= 1
+def test_pca_of_frame_after_frame_is_that_of_all_at_once():
+  embeddings = _embeddings() + 100
+  (mean, directions), points = pca.fit(iter(embeddings)), embeddings
+  points = points.reshape(-1, points.shape[-1]).astype(np.float64)
+  np.testing.assert_allclose(mean, points.mean(axis=0))
+  # Whitened: what the directions give is uncorrelated, of deviation 1.
+  components = (points - points.mean(axis=0)) @ directions
+  np.testing.assert_allclose(np.cov(components.T, ddof=0), np.eye(3), atol=1e-7)
+  variances = np.linalg.eigvalsh(np.cov(points.T, ddof=0))[:-4:-1]
+  np.testing.assert_allclose(
+      np.linalg.norm(directions, axis=0), variances**-0.5
+  )
+
+
+def test_pca_keeps_its_signs_whatever_is_shown():
+  basis = pca.fit(iter(_embeddings()))
+  for other in (_embeddings()[::-1], -_embeddings(), _embeddings()[:2]):
+    again = pca.fit(iter(other))
+    alignment = np.sum(again.directions * basis.directions, axis=0)
+    assert np.all(alignment > 0)
 
 
 def test_pca_of_a_constant_is_defined():
-  assert pca.project(np.ones((1, 2, 2, 4), np.float32)).max() == 0
+  assert np.ptp(_shown(np.ones((2, 2, 2, 4), np.float32))) == 0
 
 
 def test_figures_are_whole_png_files(tmp_path):

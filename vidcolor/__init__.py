@@ -3,6 +3,29 @@
 import os
 from typing import Any
 
+# All but the programs. `pdoc vidcolor` writes the reference of these.
+__all__ = [
+    'benchmarks',
+    'color',
+    'copying',
+    'data',
+    'environment',
+    'errors',
+    'evaluation',
+    'files',
+    'inspection',
+    'load_pretrained',
+    'masks',
+    'models',
+    'pretrained',
+    'prompts',
+    'render',
+    'sharding',
+    'tracker',
+    'tracking',
+    'training',
+]
+
 
 def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
   """Returns a `tracker.Tracker`, which follows objects and points.
@@ -24,11 +47,6 @@ def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
   from vidcolor import tracker
   from vidcolor.tracking import propagation
 
-  if path is None or str(path).endswith('.npz'):
-    model, _, config = pretrained.load(path or pretrained.SHIPPED)
-  else:
-    from vidcolor.training import checkpoint
-
-    model, _, config = checkpoint.load_model(path)
+  model, _, config = pretrained.load(path or pretrained.SHIPPED)
   options = propagation.Options(**config.tracking)
   return tracker.Tracker(propagation.Tracker(model, options))

@@ -43,7 +43,6 @@ from vidcolor.data import features
 from vidcolor.render import report
 from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
-from vidcolor.training import checkpoint
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'A run; its newest checkpoint.')
 _CHECKPOINT = flags.DEFINE_string(
@@ -267,9 +266,11 @@ def _propagation(model, config):
 def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
   """The network, the palette and the config, --config's tracking in it."""
   path = _WORKDIR.value or _CHECKPOINT.value
-  if path and not path.endswith('.npz'):
-    model, palette, config = checkpoint.load_model(path)
-  elif _BASELINE.value == 'untrained' and 'model' in (_CONFIG.value or ()):
+  if (
+      not path
+      and _BASELINE.value == 'untrained'
+      and 'model' in (_CONFIG.value or ())
+  ):
     model = palette = None
     config = _CONFIG.value
   else:

@@ -56,7 +56,8 @@ def load(
   """Loads a network for inference.
 
   Args:
-    path: What `save` has written; default, what is shipped.
+    path: What `save` has written, an .npz, by default what is shipped; or a
+      run, or one checkpoint of it, as `checkpoint.load_model` takes them.
 
   Returns:
     The model with its batch statistics fixed, the palette and the config.
@@ -64,6 +65,11 @@ def load(
   Raises:
     UserError: there is no such file, or it holds no network of this version.
   """
+  if not os.fspath(path).endswith('.npz'):
+    # Here, as Orbax takes a second to import.
+    from vidcolor.training import checkpoint
+
+    return checkpoint.load_model(path)
   try:
     with np.load(path) as file:
       arrays = dict(file)

@@ -9,7 +9,7 @@ import numpy as np
 from vidcolor.render import overlay
 
 _TRAIL = 12  # Frames.
-_STILL_HEIGHT = 240
+_STILL_HEIGHT, _STILLS_IN_ROW = 240, 4
 
 Frame = UInt8[np.ndarray, 'height width 3']
 
@@ -56,10 +56,21 @@ def painter(
 def strip(
     frames: Sequence[Frame], titles: Sequence[str]
 ) -> UInt8[np.ndarray, 'rows columns 3']:
-  """Frames side by side, shrunk to 240 rows, with titles."""
+  """Frames in rows of four, shrunk to 240 rows each, with titles."""
   scale = min(1, _STILL_HEIGHT / len(frames[0]))
   stills = [
       cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
       for frame in frames
   ]
-  return overlay.side_by_side(stills, titles)
+  # Blank ones fill the last row up.
+  missing = -len(stills) % min(len(stills), _STILLS_IN_ROW)
+  stills += missing * [np.full_like(stills[0], 255)]
+  titles = [*titles, *missing * ['']]
+  rows = [
+      overlay.side_by_side(
+          stills[start : start + _STILLS_IN_ROW],
+          titles[start : start + _STILLS_IN_ROW],
+      )
+      for start in range(0, len(stills), _STILLS_IN_ROW)
+  ]
+  return np.vstack(rows)

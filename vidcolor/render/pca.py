@@ -1,31 +1,62 @@
-"""Embeddings as colours."""
+"""Embeddings as colours: their first three principal components."""
 
-from jaxtyping import Float, UInt8
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from jaxtyping import Array, Float, UInt8
 import numpy as np
 
+# In standard deviations to either side: where colours end.
+_RANGE = 2.2
+# What a component varies by less than counts as no variation.
+_LEAST_DEVIATION = 1e-6
 
-def project(
-    embeddings: Float[np.ndarray, 'time height width channels'],
-) -> UInt8[np.ndarray, 'time height width 3']:
-  """Shows the first three principal components as red, green and blue.
+Embeddings = Float[Array | np.ndarray, 'rows columns channels']
 
-  All frames share a basis and a range, so what keeps its embedding keeps its
-  colour. The range leaves out the farthest percent at either end.
+
+class Basis(NamedTuple):
+  """Where a video's embeddings lie.
+
+  Attributes:
+    mean: Of all of them.
+    directions: The three in which they vary most, scaled so that they vary by
+      1, their standard deviation, in each.
+  """
+
+  mean: Float[np.ndarray, ' channels']
+  directions: Float[np.ndarray, 'channels 3']
+
+
+def fit(frames: Iterable[Embeddings]) -> Basis:
+  """Finds the basis of a video's embeddings, reading one frame at a time.
 
   Args:
-    embeddings: Of a video, with at least three channels.
-
-  Returns:
-    RGB frames of the embeddings' height and width.
+    frames: At least one, of at least three channels.
   """
-  points = embeddings.reshape(-1, embeddings.shape[-1]).astype(np.float32)
-  points -= points.mean(0)
-  _, vectors = np.linalg.eigh((points.T @ points).astype(np.float64))
-  basis = vectors[:, :-4:-1]
+  count, total, products = 0, 0.0, 0.0
+  for embeddings in frames:
+    points = np.asarray(embeddings, np.float64)
+    points = points.reshape(-1, points.shape[-1])
+    count += len(points)
+    total += points.sum(axis=0)
+    products += points.T @ points
+  mean = np.asarray(total / count)
+  variances, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
+  widest = vectors[:, :-4:-1]
   # A component may as well point the other way: its largest weight decides.
-  largest = np.take_along_axis(basis, np.abs(basis).argmax(0)[None], 0)
-  components = points @ (basis * np.sign(largest)).astype(np.float32)
-  low, high = np.percentile(components, [1, 99], axis=0)
-  scaled = 255 * (components - low) / np.maximum(high - low, 1e-12)
-  colours = np.clip(scaled.round(), 0, 255).astype(np.uint8)
-  return colours.reshape(*embeddings.shape[:-1], 3)
+  largest = np.take_along_axis(widest, np.abs(widest).argmax(0)[None], 0)
+  deviations = np.sqrt(np.maximum(variances[:-4:-1], _LEAST_DEVIATION**2))
+  return Basis(mean, widest * np.sign(largest) / deviations)
+
+
+def colors(
+    embeddings: Embeddings, basis: Basis
+) -> UInt8[np.ndarray, 'rows columns 3']:
+  """Shows the components as red, green and blue.
+
+  What keeps its embedding keeps its colour in all frames of one basis; the mean
+  is grey.
+  """
+  components = (np.asarray(embeddings) - basis.mean) @ basis.directions
+  scaled = 127.5 * (1 + components / _RANGE)
+  return np.clip(scaled.round(), 0, 255).astype(np.uint8)

@@ -109,6 +109,9 @@ class Tracker:
 
   The paper's scheme is `Options(recent=3, keep_first=False, temperature=0.5,
   radius=None, top_k=None)`.
+
+  Attributes:
+    options: How labels are propagated.
   """
 
   def __init__(self, model: Any, options: Options):
@@ -123,7 +126,7 @@ class Tracker:
     Raises:
       ValueError: the network embeds another number of frames together.
     """
-    self._options = options
+    self.options = options
     memory = options.recent + options.keep_first
     if hasattr(model, 'encode'):
       if model.num_frames not in (1, memory + 1):
@@ -138,10 +141,10 @@ class Tracker:
               network(variables), frame, options.short_side
           )
       )
-      self.embed = functools.partial(embed, variables)
+      self._embed = functools.partial(embed, variables)
       relate = lambda variables, features: network(variables).relate(features)
     else:
-      self.embed, relate, variables = model, lambda _, features: features, ()
+      self._embed, relate, variables = model, lambda _, features: features, ()
     self._start = jax.jit(functools.partial(_start, options))
     # The old memory's buffers become the new one's.
     self._observe = jax.jit(
@@ -149,6 +152,13 @@ class Tracker:
     )
     step = jax.jit(functools.partial(_step, options, relate), donate_argnums=1)
     self._step = functools.partial(step, variables)
+    num_frames = getattr(model, 'num_frames', 1)
+    alone = jax.jit(functools.partial(_alone, options, relate, num_frames))
+    self._alone = functools.partial(alone, variables)
+
+  def embed(self, frame: Any) -> Float[Array, 'rows columns dim']:
+    """Embeddings of one frame alone; over time, as if the video stood still."""
+    return self._alone(self._embed(frame))
 
   def init(
       self,
@@ -156,7 +166,7 @@ class Tracker:
       labels: Float[Array, 'height width labels'],
   ) -> State:
     """The state after the first frame, whose labels are given."""
-    return self._start(self.embed(frame), labels)
+    return self._start(self._embed(frame), labels)
 
   def observe(
       self,
@@ -165,13 +175,13 @@ class Tracker:
       labels: Float[Array, 'height width labels'],
   ) -> State:
     """The state after a further frame with given labels; donates `state`."""
-    return self._observe(state, self.embed(frame), labels)
+    return self._observe(state, self._embed(frame), labels)
 
   def step(
       self, state: State, frame: Any
   ) -> tuple[State, Float[Array, 'rows columns labels']]:
     """Labels the next frame, at the embeddings' resolution; donates `state`."""
-    return self._step(state, self.embed(frame))
+    return self._step(state, self._embed(frame))
 
   def track(
       self,
@@ -208,7 +218,7 @@ class Tracker:
       mask = self._mask(labels, first_mask.shape)
       sure = np.asarray(
           confidence_lib.of_pixels(
-              labels, *first_mask.shape, self._options.calibration
+              labels, *first_mask.shape, self.options.calibration
           )
       )
       by_object = confidence_lib.of_objects(sure, mask, num_objects)
@@ -226,7 +236,7 @@ class Tracker:
       yield labels
 
   def _mask(self, labels, shape):
-    stretch = self._options.stretch_labels
+    stretch = self.options.stretch_labels
     return np.asarray(labels_lib.to_mask(labels, *shape, stretch=stretch))
 
   def track_points(
@@ -243,7 +253,7 @@ class Tracker:
     """
     frames = iter(frames)
     first = next(frames)
-    size, features = first.shape[:2], self.embed(first)
+    size, features = first.shape[:2], self._embed(first)
     states = [
         self._start(
             features, labels_lib.from_points(part, size, features.shape[:2])
@@ -253,7 +263,7 @@ class Tracker:
     position = points
     yield labels_lib.Points(points, np.ones(len(points), np.float32))
     for frame in frames:
-      features = self.embed(frame)
+      features = self._embed(frame)
       steps = [self._step(state, features) for state in states]
       states = [state for state, _ in steps]
       found = [labels_lib.to_points(labels, size) for _, labels in steps]
@@ -300,10 +310,7 @@ def _at_resolution_of(options, features, labels):
 
 def _step(options, relate, variables, state, features):
   together = jnp.concatenate([state.features, features[None]])
-  embeddings = relate(variables, together[None])
-  if options.unit_length:
-    length = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
-    embeddings /= jnp.maximum(length, 1e-12)
+  embeddings = _scaled(options, relate(variables, together[None]))
   labels = copying.copy(
       embeddings[:, -1],
       embeddings[:, :-1],
@@ -316,6 +323,18 @@ def _step(options, relate, variables, state, features):
       top_k=options.top_k,
   )[0]
   return _remember(options, state, features, labels), labels
+
+
+def _alone(options, relate, num_frames, variables, features):
+  still = jnp.broadcast_to(features, (1, num_frames, *features.shape))
+  return _scaled(options, relate(variables, still))[0, -1]
+
+
+def _scaled(options, embeddings):
+  if not options.unit_length:
+    return embeddings
+  length = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
+  return embeddings / jnp.maximum(length, 1e-12)
 
 
 def _remember(options, state, features, labels):
