@@ -150,6 +150,14 @@ class Tracker:
     step = jax.jit(functools.partial(_step, options, relate), donate_argnums=1)
     self._step = functools.partial(step, variables)
 
+  def embed(self, frame: Any) -> Float[Array, 'rows columns dim']:
+    """What the tracker keeps of a frame, at unit length if the options say so.
+
+    For networks of single frames these are the embeddings; those of a network
+    over time come of `single_image`.
+    """
+    return _at_length_of(self._options, jnp.asarray(self._embed(frame)))
+
   def init(
       self,
       frame: Any,
@@ -300,10 +308,7 @@ def _at_resolution_of(options, features, labels):
 
 def _step(options, relate, variables, state, features):
   together = jnp.concatenate([state.features, features[None]])
-  embeddings = relate(variables, together[None])
-  if options.unit_length:
-    length = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
-    embeddings /= jnp.maximum(length, 1e-12)
+  embeddings = _at_length_of(options, relate(variables, together[None]))
   labels = copying.copy(
       embeddings[:, -1],
       embeddings[:, :-1],
@@ -316,6 +321,13 @@ def _step(options, relate, variables, state, features):
       top_k=options.top_k,
   )[0]
   return _remember(options, state, features, labels), labels
+
+
+def _at_length_of(options, embeddings):
+  if not options.unit_length:
+    return embeddings
+  length = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
+  return embeddings / jnp.maximum(length, 1e-12)
 
 
 def _remember(options, state, features, labels):
