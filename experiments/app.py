@@ -103,7 +103,11 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
         _errors_shown(video.path),
         tempfile.TemporaryDirectory(prefix='vidcolor_') as folder,
     ):
-      results.write(pathlib.Path(folder), video, prompt, found, progress)
+      summary = results.write(
+          pathlib.Path(folder), video, prompt, found, progress
+      )
+      if summary['left_out']:
+        gr.Warning(summary['left_out'])
       outputs = [f'{folder}/overlay.mp4', f'{folder}/tracks.csv']
       if session.marks.is_boxes:
         outputs.append(
@@ -160,8 +164,13 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
         outputs=[*running, outcome, film, downloads],
     )
     begun.then(None, js=_SCROLL)
-    begun.then(track, session, [film, downloads], show_progress_on=film).then(
-        lambda: _swap(False), outputs=running
+    tracked = begun.then(
+        track, session, [film, downloads], show_progress_on=film
+    )
+    # After a failure, what `then` names does not run.
+    tracked.success(lambda: _swap(False), outputs=running)
+    tracked.failure(
+        lambda: [*_swap(False), _HIDDEN], outputs=[*running, outcome]
     )
     stop_button.click(stop, queue=False)
     page.unload(stop)
@@ -173,22 +182,7 @@ def _show(session):
   marks = session.marks
   some = gr.Button(interactive=bool(marks.given or marks.corner))
   trackable = gr.Button(interactive=bool(marks.given))
-  return session, marks.draw(), _hint(marks), some, some, trackable
-
-
-def _hint(marks):
-  """What to do next."""
-  if marks.corner:
-    return '**Now click the opposite corner**, so that all of it is in the box.'
-  if marks.is_boxes:
-    what, place = 'object', 'beside a corner of an object'
-  else:
-    what, place = 'point', 'on something to follow'
-  if not marks.given:
-    return f'**Click {place}.**'
-  count = len(marks.given)
-  plural = '' if count == 1 else 's'
-  return f'{count} {what}{plural}. **Click Track**, or {place} for one more.'
+  return session, marks.draw(), marks.hint(), some, some, trackable
 
 
 def _swap(is_running):
@@ -202,6 +196,7 @@ def _progress(bar, is_stopped):
   def progress(items, desc, total, unit):
     stage = _STAGES[desc]
     bar(0, f'{stage} from the first {unit}')
+    start = time.monotonic()
     for done, item in enumerate(items):
       if is_stopped():
         raise errors.UserError('stopped: click Track to begin again')

@@ -237,6 +237,20 @@ def test_people_do_not_see_what_others_do(browser, page, url, clip):
   page.shows('1 object.')
 
 
+def test_stop_ends_what_is_under_way(page, tmp_path):
+  frames = 400 * [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)]
+  mp4.write(tmp_path / 'long.mp4', frames, 10.0)
+  page.open(tmp_path / 'long.mp4')
+  page.click(6, 16)
+  page.click(43, 53)
+  page.press('Track')
+  page.shows('of 400, ')
+  page.press('Stop')
+  page.shows('stopped: click Track to begin again')
+  page.find('//button[normalize-space()="Track"]')
+  page.until(lambda: 'Watch it' not in page.run('document.body.innerText'))
+
+
 def test_what_is_wrong_is_one_line(page, tmp_path):
   path = tmp_path / 'text.mp4'
   path.write_text('no video')

@@ -59,6 +59,21 @@ class Marks(NamedTuple):
       return self._replace(corner=None)
     return self._replace(given=self.given[:-1], regions=self.regions[:-1])
 
+  def hint(self) -> str:
+    """What to do next, in Markdown."""
+    if self.corner:
+      return '**Now click the opposite corner**, so that it is all in the box.'
+    what, place = (
+        ('object', 'beside a corner of an object')
+        if self.is_boxes
+        else ('point', 'on something to follow')
+    )
+    if not self.given:
+      return f'**Click {place}.**'
+    count = len(self.given)
+    marked = f'{count} {what}' if count == 1 else f'{count} {what}s'
+    return f'{marked}. **Click Track**, or {place} for one more.'
+
   def draw(self) -> UInt8[np.ndarray, 'height width 3']:
     """The frame with the marks over it, coloured as they will be followed."""
     mask = np.zeros(self.frame.shape[:2], np.uint8)

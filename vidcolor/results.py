@@ -41,7 +41,8 @@ def write(
       `tqdm.tqdm`, with `desc`, `total` (None: nobody knows) and `unit`.
 
   Returns:
-    What came of it, for people and programs.
+    What came of it, for people and programs. 'left_out' is a line that tells
+    what sound the film lacks, or None.
 
   Raises:
     UserError: a frame cannot be read, a file not be written, or what is given
@@ -49,19 +50,30 @@ def write(
   """
   files.make_folder(output_dir)
   found = progress(found, desc='track', total=video.num_frames, unit='frame')
+  object_masks, limbs, names = None, (), ()
   if isinstance(prompt, prompts.Points):
     result, limbs, names = tracker.collect(found), prompt.limbs, prompt.names
   else:
-    result = _keep(found, output_dir / 'masks', video.path.stem)
-    limbs, names = (), ()
-  names = names or tuple(str(number) for number in result.numbers)
-  seconds, fault = _draw(output_dir, video, result, limbs, progress)
+    masks_dir = output_dir / 'masks'
+    result, object_masks = _keep(found, masks_dir, video.path.stem)
+  names = names or [str(number) for number in result.numbers]
+  draw = followed.painter(
+      numbers=result.numbers,
+      masks=object_masks,
+      position=result.position,
+      visible=result.visible,
+      limbs=limbs,
+  )
+  frames = progress(
+      video, desc='draw', total=len(result.position), unit='frame'
+  )
+  seconds, fault = _draw(output_dir, video, frames, draw, len(result.position))
   _write_tracks(output_dir, result, seconds, names)
-  return _summary(video, result, seconds, names) | {'sound': fault or 'kept'}
+  return _summary(video, result, seconds, names) | {'left_out': fault}
 
 
 def _keep(found, masks_dir, name):
-  """What is found, its masks written to a folder and read when asked for."""
+  """What is found, and its masks in a folder, read when they are asked for."""
   kept = []
   with files.folder_written_whole(masks_dir) as folder:
     (folder / name).mkdir()
@@ -71,24 +83,15 @@ def _keep(found, masks_dir, name):
   paths = [
       masks_dir / name / f'{number:05d}.png' for number in range(len(kept))
   ]
-  return tracker.collect(kept)._replace(masks=lazy.Lazy(paths, masks.read))
+  return tracker.collect(kept), lazy.Lazy(paths, masks.read)
 
 
-def _draw(output_dir, video, result, limbs, progress):
-  """Writes film and stills; returns frames' times, and what its sound lacks."""
-  draw = followed.painter(
-      numbers=result.numbers,
-      masks=result.masks,
-      position=result.position,
-      visible=result.visible,
-      limbs=limbs,
-  )
-  count = len(result.position)
+def _draw(output_dir, video, frames, draw, count):
+  """Writes film and stills; returns frames' times, and what the film lacks."""
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
   seconds, stills = [], []
 
   def drawn():
-    frames = progress(video, desc='draw', total=count, unit='frame')
     for number, frame in enumerate(frames):
       rgb = draw(number, frame.rgb)
       seconds.append(frame.seconds)

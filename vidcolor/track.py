@@ -83,16 +83,20 @@ def main(argv):
       | {'seconds': round(time.perf_counter() - start, 1)}
       | environment.describe(),
   )
+  if summary['left_out']:
+    print(summary['left_out'])
   print(f'Look at it: {output_dir / "overlay.mp4"}')
 
 
 def _prompt():
-  given = [(read, flag) for read, flag in _PROMPTS.items() if flag.value]
+  given = [
+      (read, value) for read, flag in _PROMPTS.items() if (value := flag.value)
+  ]
   if len(given) != 1:
     names = [f'--{flag.name}' for flag in _PROMPTS.values()]
     raise errors.UserError(f'give one of {", ".join(names)}')
-  ((read, flag),) = given
-  return read(flag.value)
+  ((read, value),) = given
+  return read(value)
 
 
 if __name__ == '__main__':
