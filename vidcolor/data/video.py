@@ -129,7 +129,7 @@ def decode(
           yield frame
     if seconds is None:
       raise _UnreadableError('no frame decodes')
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
+  except _READ_ERRORS as error:
     place = '' if seconds is None else f' beyond {seconds:.1f} s'
     reason = getattr(error, 'strerror', None) or error
     raise errors.UserError(f'cannot read {path}{place}: {reason}') from error
@@ -159,7 +159,7 @@ def demux_sound(
       if start and container.format.name in _INDEXED:
         container.seek(int((origin - _SOUND_BEFORE) * av.time_base))
       yield from _shifted(container.demux(stream), origin)
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
+  except _READ_ERRORS as error:
     reason = getattr(error, 'strerror', None) or error
     raise errors.UserError(f'cannot read sound of {path}: {reason}') from error
 
@@ -187,7 +187,7 @@ def estimate_num_frames(
       if stream.duration:
         length = float(stream.duration * stream.time_base)
       count = stream.frames or length * (stream.average_rate or 0)
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
+  except _READ_ERRORS as error:
     raise errors.UserError(f'cannot read {path}: {error}') from error
   if not length or not count:
     return None
@@ -246,6 +246,10 @@ class Converter:
 
 class _UnreadableError(Exception):
   """Why a video cannot be read, or no further."""
+
+
+# PyAV raises IndexError where a damaged file brings on another stream.
+_READ_ERRORS = (av.FFmpegError, OSError, IndexError, _UnreadableError)
 
 
 def _open(path):
