@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 import contextlib
 import fractions
+import io
 import itertools
 import os
 
@@ -93,7 +94,7 @@ def _encode(path, first, rest, source, usual_step):
   """Encodes frames and sound as they come, so that neither piles up."""
   options = {'movflags': 'faststart'}
   with av.open(path, 'w', format='mp4', options=options) as container:
-    film = _Film(container, *first.rgb.shape[:2], usual_step)
+    film = _Film(container, first.rgb, usual_step)
     sound = _Sound(container, source)
     with contextlib.closing(sound):
       for frame in itertools.chain([first], rest):
@@ -107,7 +108,8 @@ def _encode(path, first, rest, source, usual_step):
 class _Film:
   """The frames of a file, padded to even sides."""
 
-  def __init__(self, container, height, width, usual_step):
+  def __init__(self, container, first, usual_step):
+    height, width = first.shape[:2]
     self._container = container
     self._padding = ((0, height % 2), (0, width % 2), (0, 0))
     self._stream = container.add_stream('libx264', options=_ENCODER)
@@ -146,11 +148,7 @@ class _Film:
 
 
 class _Sound:
-  """The sound of a file; what is damaged of it is left out.
-
-  Attributes:
-    fault: A line that says so.
-  """
+  """The sound of a file, but for what is damaged; `fault` is a line on that."""
 
   def __init__(self, container, source):
     self.fault = None
@@ -177,11 +175,12 @@ class _Sound:
       if first is None:
         return
       decoded = itertools.chain([first], decoded)
-      codec = first[0].stream.codec_context.codec.canonical_name
-      is_copied = codec in _COPIED_SOUND
+      is_copied = _is_taken(first[0])
       yield from (self._copied if is_copied else self._encoded)(decoded)
-    except (errors.UserError, av.FFmpegError) as error:
+    except errors.UserError as error:
       self.fault = str(error)
+    except av.FFmpegError:
+      self.fault = f'some sound of {source.path} is left out: it is damaged'
 
   def _decoded(self, packets, path):
     """Yields the packets that decode, each with its frames."""
@@ -208,6 +207,22 @@ class _Sound:
     resampled = _resampled(itertools.chain([first], frames), first, layout)
     for frame in itertools.chain(resampled, [None]):
       yield from stream.encode(frame)
+
+
+def _is_taken(packet):
+  """Whether browsers play sound of the kind, and MP4 takes it as it is."""
+  stream = packet.stream
+  if stream.codec_context.codec.canonical_name not in _COPIED_SOUND:
+    return False
+  try:
+    with av.open(io.BytesIO(), 'w', format='mp4') as trial:
+      copy = av.Packet(bytes(packet))
+      copy.stream = trial.add_stream_from_template(stream)
+      copy.pts, copy.dts, copy.time_base = 0, 0, packet.time_base
+      trial.mux(copy)
+  except av.FFmpegError:
+    return False
+  return True
 
 
 def _resampled(frames, like, layout):
