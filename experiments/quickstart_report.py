@@ -12,8 +12,8 @@ from jaxtyping import Float
 import numpy as np
 
 from vidcolor import files
+from vidcolor.data import mp4
 from vidcolor.data import sequences as sequences_lib
-from vidcolor.data import video
 from vidcolor.evaluation import analysis
 from vidcolor.render import figures
 from vidcolor.render import overlay
@@ -70,8 +70,8 @@ def draw(
 ) -> None:
   """Draws the films and figures that the page shows."""
   drawn = tracked[:NUM_DRAWN]
-  video.write_mp4(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
-  video.write_mp4(
+  mp4.write(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
+  mp4.write(
       output_dir / 'embeddings.mp4',
       _embedding_film(model, config, drawn[0].sequence.frames),
       _FILM_RATE,

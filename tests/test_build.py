@@ -13,7 +13,7 @@ from tests import odd_videos
 from tests import programs
 from vidcolor import color
 from vidcolor import errors
-from vidcolor.data import video
+from vidcolor.data import mp4
 
 # Colours of equal areas, far from each other, that 4:2:0 video keeps.
 _COLORS = np.array(
@@ -25,7 +25,7 @@ _COLORS = np.array(
 def flags(tmp_path):
   """Builds a dataset of one video of four quarters, each of another colour."""
   quarters = _COLORS.reshape(2, 2, 3).repeat(64, 0).repeat(64, 1)
-  video.write_mp4(tmp_path / 'videos.mp4', [quarters] * 4, 6.0)
+  mp4.write(tmp_path / 'videos.mp4', [quarters] * 4, 6.0)
   with flagsaver.flagsaver(
       dataset='kinetics',
       source_dir=str(tmp_path),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from data_prep import content
+from vidcolor.data import mp4
 from vidcolor.data import synthetic
 from vidcolor.data import video
 
@@ -25,7 +26,7 @@ def _thumbnails(frames):
 
 def _encoded(tmp_path, frames):
   """The thumbnails of frames that went through H.264."""
-  video.write_mp4(tmp_path / 'clip.mp4', frames, 6.0)
+  mp4.write(tmp_path / 'clip.mp4', frames, 6.0)
   return _thumbnails(video.read_frames(tmp_path / 'clip.mp4'))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import input_pipeline
-from vidcolor.data import video
+from vidcolor.data import mp4
 
 
 @pytest.fixture(scope='module')
@@ -12,7 +12,7 @@ def path(tmp_path_factory):
   """Two seconds at 12 frames a second, each frame brighter by 8."""
   path = tmp_path_factory.mktemp('videos') / 'a.mp4'
   frames = [np.full((256, 340, 3), 20 + 8 * i, np.uint8) for i in range(24)]
-  video.write_mp4(path, frames, 12.0)
+  mp4.write(path, frames, 12.0)
   return str(path)
 
 

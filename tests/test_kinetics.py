@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from data_prep.kinetics import kinetics
 from vidcolor import errors
-from vidcolor.data import video
+from vidcolor.data import mp4
 
 
 def _write(path, num_frames=24, height=48, width=64, frames_per_second=12.0):
@@ -16,7 +16,7 @@ def _write(path, num_frames=24, height=48, width=64, frames_per_second=12.0):
   frames = [
       np.full((height, width, 3), 10 * i, np.uint8) for i in range(num_frames)
   ]
-  video.write_mp4(path, frames, frames_per_second)
+  mp4.write(path, frames, frames_per_second)
 
 
 def _build(tmp_path, **options):
@@ -59,7 +59,7 @@ def test_folder_of_videos(tmp_path):
 def test_frames_are_small_rgb_jpegs(tmp_path):
   red = np.zeros((300, 520, 3), np.uint8)
   red[..., 0] = 200
-  video.write_mp4(tmp_path / 'a.mp4', [red] * 9, 6.0)
+  mp4.write(tmp_path / 'a.mp4', [red] * 9, 6.0)
   clip = _read(_build(tmp_path, source_dir=tmp_path))['a.mp4']
   assert clip['frames'][0].shape == (256, 444, 3)
   np.testing.assert_allclose(
@@ -151,7 +151,7 @@ def _scene(seed, num_frames):
 
 def test_cuts_are_stored(tmp_path):
   frames = _scene(0, 15) + _scene(1, 21) + _scene(2, 12)
-  video.write_mp4(tmp_path / 'a.mp4', frames, 12.0)
+  mp4.write(tmp_path / 'a.mp4', frames, 12.0)
   clip = _read(_build(tmp_path, source_dir=tmp_path))['a.mp4']
   # Of every other frame: the first after each cut.
   assert clip['shots'].tolist() == [0, 8, 18]
@@ -159,11 +159,11 @@ def test_cuts_are_stored(tmp_path):
 
 
 def test_notes_of_content(tmp_path):
-  video.write_mp4(tmp_path / 'a.mp4', _scene(0, 24), 6.0)
-  video.write_mp4(tmp_path / 'copy.mkv', _scene(0, 24), 6.0)
-  video.write_mp4(tmp_path / 'still.mp4', _scene(1, 1) * 24, 6.0)
+  mp4.write(tmp_path / 'a.mp4', _scene(0, 24), 6.0)
+  mp4.write(tmp_path / 'copy.mkv', _scene(0, 24), 6.0)
+  mp4.write(tmp_path / 'still.mp4', _scene(1, 1) * 24, 6.0)
   grey = [np.stack([f[..., 1]] * 3, -1) for f in _scene(2, 24)]
-  video.write_mp4(tmp_path / 'grey.mp4', grey, 6.0)
+  mp4.write(tmp_path / 'grey.mp4', grey, 6.0)
   builder = _build(tmp_path, source_dir=tmp_path)
   source = tfds.data_source(
       'kinetics', split='train', data_dir=builder.data_dir_root
@@ -185,7 +185,7 @@ def test_notes_of_content(tmp_path):
 
 
 def test_long_videos_become_records_of_twenty_seconds(tmp_path):
-  video.write_mp4(tmp_path / 'a.mp4', _scene(0, 49), 1.0)
+  mp4.write(tmp_path / 'a.mp4', _scene(0, 49), 1.0)
   builder = _build(tmp_path, source_dir=tmp_path)
   source = tfds.data_source(
       'kinetics', split='train', data_dir=builder.data_dir_root
@@ -199,7 +199,7 @@ def test_long_videos_become_records_of_twenty_seconds(tmp_path):
 def test_what_precedes_damage_is_kept(tmp_path):
   rng = np.random.default_rng(0)
   noise = rng.integers(256, size=(60, 48, 64, 3), dtype=np.uint8)
-  video.write_mp4(tmp_path / 'cut.mp4', noise, 12.0)
+  mp4.write(tmp_path / 'cut.mp4', noise, 12.0)
   whole = (tmp_path / 'cut.mp4').read_bytes()
   (tmp_path / 'cut.mp4').write_bytes(whole[: len(whole) // 2])
   builder = _build(tmp_path, source_dir=tmp_path)

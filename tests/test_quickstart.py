@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests import programs
+from vidcolor.data import mp4
 from vidcolor.data import video
 
 
@@ -33,7 +34,7 @@ def videos_and_davis(tmp_path_factory):
   (folder / 'videos').mkdir()
   for clip in range(3):
     frames = [np.roll(texture, 4 * t + 30 * clip, axis=1) for t in range(12)]
-    video.write_mp4(folder / 'videos' / f'{clip}.mp4', frames, 6.0)
+    mp4.write(folder / 'videos' / f'{clip}.mp4', frames, 6.0)
   for name in ('still', 'swim'):
     images = folder / 'davis' / 'JPEGImages' / '480p' / name
     masks = folder / 'davis' / 'Annotations' / '480p' / name

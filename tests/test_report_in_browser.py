@@ -13,7 +13,7 @@ from selenium.webdriver.support import wait
 
 from tests import tiny
 from vidcolor.benchmarks import davis
-from vidcolor.data import video
+from vidcolor.data import mp4
 from vidcolor.render import report
 from vidcolor.tracking import baselines
 
@@ -51,7 +51,7 @@ def page(browser, tmp_path_factory):
   frames = np.zeros((36, _HEIGHT, _WIDTH, 3), np.uint8)
   for t, frame in enumerate(frames):
     frame[:, 2 * t : 2 * t + 20] = 255
-  video.write_mp4(folder / 'film.mp4', frames, 12.0)
+  mp4.write(folder / 'film.mp4', frames, 12.0)
   cv2.imwrite(str(folder / 'picture.png'), frames[0])
   cv2.imwrite(str(folder / 'strip.png'), np.hstack(frames[:5]))
   rows = {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vidcolor import errors
+from vidcolor.data import mp4
 from vidcolor.data import video
 
 
@@ -30,42 +31,6 @@ def _write(path, times_ms, frames, codec='libx264', rotation=0):
 
 def _levels(frames):
   return [int(round(frame.mean(), -1)) for frame in frames]
-
-
-def test_write_then_read(tmp_path):
-  ramp = np.linspace(0, 255, 64, dtype=np.uint8)
-  frames = [
-      np.stack(np.broadcast_arrays(ramp, 9 * i, 90), -1) for i in range(5)
-  ]
-  frames = [np.tile(frame.astype(np.uint8), (48, 1, 1)) for frame in frames]
-  video.write_mp4(tmp_path / 'a.mp4', frames, 12.5)
-  read = list(video.read_frames(tmp_path / 'a.mp4'))
-  assert [frame.shape for frame in read] == [(48, 64, 3)] * 5
-  assert read[0].dtype == np.uint8
-  assert np.abs(np.stack(read) - np.stack(frames).astype(int)).mean() < 4
-  with av.open(tmp_path / 'a.mp4') as container:
-    assert container.streams.video[0].average_rate == 12.5
-  assert [path.name for path in tmp_path.iterdir()] == ['a.mp4']
-
-
-def test_write_crops_odd_sides(tmp_path):
-  video.write_mp4(tmp_path / 'a.mp4', [_grey(50, 47, 65)] * 2, 10.0)
-  frame = next(video.read_frames(tmp_path / 'a.mp4'))
-  assert frame.shape == (46, 64, 3)
-
-
-def test_failed_write_leaves_nothing(tmp_path):
-  def frames():
-    yield _grey(50)
-    raise KeyError('the caller failed')
-
-  with pytest.raises(KeyError):
-    video.write_mp4(tmp_path / 'a.mp4', frames(), 10.0)
-  with pytest.raises(errors.UserError, match='no frames to write .*a.mp4'):
-    video.write_mp4(tmp_path / 'a.mp4', [], 10.0)
-  with pytest.raises(errors.UserError, match='cannot write .*no/a.mp4'):
-    video.write_mp4(tmp_path / 'no' / 'a.mp4', [_grey(50)], 10.0)
-  assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('name', ['a.mp4', 'a.mkv'])
@@ -100,7 +65,7 @@ def test_avi_holds_no_times(tmp_path):
 def test_short_side(tmp_path):
   stripes = _grey(0)
   stripes[:, ::2] = 200
-  video.write_mp4(tmp_path / 'a.mp4', [stripes] * 2, 10.0)
+  mp4.write(tmp_path / 'a.mp4', [stripes] * 2, 10.0)
   small = next(video.read_frames(tmp_path / 'a.mp4', short_side=24))
   assert small.shape == (24, 32, 3)
   np.testing.assert_allclose(small.mean((0, 2)), 100, atol=8)
@@ -119,7 +84,7 @@ def test_rotated_video_is_upright(tmp_path):
 
 
 def test_frames_are_decoded_as_they_are_asked_for(tmp_path):
-  video.write_mp4(tmp_path / 'a.mp4', [_grey(50)] * 99, 10.0)
+  mp4.write(tmp_path / 'a.mp4', [_grey(50)] * 99, 10.0)
   whole = (tmp_path / 'a.mp4').read_bytes()
   (tmp_path / 'a.mp4').write_bytes(whole[:-50])
   frames = video.read_frames(tmp_path / 'a.mp4')
@@ -151,7 +116,7 @@ def test_unreadable_files(tmp_path):
   _audio(tmp_path / 'audio.mp4')
   with pytest.raises(errors.UserError, match='audio.mp4: it holds no video'):
     read('audio.mp4')
-  video.write_mp4(tmp_path / 'whole.mp4', [_grey(50)] * 9, 10.0)
+  mp4.write(tmp_path / 'whole.mp4', [_grey(50)] * 9, 10.0)
   whole = (tmp_path / 'whole.mp4').read_bytes()
   (tmp_path / 'cut.mp4').write_bytes(whole[: len(whole) * 2 // 3])
   with pytest.raises(errors.UserError, match='cut.mp4'):

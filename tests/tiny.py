@@ -10,7 +10,7 @@ from data_prep.kinetics import kinetics
 from experiments.configs import compact
 from vidcolor import color
 from vidcolor import masks
-from vidcolor.data import video
+from vidcolor.data import mp4
 
 
 def build_dataset(folder: pathlib.Path) -> str:
@@ -21,7 +21,7 @@ def build_dataset(folder: pathlib.Path) -> str:
         rng.integers(0, 256, (8, 16, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     )
     frames = [np.roll(texture, 3 * t, axis=1) for t in range(12)]
-    video.write_mp4(folder / f'{clip}.mp4', frames, 6.0)
+    mp4.write(folder / f'{clip}.mp4', frames, 6.0)
   builder = kinetics.Kinetics(
       source_dir=folder, data_dir=folder / 'data', num_workers=1
   )

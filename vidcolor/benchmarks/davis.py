@@ -18,8 +18,8 @@ import tqdm
 from vidcolor import errors
 from vidcolor import masks
 from vidcolor.data import lazy
+from vidcolor.data import mp4
 from vidcolor.data import sequences as sequences_lib
-from vidcolor.data import video
 from vidcolor.evaluation import analysis
 from vidcolor.evaluation import davis
 from vidcolor.render import figures
@@ -240,7 +240,7 @@ def _write_films(ranked, predicted, output_dir):
     titles.setdefault(sequence.name, f'Among the worst: {sequence.name}.')
   by_name = {sequence.name: sequence for sequence in ranked}
   for name in titles:
-    video.write_mp4(
+    mp4.write(
         pathlib.Path(output_dir) / f'{name}.mp4',
         _film(by_name[name], predicted[name]),
         _FILM_RATE,

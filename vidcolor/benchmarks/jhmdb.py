@@ -14,7 +14,7 @@ import tqdm
 
 from vidcolor import errors
 from vidcolor.data import jhmdb
-from vidcolor.data import video
+from vidcolor.data import mp4
 from vidcolor.evaluation import pck
 from vidcolor.render import overlay
 from vidcolor.render import report
@@ -122,7 +122,7 @@ def _score(predictions_dir, sequences, output_dir):
   for title, (sequence, joints) in ends:
     file = f'{title}.mp4'
     film = _film(sequence, joints)
-    video.write_mp4(pathlib.Path(output_dir) / file, film, _FILM_RATE)
+    mp4.write(pathlib.Path(output_dir) / file, film, _FILM_RATE)
     media.append(report.Media(file, f'The {title} of all: {sequence.name}.'))
   return results, _sections(results, media)
 

@@ -22,7 +22,7 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor.benchmarks import copied_colors
 from vidcolor.data import clips
-from vidcolor.data import video
+from vidcolor.data import mp4
 from vidcolor.evaluation import colorization
 from vidcolor.render import figures
 from vidcolor.render import overlay
@@ -199,7 +199,7 @@ def _mean(rows):
 def _draw(drawn, output_dir):
   """The film of all frames, and the picture of one of each clip."""
   titles = ('what the network sees', 'true colours', 'copied colours')
-  video.write_mp4(
+  mp4.write(
       output_dir / 'colors.mp4',
       (
           overlay.side_by_side(_panels(*pair), titles)

@@ -21,8 +21,8 @@ import tqdm
 
 from vidcolor import errors
 from vidcolor import files
+from vidcolor.data import mp4
 from vidcolor.data import tapvid as reader
-from vidcolor.data import video
 from vidcolor.evaluation import tapvid
 from vidcolor.render import overlay
 from vidcolor.render import report
@@ -135,7 +135,7 @@ def score(
   media = []
   for title, (_, *drawn) in ('best', ranked[-1]), ('worst', ranked[0]):
     path = pathlib.Path(output_dir) / f'{title}.mp4'
-    video.write_mp4(path, _film(*drawn), _FILM_RATE)
+    mp4.write(path, _film(*drawn), _FILM_RATE)
     media.append(
         report.Media(path.name, f'The {title} of all: {drawn[0].name}.')
     )

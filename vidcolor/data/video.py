@@ -1,4 +1,4 @@
-"""Reads and writes video files, a frame at a time."""
+"""Reads video files, a frame at a time."""
 
 from collections.abc import Iterable, Iterator
 import contextlib
@@ -37,6 +37,10 @@ _OPTIONS = {
     'protocol_whitelist': 'file',
     'max_pixels': str(_MAX_PIXELS),
 }
+# FFmpeg's names of the formats that say where which time is.
+_INDEXED = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
+# FFmpeg's name of AVI, which holds no times of presentation.
+_CLOCKLESS = 'avi'
 # Values of FFmpeg's AVColorSpace: those swscale converts, and those of no tag.
 _MATRICES = (0, 1, 4, 5, 6, 7, 9)
 _UNTAGGED = (2, 3)
@@ -51,6 +55,8 @@ _TIME_SLACK = 1e-3
 # Headers claim rates beyond these, in frames a second, that no camera has.
 _SLOWEST, _FASTEST = 1, 240
 _USUAL_RATE = fractions.Fraction(25)
+# In seconds: sound is laid among the frames less closely than that.
+_SOUND_BEFORE = 2.0
 # Of a display matrix that leaves frames as they are.
 _IDENTITY = (1, 0, 0, 1)
 # Pixels of other shapes are a fault of the header, or rounded squares.
@@ -89,7 +95,9 @@ def read_frames(
       yield rgb
 
 
-def decode(path: str | os.PathLike) -> Iterator[av.VideoFrame]:
+def decode(
+    path: str | os.PathLike, start: float = 0.0
+) -> Iterator[av.VideoFrame]:
   """Yields every frame of a video in the order of presentation.
 
   Whatever the file holds, `time` of the frames starts at 0 and grows by at most
@@ -101,6 +109,9 @@ def decode(path: str | os.PathLike) -> Iterator[av.VideoFrame]:
   Args:
     path: Video file in one of the usual formats, or a URL that fsspec opens,
       such as gs://bucket/a.mp4. Of several videos in it, the largest is read.
+    start: Frames before this time, in seconds, are left out. MP4 and Matroska
+      are read from the last keyframe before it on, so of a clock with faults
+      the time there may be another than if all were read.
 
   Raises:
     UserError: (while iterating) no such file, no video that decodes in it, over
@@ -110,16 +121,77 @@ def decode(path: str | os.PathLike) -> Iterator[av.VideoFrame]:
   try:
     with _open(path) as file, _open_container(file) as container:
       stream = _choose_stream(container)
-      frames = _retimed(_undamaged(container.demux(stream)), stream)
+      origin = _seek(container, stream, start) if start > 0 else None
+      frames = _retimed(_undamaged(container.demux(stream)), stream, origin)
       for frame in _uniform(_deinterlaced(frames), _pixel_shape(stream)):
         seconds = frame.time
-        yield frame
+        if seconds >= start - _TIME_SLACK:
+          yield frame
     if seconds is None:
       raise _UnreadableError('no frame decodes')
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
+  except _READ_ERRORS as error:
     place = '' if seconds is None else f' beyond {seconds:.1f} s'
     reason = getattr(error, 'strerror', None) or error
     raise errors.UserError(f'cannot read {path}{place}: {reason}') from error
+
+
+def demux_sound(
+    path: str | os.PathLike, start: float = 0.0
+) -> Iterator[av.Packet]:
+  """Yields the packets of a video's sound, if it has any, from a time on.
+
+  Their times grow, and are 0 where `decode` says `start`: the first packet, on
+  at that time, may come on before it.
+
+  Args:
+    path: Video file, as for `decode`.
+    start: Time in seconds.
+
+  Raises:
+    UserError: (while iterating) the file cannot be read, or no further.
+  """
+  try:
+    origin = _first_time(path) + start
+    with _open(path) as file, _open_container(file) as container:
+      stream = container.streams.best('audio')
+      if stream is None or stream.codec_context is None:
+        return
+      if start and container.format.name in _INDEXED:
+        container.seek(int((origin - _SOUND_BEFORE) * av.time_base))
+      yield from _shifted(container.demux(stream), origin)
+  except _READ_ERRORS as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise errors.UserError(f'cannot read sound of {path}: {reason}') from error
+
+
+def estimate_num_frames(
+    path: str | os.PathLike, start: float = 0.0, end: float | None = None
+) -> int | None:
+  """Returns about how many frames there are from a time to another, in seconds.
+
+  Args:
+    path: Video file, as for `decode`.
+    start: Time of the first one.
+    end: Time of the one after the last, or None for the end of the file.
+
+  Returns:
+    What the header says; None if it does not.
+
+  Raises:
+    UserError: the file cannot be read.
+  """
+  try:
+    with _open(path) as file, _open_container(file) as container:
+      stream = _choose_stream(container)
+      length = (container.duration or 0) / av.time_base
+      if stream.duration:
+        length = float(stream.duration * stream.time_base)
+      count = stream.frames or length * (stream.average_rate or 0)
+  except _READ_ERRORS as error:
+    raise errors.UserError(f'cannot read {path}: {error}') from error
+  if not length or not count:
+    return None
+  return max(1, round(count * (min(length, end or length) - start) / length))
 
 
 def sample(
@@ -172,36 +244,12 @@ class Converter:
     return rgb if self._matrix == _IDENTITY else _turned(rgb, *self._matrix)
 
 
-def write_mp4(
-    path: str | os.PathLike,
-    frames: Iterable[UInt8[np.ndarray, 'height width 3']],
-    frames_per_second: float,
-) -> None:
-  """Writes RGB frames as an H.264 file that browsers play.
-
-  The encoder wants even sides: an odd last row or column is cropped.
-
-  Args:
-    path: File to write; it is there only once complete.
-    frames: Frames of one size, each side at least two pixels.
-    frames_per_second: Playing rate.
-
-  Raises:
-    UserError: there are no frames, or the file cannot be written.
-  """
-  frames = iter(frames)
-  first = next(frames, None)
-  if first is None:
-    raise errors.UserError(f'no frames to write to {path}')
-  try:
-    with files.written_whole(path) as temporary:
-      _encode(temporary, first, frames, frames_per_second)
-  except (av.FFmpegError, OSError) as error:
-    raise errors.UserError(f'cannot write {path}: {error.strerror}') from error
-
-
 class _UnreadableError(Exception):
   """Why a video cannot be read, or no further."""
+
+
+# PyAV raises IndexError where a damaged file brings on another stream.
+_READ_ERRORS = (av.FFmpegError, OSError, IndexError, _UnreadableError)
 
 
 def _open(path):
@@ -285,21 +333,57 @@ def _undamaged(packets):
   yield from held
 
 
-def _retimed(frames, stream):
-  """Gives frames times from 0 on, in steps that a clock makes."""
+def _seek(container, stream, start):
+  """Goes to a keyframe before a time, and returns the first frame's stamp."""
+  if container.format.name not in _INDEXED:
+    return None
+  first = next(_undamaged(container.demux(stream)), None)
+  origin = first and first.pts
+  target = origin + int(start / stream.time_base) if origin is not None else 0
+  container.seek(target, stream=stream)
+  return origin
+
+
+def _first_time(path):
+  """Returns what the file's clock shows, in seconds, where `decode` says 0."""
+  with _open(path) as file, _open_container(file) as container:
+    stream = _choose_stream(container)
+    first = next(_undamaged(container.demux(stream)), None)
+    if not first or not first.pts or container.format.name == _CLOCKLESS:
+      return 0.0
+    return float(first.pts * stream.time_base)
+
+
+def _shifted(packets, origin):
+  """Gives packets times from `origin` on, and leaves out those without one."""
+  last = None
+  for packet in packets:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if stamp is None or not packet.size:
+      continue
+    stamp -= round(origin / packet.time_base)
+    is_over = (stamp + (packet.duration or 1)) * packet.time_base <= 0
+    if is_over or (last is not None and stamp <= last):
+      continue
+    packet.pts = packet.dts = last = stamp
+    yield packet
+
+
+def _retimed(frames, stream, origin):
+  """Gives frames times from 0 at the origin on, in steps that a clock makes."""
   tick = stream.time_base
   rate = stream.guessed_rate or _USUAL_RATE
   if not _SLOWEST <= rate <= _FASTEST:
     rate = _USUAL_RATE
   period, longest = max(1, round(1 / (rate * tick))), int(_LONGEST_STEP / tick)
-  # AVI holds no times of presentation; its frames come as their packets do.
-  is_avi = stream.container.format.name == 'avi'
+  # Its frames come as their packets do.
+  is_clockless = stream.container.format.name == _CLOCKLESS
   time = last = None
   for frame in frames:
-    stamp = frame.dts if is_avi else frame.pts
+    stamp = frame.dts if is_clockless else frame.pts
     step = None if stamp is None or last is None else stamp - last
     if time is None:
-      time = 0
+      time = 0 if None in (origin, stamp) else stamp - origin
     elif step is not None and 0 < step <= longest:
       time += step
     else:
@@ -418,17 +502,3 @@ def _pq_to_gamma():
 
 
 _PQ_TO_GAMMA = _pq_to_gamma()
-
-
-def _encode(path, first, rest, frames_per_second):
-  height, width = (side // 2 * 2 for side in first.shape[:2])
-  rate = fractions.Fraction(frames_per_second).limit_denominator(1001)
-  options = {'movflags': 'faststart'}
-  with av.open(path, 'w', format='mp4', options=options) as container:
-    stream = container.add_stream('libx264', rate=rate)
-    stream.height, stream.width, stream.pix_fmt = height, width, 'yuv420p'
-    for frame in itertools.chain([first], rest):
-      rgb = np.ascontiguousarray(frame[:height, :width])
-      picture = av.VideoFrame.from_ndarray(rgb, format='rgb24')
-      container.mux(stream.encode(picture))
-    container.mux(stream.encode())
