@@ -28,19 +28,17 @@ import jax
 import numpy as np
 import tqdm
 
+import vidcolor
 from vidcolor import color
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
-from vidcolor import pretrained
 from vidcolor.data import footage
 from vidcolor.data import mp4
 from vidcolor.data import sequences
 from vidcolor.evaluation import colorization
 from vidcolor.render import figures
 from vidcolor.tracking import colors
-from vidcolor.tracking import propagation
-from vidcolor.training import checkpoint
 
 _VIDEO = flags.DEFINE_string(
     'video', None, 'File or folder of frames.', required=True
@@ -82,7 +80,12 @@ def main(argv):
   reference = _read_reference(video.size) if _REFERENCE.value else None
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  tracker = _tracker()
+  # Colours want no settings of their own. Mean distance in a and b on six
+  # sequences of DAVIS, 30 frames each, at 240 pixels, 2026-11-23: as masks are
+  # copied 4.81; temperature 0.3 instead of 0.07 4.94, 20 best matches instead
+  # of 5 4.96, both 5.50; the best alone 5.10, with more flicker; half the
+  # window 5.46, twice the window 4.69, in three times the time.
+  tracker = vidcolor.load_pretrained(_CHECKPOINT.value).propagator
   scores, pictures = _Scores(), _Pictures()
   warning = mp4.write_like(
       output_dir / 'colorized.mp4',
@@ -125,18 +128,6 @@ def _read_reference(size):
     raise errors.UserError(f'{path} holds no colours: give a coloured one')
   method = cv2.INTER_AREA if its_height > height else cv2.INTER_CUBIC
   return cv2.resize(reference, (width, height), interpolation=method)
-
-
-def _tracker():
-  path = _CHECKPOINT.value or str(pretrained.SHIPPED)
-  load = pretrained.load if path.endswith('.npz') else checkpoint.load_model
-  model, _, config = load(path)
-  # Colours want no settings of their own. Mean distance in a and b on six
-  # sequences of DAVIS, 30 frames each, at 240 pixels, 2026-11-23: as masks are
-  # copied 4.81; temperature 0.3 instead of 0.07 4.94, 20 best matches instead
-  # of 5 4.96, both 5.50; the best alone 5.10, with more flicker; half the
-  # window 5.46, twice the window 4.69, in three times the time.
-  return propagation.Tracker(model, propagation.Options(**config.tracking))
 
 
 def _colorized(
