@@ -10,8 +10,8 @@ frames of the video are in colour.
 
 Of the video only the lightness is seen. Where it is in colour nevertheless,
 that is taken for the truth, and summary.json says how near to it the result is
-(PSNR of the RGB frames, and ab_error, the mean distance in a and b of Lab), next
-to no colours (grey) and to those of the reference staying where they are
+(PSNR of the RGB frames, and ab_error, the mean distance in a and b of Lab),
+next to no colours (grey) and to those of the reference staying where they are
 (unmoved).
 """
 
@@ -21,6 +21,7 @@ import itertools
 import math
 import pathlib
 import time
+from typing import Any
 
 from absl import flags
 import cv2
@@ -77,7 +78,9 @@ def main(argv):
     )
   start = time.time()
   video = footage.Footage(_VIDEO.value)
-  reference = _read_reference(video.size) if _REFERENCE.value else None
+  reference = None
+  if _REFERENCE.value:
+    reference = _read_reference(pathlib.Path(_REFERENCE.value), video.size)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   # Colours want no settings of their own. Mean distance in a and b on six
@@ -94,7 +97,7 @@ def main(argv):
   )
   if warning:
     print(f'warning: {warning}')
-  summary = {
+  summary: dict[str, Any] = {
       'video': _VIDEO.value,
       'reference': _REFERENCE.value,
       'num_given': _NUM_GIVEN.value,
@@ -111,9 +114,8 @@ def main(argv):
   print(f'Look at it: {output_dir / "colorized.mp4"}')
 
 
-def _read_reference(size):
+def _read_reference(path, size):
   """The reference at the video's size."""
-  path = pathlib.Path(_REFERENCE.value)
   reference = sequences.read_frame(path)
   height, width = size
   its_height, its_width, _ = reference.shape
@@ -135,7 +137,7 @@ def _colorized(
 ) -> Iterator[footage.Frame]:
   """Yields the video in colour, and lays down what is told of it."""
   before = [] if reference is None else [reference]
-  num_given = len(before) or _NUM_GIVEN.value
+  num_given = len(before) or _NUM_GIVEN.value or 1
   progress = tqdm.tqdm(video, total=video.num_frames, unit='frame')
   with contextlib.closing(progress):
     shown, fed = itertools.tee(progress)

@@ -85,7 +85,7 @@ class Points(NamedTuple):
     """
     points = _rows(self, self.position, 2)
     height, width = full_size
-    for x, y in points.tolist():
+    for x, y in points:
       if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         raise errors.UserError(
             f'{self.name}: the point {x:g},{y:g} is outside of the frame, which'
@@ -113,7 +113,7 @@ class Boxes(NamedTuple):
     """
     boxes = _rows(self, self.corners, 4)
     height, width = full_size
-    for x0, y0, x1, y1 in boxes.tolist():
+    for x0, y0, x1, y1 in boxes:
       box = f'{x0:g},{y0:g},{x1:g},{y1:g}'
       if x0 >= x1 or y0 >= y1:
         raise errors.UserError(
@@ -228,9 +228,10 @@ def _rows(prompt, values, length):
   """The values as [rows, length], all finite."""
   try:
     rows = np.asarray(values, np.float32)
+    fits = rows.shape == (len(rows), length) and np.isfinite(rows).all()
   except (ValueError, TypeError):
-    rows = np.empty(0)
-  if rows.ndim != 2 or rows.shape[1] != length or not np.isfinite(rows).all():
+    fits = False
+  if not fits:
     raise errors.UserError(
         f'{prompt.name}: give {length} numbers for each, and at least one'
     )
