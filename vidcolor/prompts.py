@@ -4,6 +4,7 @@ Positions are (x, y) in pixels of the video as it is, upright, whose centres
 have whole coordinates.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -226,16 +227,13 @@ def _is_number(text):
 
 def _rows(prompt, values, length):
   """The values as [rows, length], all finite."""
-  try:
+  with contextlib.suppress(ValueError, TypeError):
     rows = np.asarray(values, np.float32)
-    fits = rows.shape == (len(rows), length) and np.isfinite(rows).all()
-  except (ValueError, TypeError):
-    fits = False
-  if not fits:
-    raise errors.UserError(
-        f'{prompt.name}: give {length} numbers for each, and at least one'
-    )
-  return rows
+    if len(rows) and rows.shape[1:] == (length,) and np.isfinite(rows).all():
+      return rows
+  raise errors.UserError(
+      f'{prompt.name}: give {length} numbers for each, and at least one'
+  )
 
 
 def _shrunk(points, full_size, size):

@@ -175,12 +175,10 @@ class Tracker:
 def collect(found: Iterable[Found]) -> Result:
   """Joins what was found in frames, and puts them in their order."""
   found = sorted(found, key=lambda one: one.frame)
-  first, masks = found[0], None
-  if first.mask is not None:
-    masks = np.stack([f.mask for f in found])
+  masks = [f.mask for f in found if f.mask is not None]
   return Result(
-      first.numbers,
-      masks,
+      found[0].numbers,
+      np.stack(masks) if masks else None,
       np.stack([f.position for f in found]),
       np.stack([f.visible for f in found]),
       np.stack([f.confidence for f in found]),
