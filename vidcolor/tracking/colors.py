@@ -111,7 +111,7 @@ def recolored(
     ab: Float[np.ndarray | Array, 'height width 2'],
 ) -> UInt8[Array, 'height width 3']:
   """RGB of the frame's lightness in other colours."""
-  lightness = color.rgb_to_lab(frame)[..., :1]
+  lightness = color.rgb_to_lab(jnp.asarray(frame))[..., :1]
   rgb = color.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
   return jnp.round(255 * rgb).astype(jnp.uint8)
 
