@@ -36,7 +36,7 @@ def fixture_folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('colorize')
   frames = _frames()
   greys = [np.asarray(colors.in_grey(frame)) for frame in frames]
-  mp4.write(folder / 'grey.mp4', greys, 10)
+  mp4.write(folder / 'grey.mp4', greys, 10.0)
   (folder / 'coloured').mkdir()
   for index, frame in enumerate(frames):
     _write(folder / 'coloured' / f'{index}.png', frame)

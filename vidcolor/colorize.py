@@ -11,8 +11,8 @@ frames of the video are in colour.
 Of the video only the lightness is seen. Where it is in colour nevertheless,
 that is taken for the truth, and summary.json says how near to it the result is
 (PSNR of the RGB frames, and ab_error, the mean distance in a and b of Lab),
-next to no colours (grey) and to those of the reference staying where they are
-(unmoved).
+next to no colours (grey) and to those of the last given frame staying where
+they are (unmoved).
 """
 
 from collections.abc import Iterator
@@ -78,16 +78,16 @@ def main(argv):
     )
   start = time.time()
   video = footage.Footage(_VIDEO.value)
-  reference = None
-  if _REFERENCE.value:
-    reference = _read_reference(pathlib.Path(_REFERENCE.value), video.size)
+  path = _REFERENCE.value
+  reference = _read_reference(path, video.size) if path else None
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  # Colours want no settings of their own. Mean distance in a and b on six
-  # sequences of DAVIS, 30 frames each, at 240 pixels, 2026-11-23: as masks are
-  # copied 4.81; temperature 0.3 instead of 0.07 4.94, 20 best matches instead
-  # of 5 4.96, both 5.50; the best alone 5.10, with more flicker; half the
-  # window 5.46, twice the window 4.69, in three times the time.
+  # Colours want no settings of their own. Mean distance in a and b, at 240
+  # pixels, on six sequences of DAVIS, every third of the first 30 frames,
+  # 2026-11-23: as masks are copied 4.81; temperature 0.3 instead of 0.07 4.94,
+  # 20 best matches instead of 5 4.96, both 5.50; the best alone 5.10, with more
+  # flicker; half the window 5.46, twice the window 4.69, in twice the time. On
+  # three of them, at 240 pixels 5.49, at 360 5.15.
   tracker = vidcolor.load_pretrained(_CHECKPOINT.value).propagator
   scores, pictures = _Scores(), _Pictures()
   warning = mp4.write_like(
@@ -109,14 +109,15 @@ def main(argv):
   columns = pictures.columns(with_truth=summary['truth_known'])
   with files.written_whole(output_dir / 'strip.jpg') as temporary:
     cv2.imwrite(str(temporary), figures.color_grid(columns)[..., ::-1])
-  for method, mean in (summary['mean'] or {}).items():
-    print(f'{method}: PSNR {mean["psnr"]:.1f} dB')
+  if summary['truth_known']:
+    for method, mean in summary['mean'].items():
+      print(f'{method}: PSNR {mean["psnr"]:.1f} dB')
   print(f'Look at it: {output_dir / "colorized.mp4"}')
 
 
 def _read_reference(path, size):
   """The reference at the video's size."""
-  reference = sequences.read_frame(path)
+  reference = sequences.read_frame(pathlib.Path(path))
   height, width = size
   its_height, its_width, _ = reference.shape
   if not math.isclose(
@@ -137,7 +138,7 @@ def _colorized(
 ) -> Iterator[footage.Frame]:
   """Yields the video in colour, and lays down what is told of it."""
   before = [] if reference is None else [reference]
-  num_given = len(before) or _NUM_GIVEN.value or 1
+  num_given: int = len(before) or _NUM_GIVEN.value  # pyrefly: ignore
   progress = tqdm.tqdm(video, total=video.num_frames, unit='frame')
   with contextlib.closing(progress):
     shown, fed = itertools.tee(progress)
