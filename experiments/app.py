@@ -36,7 +36,7 @@ _KINDS = {
 }
 _SCROLL = """
   () => requestAnimationFrame(() => document.querySelector('#film')
-    .scrollIntoView({behavior: 'smooth', block: 'center'}))
+    .scrollIntoView({behavior: 'smooth', block: 'start'}))
 """
 _HIDDEN = gr.update(visible=False)
 _STAGES = {'track': 'Following', 'draw': 'Drawing'}
@@ -167,6 +167,7 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
     tracked = begun.then(
         track, session, [film, downloads], show_progress_on=film
     )
+    tracked.success(None, js=_SCROLL)
     # After a failure, what `then` names does not run.
     tracked.success(lambda: _swap(False), outputs=running)
     tracked.failure(

@@ -130,7 +130,7 @@ def test_tracker_embeds_at_unit_length_if_asked():
 
 
 def test_beats_the_box_on_real_video(shared_dir):
-  embed = vidcolor.load_pretrained().embed
+  embed = vidcolor.load_pretrained().propagator.embed
   by_name = {
       sequence.name: sequence
       for sequence in sequences.read_davis(

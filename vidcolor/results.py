@@ -50,16 +50,15 @@ def write(
   """
   files.make_folder(output_dir)
   found = progress(found, desc='track', total=video.num_frames, unit='frame')
-  object_masks, limbs, names = None, (), ()
+  limbs, names = (), ()
   if isinstance(prompt, prompts.Points):
     result, limbs, names = tracker.collect(found), prompt.limbs, prompt.names
   else:
-    masks_dir = output_dir / 'masks'
-    result, object_masks = _keep(found, masks_dir, video.path.stem)
+    result = _keep(found, output_dir / 'masks', video.path.stem)
   names = names or [str(number) for number in result.numbers]
   draw = followed.painter(
       numbers=result.numbers,
-      masks=object_masks,
+      masks=result.masks,
       position=result.position,
       visible=result.visible,
       limbs=limbs,
@@ -73,7 +72,7 @@ def write(
 
 
 def _keep(found, masks_dir, name):
-  """What is found, and its masks in a folder, read when they are asked for."""
+  """What is found, its masks in a folder, from which they are read."""
   kept = []
   with files.folder_written_whole(masks_dir) as folder:
     (folder / name).mkdir()
@@ -83,7 +82,7 @@ def _keep(found, masks_dir, name):
   paths = [
       masks_dir / name / f'{number:05d}.png' for number in range(len(kept))
   ]
-  return tracker.collect(kept), lazy.Lazy(paths, masks.read)
+  return tracker.collect(kept)._replace(masks=lazy.Lazy(paths, masks.read))
 
 
 def _draw(output_dir, video, frames, draw, count):

@@ -89,9 +89,7 @@ def main(argv):
 
 
 def _prompt():
-  given = [
-      (read, value) for read, flag in _PROMPTS.items() if (value := flag.value)
-  ]
+  given = [(read, f.value) for read, f in _PROMPTS.items() if f.value]
   if len(given) != 1:
     names = [f'--{flag.name}' for flag in _PROMPTS.values()]
     raise errors.UserError(f'give one of {", ".join(names)}')

@@ -33,7 +33,7 @@ def main(argv):
   """Prints the mean IoU of each way over sequences, and its seconds."""
   if len(argv) > 1:
     raise errors.UserError(f'{argv[1]} is not a flag; see --help')
-  embed = vidcolor.load_pretrained().embed
+  embed = vidcolor.load_pretrained().propagator.embed
   ways = {
       'box': _filled,
       'ellipse': _ellipse,

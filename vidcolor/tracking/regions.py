@@ -119,9 +119,10 @@ def _vote(embeddings, size, rows, columns, y, x) -> np.ndarray:
   keys = embeddings[cell_y][:, cell_x].reshape(shape[0] * shape[1], -1)
   keys /= np.maximum(np.linalg.norm(keys, axis=1, keepdims=True), 1e-12)
   place = np.stack(np.meshgrid(x[at_x], y[at_y]), axis=-1).reshape(-1, 2)
-  inside: np.ndarray = (np.abs(place) < 1).all(axis=1)
+  reach: np.ndarray = np.maximum(*np.abs(place).T)
+  inside = reach < 1
   if inside.all():
-    inside = (np.abs(place) < _RIM).all(axis=1)
+    inside = reach < _RIM
   # -|a - b|^2 / 2 = a.b - |a|^2 / 2 - |b|^2 / 2, of which |a| cancels below.
   place = (_DISTANCE * place).astype(np.float32)
   scores = keys @ keys.T + place @ place.T - (place**2).sum(axis=1)[None] / 2
