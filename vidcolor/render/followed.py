@@ -1,6 +1,7 @@
 """Draws what was followed: objects, points or joints."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 from jaxtyping import Bool, Float, Int, UInt8
@@ -17,7 +18,7 @@ Frame = UInt8[np.ndarray, 'height width 3']
 def painter(
     *,
     numbers: Int[np.ndarray, ' followed'],
-    masks: Sequence[UInt8[np.ndarray, 'height width']] | None,
+    masks: Sequence[Any] | UInt8[np.ndarray, 'time height width'] | None,
     position: Float[np.ndarray, 'time followed 2'],
     visible: Bool[np.ndarray, 'time followed'],
     limbs: Sequence[tuple[int, int]] = (),
@@ -29,7 +30,8 @@ def painter(
 
   Args:
     numbers: Of the objects, as in the masks.
-    masks: Of each frame, may be read when asked for; None to draw points.
+    masks: Of each frame, UInt8[np.ndarray, 'height width'], may be read when
+      asked for; None to draw points.
     position: (x, y) of points in pixels.
     visible: Whether each is taken for visible.
     limbs: Pairs of points, to draw as a skeleton.
