@@ -56,17 +56,7 @@ def write(
   else:
     result = _keep(found, output_dir / 'masks', video.path.stem)
   names = names or [str(number) for number in result.numbers]
-  draw = followed.painter(
-      numbers=result.numbers,
-      masks=result.masks,
-      position=result.position,
-      visible=result.visible,
-      limbs=limbs,
-  )
-  frames = progress(
-      video, desc='draw', total=len(result.position), unit='frame'
-  )
-  seconds, fault = _draw(output_dir, video, frames, draw, len(result.position))
+  seconds, fault = _draw(output_dir, video, result, limbs, progress)
   _write_tracks(output_dir, result, seconds, names)
   return _summary(video, result, seconds, names) | {'left_out': fault}
 
@@ -85,8 +75,17 @@ def _keep(found, masks_dir, name):
   return tracker.collect(kept)._replace(masks=lazy.Lazy(paths, masks.read))
 
 
-def _draw(output_dir, video, frames, draw, count):
+def _draw(output_dir, video, result, limbs, progress):
   """Writes film and stills; returns frames' times, and what the film lacks."""
+  draw = followed.painter(
+      numbers=result.numbers,
+      masks=result.masks,
+      position=result.position,
+      visible=result.visible,
+      limbs=limbs,
+  )
+  count = len(result.position)
+  frames = progress(video, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
   seconds, stills = [], []
 
