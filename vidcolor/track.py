@@ -19,26 +19,20 @@ is given is in pixels of the video, what is written in those of the written one,
 which --scale makes smaller; frames count from 0 at --start.
 """
 
-import csv
+import functools
 import pathlib
 import time
 
 from absl import flags
-import numpy as np
-from PIL import Image
 import tqdm
 
 import vidcolor
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
-from vidcolor import masks
 from vidcolor import prompts
-from vidcolor import tracker as tracker_lib
+from vidcolor import results
 from vidcolor.data import footage
-from vidcolor.data import lazy
-from vidcolor.data import mp4
-from vidcolor.render import followed
 
 _VIDEO = flags.DEFINE_string(
     'video', None, 'A video file, or a folder of pictures.', required=True
@@ -65,8 +59,6 @@ _CHECKPOINT = flags.DEFINE_string(
     ' the network in the package.',
 )
 
-_NUM_STILLS = 8
-
 
 def main(argv):
   """Follows, draws and sums up."""
@@ -80,13 +72,13 @@ def main(argv):
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   tracker = vidcolor.load_pretrained(_CHECKPOINT.value)
-  result = _follow(tracker, video, prompt, output_dir / 'masks')
-  seconds = _draw(video, result, prompt, output_dir)
-  names = _names(result, prompt)
-  _write_tracks(result, seconds, names, output_dir)
+  found = tracker.stream(video, prompt, _QUERY_FRAME.value)
+  # Whatever is wrong ends in one line without a bar.
+  progress = functools.partial(tqdm.tqdm, delay=1)
+  summary = results.write(output_dir, video, prompt, found, progress)
   files.write_json(
       output_dir / 'summary.json',
-      _summary(video, result, seconds, names)
+      summary
       | {'given': prompt.name, 'query_frame': _QUERY_FRAME.value}
       | {'seconds': round(time.perf_counter() - start, 1)}
       | environment.describe(),
@@ -101,127 +93,6 @@ def _prompt():
     raise errors.UserError(f'give one of {", ".join(names)}')
   ((read, flag),) = given
   return read(flag.value)
-
-
-def _follow(tracker, video, prompt, masks_dir):
-  """What is found, its masks written to a folder and read when asked for."""
-  found = tqdm.tqdm(
-      tracker.stream(video, prompt, _QUERY_FRAME.value),
-      desc='track',
-      delay=1,  # Whatever is wrong ends in one line without a bar.
-      total=video.num_frames,
-      unit='frame',
-  )
-  if isinstance(prompt, prompts.Points):
-    return tracker_lib.collect(found)
-  kept = []
-  with files.folder_written_whole(masks_dir) as folder:
-    (folder / video.path.stem).mkdir()
-    for one in found:
-      masks.write(folder / video.path.stem / f'{one.frame:05d}.png', one.mask)
-      kept.append(one._replace(mask=None))
-  folder = masks_dir / video.path.stem
-  paths = [folder / f'{number:05d}.png' for number in range(len(kept))]
-  result = tracker_lib.collect(kept)
-  return result._replace(masks=lazy.Lazy(paths, masks.read))
-
-
-def _draw(video, result, prompt, output_dir):
-  """Writes the film and the stills; returns the time of each frame."""
-  draw = followed.painter(
-      numbers=result.numbers,
-      masks=result.masks,
-      position=result.position,
-      visible=result.visible,
-      limbs=prompt.limbs if isinstance(prompt, prompts.Points) else (),
-  )
-  count = len(result.position)
-  still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
-  seconds, stills = [], []
-
-  def drawn():
-    for number, frame in enumerate(
-        tqdm.tqdm(video, desc='draw', total=count, unit='frame')
-    ):
-      rgb = draw(number, frame.rgb)
-      seconds.append(frame.seconds)
-      if number in still_numbers:
-        stills.append(rgb)
-      yield frame._replace(rgb=rgb)
-
-  mp4.write_like(output_dir / 'overlay.mp4', drawn(), video)
-  titles = [f'{number}: {seconds[number]:.1f} s' for number in still_numbers]
-  with files.written_whole(output_dir / 'strip.jpg') as temporary:
-    Image.fromarray(followed.strip(stills, titles)).save(temporary, quality=92)
-  return seconds
-
-
-def _names(result, prompt):
-  if isinstance(prompt, prompts.Points) and prompt.names:
-    return prompt.names
-  return [str(number) for number in result.numbers]
-
-
-def _write_tracks(result, seconds, names, output_dir):
-  """tracks.csv, a line for each frame and object, and tracks.npz."""
-  x, y = np.moveaxis(result.position, -1, 0)
-  with files.written_whole(output_dir / 'tracks.npz') as temporary:
-    np.savez_compressed(
-        temporary,
-        x=x,
-        y=y,
-        visible=result.visible,
-        confidence=result.confidence,
-        names=np.array(names),
-        seconds=np.array(seconds),
-    )
-  with (
-      files.written_whole(output_dir / 'tracks.csv') as temporary,
-      open(temporary, 'w', newline='') as file,
-  ):
-    writer = csv.writer(file)
-    writer.writerow(
-        ['frame', 'seconds', 'name', 'x', 'y', 'visible', 'confidence']
-    )
-    for frame, row in enumerate(zip(seconds, *result[2:], strict=True)):
-      second, position, visible, confidence = row
-      for name, xy, seen, sure in zip(
-          names, position, visible, confidence, strict=True
-      ):
-        place = ['' if np.isnan(v) else f'{v:.2f}' for v in xy]
-        writer.writerow(
-            [frame, f'{second:.3f}', name, *place, int(seen), f'{sure:.3f}']
-        )
-
-
-def _summary(video, result, seconds, names):
-  """What came of it, for people and programs."""
-  height, width = video.size
-  lost = ~result.visible
-  return {
-      'video': str(video.path),
-      'width': width,
-      'height': height,
-      'frames': len(seconds),
-      'frames_per_second': (
-          (len(seconds) - 1) / seconds[-1] if len(seconds) > 1 else None
-      ),
-      'followed': {
-          name: {
-              'visible': float(1 - lost[:, index].mean()),
-              'mean_confidence': float(result.confidence[:, index].mean()),
-              'lost_frames': _runs(lost[:, index]),
-          }
-          for index, name in enumerate(names)
-      },
-  }
-
-
-def _runs(flags_by_frame):
-  """First and last frame of each run of True."""
-  steps = np.diff(np.r_[0, flags_by_frame.astype(int), 0])
-  starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
-  return np.stack([starts, ends], axis=-1).tolist()
 
 
 if __name__ == '__main__':

@@ -1,0 +1,165 @@
+"""Writes what was followed through a video: film, stills, masks and tracks."""
+
+from collections.abc import Callable, Iterable
+import csv
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vidcolor import files
+from vidcolor import masks
+from vidcolor import prompts
+from vidcolor import tracker
+from vidcolor.data import footage
+from vidcolor.data import lazy
+from vidcolor.data import mp4
+from vidcolor.render import followed
+
+_NUM_STILLS = 8
+
+
+def write(
+    output_dir: pathlib.Path,
+    video: footage.Footage,
+    prompt: prompts.Prompt,
+    found: Iterable[tracker.Found],
+    progress: Callable[..., Iterable],
+) -> dict[str, Any]:
+  """Writes what is found as it comes, in memory that no frames fill.
+
+  That is overlay.mp4, strip.jpg, tracks.csv, tracks.npz and, of objects,
+  masks/<video>/00000.png ..., as DAVIS has them.
+
+  Args:
+    output_dir: Folder to write to.
+    video: Where it is found.
+    prompt: What is followed.
+    found: What `Tracker.stream` yields of both.
+    progress: Yields what it is given and shows how far that is; called as
+      `tqdm.tqdm`, with `desc`, `total` (None: nobody knows) and `unit`.
+
+  Returns:
+    What came of it, for people and programs.
+
+  Raises:
+    UserError: a frame cannot be read, a file not be written, or what is given
+      is wrong.
+  """
+  files.make_folder(output_dir)
+  found = progress(found, desc='track', total=video.num_frames, unit='frame')
+  if isinstance(prompt, prompts.Points):
+    result, limbs, names = tracker.collect(found), prompt.limbs, prompt.names
+  else:
+    result = _keep(found, output_dir / 'masks', video.path.stem)
+    limbs, names = (), ()
+  names = names or tuple(str(number) for number in result.numbers)
+  seconds, fault = _draw(output_dir, video, result, limbs, progress)
+  _write_tracks(output_dir, result, seconds, names)
+  return _summary(video, result, seconds, names) | {'sound': fault or 'kept'}
+
+
+def _keep(found, masks_dir, name):
+  """What is found, its masks written to a folder and read when asked for."""
+  kept = []
+  with files.folder_written_whole(masks_dir) as folder:
+    (folder / name).mkdir()
+    for one in found:
+      masks.write(folder / name / f'{one.frame:05d}.png', one.mask)
+      kept.append(one._replace(mask=None))
+  paths = [
+      masks_dir / name / f'{number:05d}.png' for number in range(len(kept))
+  ]
+  return tracker.collect(kept)._replace(masks=lazy.Lazy(paths, masks.read))
+
+
+def _draw(output_dir, video, result, limbs, progress):
+  """Writes film and stills; returns frames' times, and what its sound lacks."""
+  draw = followed.painter(
+      numbers=result.numbers,
+      masks=result.masks,
+      position=result.position,
+      visible=result.visible,
+      limbs=limbs,
+  )
+  count = len(result.position)
+  still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
+  seconds, stills = [], []
+
+  def drawn():
+    frames = progress(video, desc='draw', total=count, unit='frame')
+    for number, frame in enumerate(frames):
+      rgb = draw(number, frame.rgb)
+      seconds.append(frame.seconds)
+      if number in still_numbers:
+        stills.append(rgb)
+      yield frame._replace(rgb=rgb)
+
+  fault = mp4.write_like(output_dir / 'overlay.mp4', drawn(), video)
+  titles = [f'{number}: {seconds[number]:.1f} s' for number in still_numbers]
+  with files.written_whole(output_dir / 'strip.jpg') as temporary:
+    Image.fromarray(followed.strip(stills, titles)).save(temporary, quality=92)
+  return seconds, fault
+
+
+def _write_tracks(output_dir, result, seconds, names):
+  """tracks.csv, a line for each frame and object, and tracks.npz."""
+  x, y = np.moveaxis(result.position, -1, 0)
+  with files.written_whole(output_dir / 'tracks.npz') as temporary:
+    np.savez_compressed(
+        temporary,
+        x=x,
+        y=y,
+        visible=result.visible,
+        confidence=result.confidence,
+        names=np.array(names),
+        seconds=np.array(seconds),
+    )
+  with (
+      files.written_whole(output_dir / 'tracks.csv') as temporary,
+      open(temporary, 'w', newline='') as file,
+  ):
+    writer = csv.writer(file)
+    writer.writerow(
+        ['frame', 'seconds', 'name', 'x', 'y', 'visible', 'confidence']
+    )
+    for frame, row in enumerate(zip(seconds, *result[2:], strict=True)):
+      second, position, visible, confidence = row
+      for name, xy, seen, sure in zip(
+          names, position, visible, confidence, strict=True
+      ):
+        place = ['' if np.isnan(v) else f'{v:.2f}' for v in xy]
+        writer.writerow(
+            [frame, f'{second:.3f}', name, *place, int(seen), f'{sure:.3f}']
+        )
+
+
+def _summary(video, result, seconds, names):
+  """What came of it, for people and programs."""
+  height, width = video.size
+  lost = ~result.visible
+  return {
+      'video': str(video.path),
+      'width': width,
+      'height': height,
+      'frames': len(seconds),
+      'frames_per_second': (
+          (len(seconds) - 1) / seconds[-1] if len(seconds) > 1 else None
+      ),
+      'followed': {
+          name: {
+              'visible': float(1 - lost[:, index].mean()),
+              'mean_confidence': float(result.confidence[:, index].mean()),
+              'lost_frames': _runs(lost[:, index]),
+          }
+          for index, name in enumerate(names)
+      },
+  }
+
+
+def _runs(flags_by_frame):
+  """First and last frame of each run of True."""
+  steps = np.diff(np.r_[0, flags_by_frame.astype(int), 0])
+  starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
+  return np.stack([starts, ends], axis=-1).tolist()
