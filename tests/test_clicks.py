@@ -29,12 +29,15 @@ const values = %(values)s, heard = {};
 values.picture = new DataView(
     Uint8Array.from(atob(values.picture), c => c.charCodeAt()).buffer);
 window.model = {
-  get: name => values[name],
+  get: (name) => values[name],
   set: (name, value) => { values[name] = value; },
   on: (name, told) => { heard[name] = told; },
   off: () => {},
   save_changes: () => { window.saved = JSON.stringify(values); },
-  receive: (name, value) => { values[name] = value; heard[`change:${name}`](); },
+  receive: (name, value) => {
+    values[name] = value;
+    heard[`change:${name}`]();
+  },
 };
 widget.render({model, el: document.getElementById('cell')});
 window.ready = true;
@@ -106,9 +109,7 @@ def test_clicks_are_in_pixels_of_the_video(
   assert shown['width'] == pytest.approx(shown_width, abs=1)
   assert shown['height'] / shown['width'] == pytest.approx(height / width, 0.01)
   dx, dy = 61, -40  # From its middle, on the screen.
-  _mouse(browser).move_to_element_with_offset(
-      picture, dx, dy
-  ).click().perform()
+  _mouse(browser).move_to_element_with_offset(picture, dx, dy).click().perform()
   scale = width / shown['width']
   middle = (width - 1) / 2, (height - 1) / 2
   ((x, y),) = _saved(browser, 'points')

@@ -1,4 +1,4 @@
-"""Every notebook, from top to bottom, on tiny data; and what git keeps of it."""
+"""Every notebook, from top to bottom, on tiny data; and what git keeps."""
 
 import pathlib
 
