@@ -358,7 +358,7 @@ def _enlarge_sizes(data, rng):
   return data[:at] + b'\x7f\xff\xff\xff' + data[at + 4 :]
 
 
-_DAMAGES = (
+DAMAGES = (
     lambda data, rng: _flip_bits(data, rng, 1e-5),
     lambda data, rng: _flip_bits(data, rng, 1e-4),
     lambda data, rng: _flip_bits(data, rng, 1e-3),
@@ -415,7 +415,7 @@ def write_damaged(
     else:
       name, data = list(whole.items())[index % len(whole)]
       # Of another period, so that every damage meets every format.
-      data = _DAMAGES[(index // len(whole)) % len(_DAMAGES)](data, rng)
+      data = DAMAGES[(index // len(whole)) % len(DAMAGES)](data, rng)
     paths.append(folder / f'{index:04d}_{name}')
     paths[-1].write_bytes(data)
   return paths

@@ -86,3 +86,12 @@ def test_agrees_with_scikit_image():
   assert colorization.psnr(lab[..., 1:], true_lab[..., 1:]) == pytest.approx(
       skimage_metrics.peak_signal_noise_ratio(true_lab, lab, data_range=100)
   )
+
+
+def test_psnr_of_frames_is_by_their_peak():
+  true = np.full((2, 4, 6, 3), 100, np.uint8)
+  rgb = true.copy()
+  rgb[1] += 51  # A fifth of the peak: 20 log10(5).
+  np.testing.assert_allclose(
+      colorization.psnr_rgb(rgb, true), [colorization.MAX_PSNR, 13.9794]
+  )

@@ -77,6 +77,6 @@ def test_the_shipped_one_is_small_loads_offline_and_tracks():
       np.where(mask[..., None], np.uint8([200, 60, 60]), noise)
       for mask in masks
   ]
-  tracked = list(tracker.track(frames, masks[0]))
-  assert davis.jaccard(tracked[-1] == 1, masks[-1] == 1) > 0.8
+  result = tracker.track(np.stack(frames), masks=masks[0])
+  assert davis.jaccard(result.masks[-1] == 1, masks[-1] == 1) > 0.8
   assert davis.jaccard(masks[0] == 1, masks[-1] == 1) < 0.4

@@ -3,6 +3,31 @@
 import os
 from typing import Any
 
+# All but the programs. `pdoc vidcolor` writes the reference of these.
+__all__ = [
+    'benchmarks',
+    'color',
+    'copying',
+    'data',
+    'environment',
+    'errors',
+    'evaluation',
+    'files',
+    'inspection',
+    'load_pretrained',
+    'marking',
+    'masks',
+    'models',
+    'pretrained',
+    'prompts',
+    'render',
+    'results',
+    'sharding',
+    'tracker',
+    'tracking',
+    'training',
+]
+
 
 def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
   """Returns a `tracker.Tracker`, which follows objects and points.

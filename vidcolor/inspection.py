@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 import itertools
 
 import cv2
-import jax
-from jax import numpy as jnp
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
-from vidcolor import color
-from vidcolor.benchmarks import copied_colors
 from vidcolor.data import footage
 from vidcolor.render import heat
 from vidcolor.render import panels
 from vidcolor.render import pca
 from vidcolor.tracking import affinity as affinity_lib
+from vidcolor.tracking import colors as colors_lib
 from vidcolor.tracking import propagation
 
 Frame = UInt8[np.ndarray, 'height width 3']
@@ -108,24 +105,11 @@ def colors(
     video: The frames.
   """
   video, fed = itertools.tee(video)
-  copied = copied_colors.propagate(tracker, (frame.rgb for frame in fed))
-  for frame, ab in zip(video, copied, strict=True):
+  copied = colors_lib.colorize(tracker, (frame.rgb for frame in fed))
+  for frame, rgb in zip(video, copied, strict=True):
     shown = {
-        'all the network sees': _recolored(frame.rgb, np.zeros((1, 1, 2))),
+        'all the network sees': np.asarray(colors_lib.in_grey(frame.rgb)),
         'true colours': frame.rgb,
-        'colours copied from the first frame': _recolored(frame.rgb, ab.copied),
+        'colours copied from the first frame': rgb,
     }
     yield panels.Moment(frame.seconds, shown)
-
-
-def _recolored(frame, ab):
-  return np.asarray(_with_colors(frame, ab))
-
-
-@jax.jit
-def _with_colors(frame, ab):
-  """The frame's lightness in other colours."""
-  lightness = color.rgb_to_lab(frame)[..., :1]
-  ab = jax.image.resize(ab, (*frame.shape[:2], 2), 'bilinear')
-  rgb = color.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
-  return jnp.round(255 * rgb).astype(jnp.uint8)

@@ -4,6 +4,7 @@ Positions are (x, y) in pixels of the video as it is, upright, whose centres
 have whole coordinates.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -85,7 +86,7 @@ class Points(NamedTuple):
     """
     points = _rows(self, self.position, 2)
     height, width = full_size
-    for x, y in points.tolist():
+    for x, y in points:
       if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         raise errors.UserError(
             f'{self.name}: the point {x:g},{y:g} is outside of the frame, which'
@@ -113,7 +114,7 @@ class Boxes(NamedTuple):
     """
     boxes = _rows(self, self.corners, 4)
     height, width = full_size
-    for x0, y0, x1, y1 in boxes.tolist():
+    for x0, y0, x1, y1 in boxes:
       box = f'{x0:g},{y0:g},{x1:g},{y1:g}'
       if x0 >= x1 or y0 >= y1:
         raise errors.UserError(
@@ -226,15 +227,13 @@ def _is_number(text):
 
 def _rows(prompt, values, length):
   """The values as [rows, length], all finite."""
-  try:
+  with contextlib.suppress(ValueError, TypeError):
     rows = np.asarray(values, np.float32)
-  except (ValueError, TypeError):
-    rows = np.empty(0)
-  if rows.ndim != 2 or rows.shape[1] != length or not np.isfinite(rows).all():
-    raise errors.UserError(
-        f'{prompt.name}: give {length} numbers for each, and at least one'
-    )
-  return rows
+    if len(rows) and rows.shape[1:] == (length,) and np.isfinite(rows).all():
+      return rows
+  raise errors.UserError(
+      f'{prompt.name}: give {length} numbers for each, and at least one'
+  )
 
 
 def _shrunk(points, full_size, size):

@@ -87,12 +87,12 @@ def main(argv):
 
 
 def _prompt():
-  given = [(read, flag) for read, flag in _PROMPTS.items() if flag.value]
+  given = [(read, f.value) for read, f in _PROMPTS.items() if f.value]
   if len(given) != 1:
     names = [f'--{flag.name}' for flag in _PROMPTS.values()]
     raise errors.UserError(f'give one of {", ".join(names)}')
-  ((read, flag),) = given
-  return read(flag.value)
+  ((read, value),) = given
+  return read(value)
 
 
 if __name__ == '__main__':

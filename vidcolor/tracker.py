@@ -18,6 +18,7 @@ import numpy as np
 from vidcolor import errors
 from vidcolor import prompts
 from vidcolor.data import footage
+from vidcolor.data import lazy
 from vidcolor.tracking import confidence
 from vidcolor.tracking import propagation
 from vidcolor.tracking import regions
@@ -53,10 +54,13 @@ class Found(NamedTuple):
 
 
 class Result(NamedTuple):
-  """What was followed, in all frames, as in `Found`."""
+  """What was followed, in all frames, as in `Found`.
+
+  Where masks lie in files (`results.write`), they are read when asked for.
+  """
 
   numbers: Int[np.ndarray, ' followed']
-  masks: UInt8[np.ndarray, 'time height width'] | None
+  masks: UInt8[np.ndarray, 'time height width'] | lazy.Lazy | None
   position: Float[np.ndarray, 'time followed 2']
   visible: Bool[np.ndarray, 'time followed']
   confidence: Float[np.ndarray, 'time followed']
@@ -175,12 +179,10 @@ class Tracker:
 def collect(found: Iterable[Found]) -> Result:
   """Joins what was found in frames, and puts them in their order."""
   found = sorted(found, key=lambda one: one.frame)
-  first, masks = found[0], None
-  if first.mask is not None:
-    masks = np.stack([f.mask for f in found])
+  masks = [f.mask for f in found if f.mask is not None]
   return Result(
-      first.numbers,
-      masks,
+      found[0].numbers,
+      np.stack(masks) if masks else None,
       np.stack([f.position for f in found]),
       np.stack([f.visible for f in found]),
       np.stack([f.confidence for f in found]),

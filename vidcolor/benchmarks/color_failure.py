@@ -9,14 +9,16 @@ import os
 import pathlib
 from typing import Any
 
+from jaxtyping import Float
 import numpy as np
 import tqdm
 
-from vidcolor.benchmarks import copied_colors
 from vidcolor.data import sequences as sequences_lib
 from vidcolor.evaluation import analysis
+from vidcolor.evaluation import colorization
 from vidcolor.render import figures
 from vidcolor.render import report
+from vidcolor.tracking import colors
 from vidcolor.tracking import propagation
 
 
@@ -53,7 +55,7 @@ def analyze(
   color_errors, scores = {}, {}
   for sequence in tqdm.tqdm(sequences, desc='colours', unit='sequence'):
     name = sequence.name
-    by_frame = copied_colors.color_error_by_frame(
+    by_frame = color_error_by_frame(
         tracker, sequence.frames, inputs=frames_of(sequence)
     )
     color_errors[name] = by_frame[1:-1]
@@ -83,6 +85,29 @@ def analyze(
       media=[report.Media('color_failure.png', 'A point is a sequence.')],
   )
   return {'color_failure': {**more, 'color_error': means}}, section
+
+
+def color_error_by_frame(
+    tracker: propagation.Tracker,
+    frames: Iterable[colors.Frame],
+    *,
+    inputs: Iterable[Any] | None = None,
+) -> Float[np.ndarray, ' time']:
+  """The error of the first frame's colours, copied to the frames after.
+
+  Args:
+    tracker: As `colors.propagate` takes it.
+    frames: RGB.
+    inputs: As `colors.propagate` takes them.
+
+  Returns:
+    `colorization.ab_error` of each frame; 0 for the first.
+  """
+  errors = [
+      colorization.ab_error(each.copied, each.true)
+      for each in colors.propagate(tracker, frames, inputs=inputs)
+  ]
+  return np.stack(errors)
 
 
 def _describe(correlation):

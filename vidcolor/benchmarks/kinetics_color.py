@@ -20,13 +20,13 @@ import tqdm
 from vidcolor import color
 from vidcolor import errors
 from vidcolor import files
-from vidcolor.benchmarks import copied_colors
 from vidcolor.data import clips
 from vidcolor.data import mp4
 from vidcolor.evaluation import colorization
 from vidcolor.render import figures
 from vidcolor.render import overlay
 from vidcolor.render import report
+from vidcolor.tracking import colors as colors_lib
 from vidcolor.tracking import propagation
 
 # Frames after the last one whose colours are given.
@@ -124,7 +124,7 @@ def _labels(palette, ab):
 def _copy(tracker, frames, num_given, labels_of):
   """The colours of the last given frame and of those after it."""
   first = _LAST_GIVEN + 1 - num_given
-  colors = copied_colors.propagate(
+  colors = colors_lib.propagate(
       tracker, frames[first:], num_given=num_given, labels_of=labels_of
   )
   return list(colors)[num_given - 1 :]
@@ -224,8 +224,8 @@ def _draw(drawn, output_dir):
 def _panels(frame, copied_ab):
   """The frame in grey, as it is, and in the copied colours."""
   frame, copied_ab = _square(frame), _square(copied_ab)
-  grey = _with_colors(frame, np.zeros_like(copied_ab))
-  copied = _with_colors(frame, copied_ab)
+  grey = colors_lib.in_grey(frame)
+  copied = colors_lib.recolored(frame, copied_ab)
   return [np.asarray(grey), frame, np.asarray(copied)]
 
 
@@ -237,14 +237,6 @@ def _square(picture):
   square = picture[top : top + side, left : left + side]
   method = cv2.INTER_AREA if side > _SIDE else cv2.INTER_LINEAR
   return cv2.resize(square, (_SIDE, _SIDE), interpolation=method)
-
-
-@jax.jit
-def _with_colors(frame, ab):
-  """The frame's lightness in other colours."""
-  lightness = color.rgb_to_lab(frame)[..., :1]
-  rgb = color.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
-  return jnp.round(255 * rgb).astype(jnp.uint8)
 
 
 def _sections(results, output_dir):

@@ -67,7 +67,7 @@ class Footage:
       start: float = 0.0,
       end: float | None = None,
       scale: float = 1.0,
-      frames_per_second: float = 25,
+      frames_per_second: float = 25.0,
   ):
     """Opens it and reads the first frame.
 
@@ -144,8 +144,8 @@ class Footage:
       )
     if not frames_per_second > 0:
       raise errors.UserError(
-          f'cannot show {self.path} at {frames_per_second:g} frames a second: give a'
-          ' rate above 0'
+          f'cannot show {self.path} at {frames_per_second:g} frames a second:'
+          ' give a rate above 0'
       )
 
   def _first(self):
@@ -217,6 +217,9 @@ def _read_picture(path):
   try:
     with Image.open(path) as picture:
       upright = ImageOps.exif_transpose(picture)
+      if upright.mode.startswith('I;16'):
+        # Pillow would cut it off at 255.
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
       return np.asarray(upright.convert('RGB'))
   except (OSError, SyntaxError, ValueError) as error:
     raise errors.UserError(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 import contextlib
 import fractions
+import io
 import itertools
 import os
 
@@ -18,13 +19,15 @@ from vidcolor.data import video
 
 # In seconds; whole ones of it make the usual frame rates, 30000/1001 as well.
 _TICK = fractions.Fraction(1, 90_000)
+# A third of the time of the encoder's own preset, for files as large and good.
+_ENCODER = {'preset': 'veryfast', 'crf': '21'}
 # FFmpeg's names of the codecs that MP4 holds and browsers play.
 _COPIED_SOUND = ('aac', 'mp3', 'opus')
 _SOUND_RATE = 48_000
 # Values of FFmpeg's AVColorSpace, with its kin, and AVColorRange.
 _BT709, _LIMITED_RANGE = 1, 1
 # In seconds: how long an only frame is shown.
-_USUAL_STEP = fractions.Fraction(1, 25)
+_USUAL_STEP = 1 / 25
 
 
 def write(
@@ -48,7 +51,7 @@ def write(
       footage.Frame(rgb, index / frames_per_second)
       for index, rgb in enumerate(frames)
   )
-  _write(path, timed, None)
+  _write(path, timed, None, 1 / frames_per_second)
 
 
 def write_like(
@@ -72,26 +75,26 @@ def write_like(
   Raises:
     UserError: there are no frames, or the file cannot be written.
   """
-  return _write(path, frames, source)
+  return _write(path, frames, source, _USUAL_STEP)
 
 
-def _write(path, frames, source):
+def _write(path, frames, source, usual_step):
   frames = iter(frames)
   first = next(frames, None)
   if first is None:
     raise errors.UserError(f'no frames to write to {path}')
   try:
     with files.written_whole(path) as temporary:
-      return _encode(temporary, first, frames, source)
+      return _encode(temporary, first, frames, source, usual_step)
   except (av.FFmpegError, OSError) as error:
     raise errors.UserError(f'cannot write {path}: {error.strerror}') from error
 
 
-def _encode(path, first, rest, source):
+def _encode(path, first, rest, source, usual_step):
   """Encodes frames and sound as they come, so that neither piles up."""
   options = {'movflags': 'faststart'}
   with av.open(path, 'w', format='mp4', options=options) as container:
-    film = _Film(container, *first.rgb.shape[:2])
+    film = _Film(container, first.rgb, usual_step)
     sound = _Sound(container, source)
     with contextlib.closing(sound):
       for frame in itertools.chain([first], rest):
@@ -105,10 +108,11 @@ def _encode(path, first, rest, source):
 class _Film:
   """The frames of a file, padded to even sides."""
 
-  def __init__(self, container, height, width):
+  def __init__(self, container, first, usual_step):
+    height, width = first.shape[:2]
     self._container = container
     self._padding = ((0, height % 2), (0, width % 2), (0, 0))
-    self._stream = container.add_stream('libx264')
+    self._stream = container.add_stream('libx264', options=_ENCODER)
     self._stream.height = height + height % 2
     self._stream.width = width + width % 2
     self._stream.pix_fmt = 'yuv420p'
@@ -117,7 +121,7 @@ class _Film:
     # Untagged colours are taken for others in large video than in small.
     codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
     codec.color_range = _LIMITED_RANGE
-    self._last, self._step = -1, round(_USUAL_STEP / _TICK)
+    self._last, self._step = -1, round(usual_step / _TICK)
 
   @property
   def end(self):
@@ -137,22 +141,20 @@ class _Film:
     self._container.mux(self._stream.encode(picture))
 
   def close(self):
-    self._container.mux(self._stream.encode())
+    for packet in self._stream.encode():
+      # The encoder knows no time at which the last one ends.
+      packet.duration = self._step
+      self._container.mux(packet)
 
 
 class _Sound:
-  """The sound of a file; what is damaged of it is left out.
-
-  Attributes:
-    fault: A line that says so.
-  """
+  """The sound of a file, but for what is damaged; `fault` is a line on that."""
 
   def __init__(self, container, source):
     self.fault = None
     self._container = container
-    self._packets = iter(())
-    if source is not None and not source.path.is_dir():
-      self._packets = self._read(source)
+    self._packets = self._read(source)
+    # Now, since a file's streams are to be known before anything is written.
     self._next = next(self._packets, None)
 
   def write_until(self, seconds):
@@ -161,31 +163,32 @@ class _Sound:
       self._next = next(self._packets, None)
 
   def close(self):
-    if hasattr(self._packets, 'close'):
-      self._packets.close()
+    self._packets.close()
 
   def _read(self, source):
+    if source is None or source.path.is_dir():
+      return
     try:
-      packets = self._decoded(video.demux_sound(source.path, source.start))
-      first = next(packets, None)
+      packets = video.demux_sound(source.path, source.start)
+      decoded = self._decoded(packets, source.path)
+      first = next(decoded, None)
       if first is None:
         return
-      packets = itertools.chain([first], packets)
-      codec = first[0].stream.codec_context.codec.canonical_name
-      if codec in _COPIED_SOUND:
-        yield from self._copied(packets)
-      else:
-        yield from self._encoded(packets)
+      decoded = itertools.chain([first], decoded)
+      is_copied = _is_taken(first[0])
+      yield from (self._copied if is_copied else self._encoded)(decoded)
     except errors.UserError as error:
       self.fault = str(error)
+    except av.FFmpegError:
+      self.fault = f'some sound of {source.path} is left out: it is damaged'
 
-  def _decoded(self, packets):
+  def _decoded(self, packets, path):
     """Yields the packets that decode, each with its frames."""
     for packet in packets:
       try:
         yield packet, packet.decode()
       except av.FFmpegError:
-        self.fault = 'some of the sound is left out: it is damaged'
+        self.fault = f'some sound of {path} is left out: it is damaged'
 
   def _copied(self, packets):
     stream = None
@@ -204,6 +207,22 @@ class _Sound:
     resampled = _resampled(itertools.chain([first], frames), first, layout)
     for frame in itertools.chain(resampled, [None]):
       yield from stream.encode(frame)
+
+
+def _is_taken(packet):
+  """Whether browsers play sound of the kind, and MP4 takes it as it is."""
+  stream = packet.stream
+  if stream.codec_context.codec.canonical_name not in _COPIED_SOUND:
+    return False
+  try:
+    with av.open(io.BytesIO(), 'w', format='mp4') as trial:
+      copy = av.Packet(bytes(packet))
+      copy.stream = trial.add_stream_from_template(stream)
+      copy.pts, copy.dts, copy.time_base = 0, 0, packet.time_base
+      trial.mux(copy)
+  except av.FFmpegError:
+    return False
+  return True
 
 
 def _resampled(frames, like, layout):

@@ -129,10 +129,11 @@ def decode(
           yield frame
     if seconds is None:
       raise _UnreadableError('no frame decodes')
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
+  except _READ_ERRORS as error:
     place = '' if seconds is None else f' beyond {seconds:.1f} s'
-    reason = getattr(error, 'strerror', None) or error
-    raise errors.UserError(f'cannot read {path}{place}: {reason}') from error
+    raise errors.UserError(
+        f'cannot read {path}{place}: {_reason(error)}'
+    ) from error
 
 
 def demux_sound(
@@ -159,9 +160,10 @@ def demux_sound(
       if start and container.format.name in _INDEXED:
         container.seek(int((origin - _SOUND_BEFORE) * av.time_base))
       yield from _shifted(container.demux(stream), origin)
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
-    reason = getattr(error, 'strerror', None) or error
-    raise errors.UserError(f'cannot read sound of {path}: {reason}') from error
+  except _READ_ERRORS as error:
+    raise errors.UserError(
+        f'cannot read the sound of {path}: {_reason(error)}'
+    ) from error
 
 
 def estimate_num_frames(
@@ -187,8 +189,8 @@ def estimate_num_frames(
       if stream.duration:
         length = float(stream.duration * stream.time_base)
       count = stream.frames or length * (stream.average_rate or 0)
-  except (av.FFmpegError, OSError, _UnreadableError) as error:
-    raise errors.UserError(f'cannot read {path}: {error}') from error
+  except _READ_ERRORS as error:
+    raise errors.UserError(f'cannot read {path}: {_reason(error)}') from error
   if not length or not count:
     return None
   return max(1, round(count * (min(length, end or length) - start) / length))
@@ -246,6 +248,16 @@ class Converter:
 
 class _UnreadableError(Exception):
   """Why a video cannot be read, or no further."""
+
+
+# PyAV raises IndexError where a damaged file brings on another stream.
+_READ_ERRORS = (av.FFmpegError, OSError, IndexError, _UnreadableError)
+
+
+def _reason(error):
+  if isinstance(error, IndexError):
+    return 'it is damaged'
+  return getattr(error, 'strerror', None) or error
 
 
 def _open(path):
@@ -351,18 +363,21 @@ def _first_time(path):
 
 
 def _shifted(packets, origin):
-  """Gives packets times from `origin` on, and leaves out those without one."""
-  last = None
+  """Gives packets times from `origin` on, in steps as `_retimed` does."""
+  time, last, period = None, 0, 0
   for packet in packets:
     stamp = packet.dts if packet.pts is None else packet.pts
     if stamp is None or not packet.size:
       continue
-    stamp -= round(origin / packet.time_base)
-    is_over = (stamp + (packet.duration or 1)) * packet.time_base <= 0
-    if is_over or (last is not None and stamp <= last):
-      continue
-    packet.pts = packet.dts = last = stamp
-    yield packet
+    longest = _LONGEST_STEP / packet.time_base
+    if time is None:
+      time = stamp - round(origin / packet.time_base)
+    else:
+      time += stamp - last if 0 < stamp - last <= longest else period
+    last, period = stamp, packet.duration or 1
+    if time + period > 0:
+      packet.pts = packet.dts = time
+      yield packet
 
 
 def _retimed(frames, stream, origin):

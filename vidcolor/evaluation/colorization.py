@@ -4,7 +4,7 @@ Each is a number per frame, a mean over its positions. Lightness is given to
 whoever colours a frame, so that only a and b can be wrong.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 import numpy as np
 
 # Under which a probability counts as this, as in the training objective: what
@@ -48,6 +48,17 @@ def psnr(ab: Ab, true_ab: Ab) -> Float[np.ndarray, '*frames']:
   error = _mean(np.sum(np.square(ab - true_ab), axis=-1)) / 3
   lowest_error = _PEAK**2 / 10 ** (MAX_PSNR / 10)
   ratio = _PEAK**2 / np.maximum(error, lowest_error)
+  return np.asarray(10 * np.log10(ratio))
+
+
+def psnr_rgb(
+    rgb: UInt8[np.ndarray, '*frames height width 3'],
+    true_rgb: UInt8[np.ndarray, '*frames height width 3'],
+) -> Float[np.ndarray, '*frames']:
+  """Peak signal-to-noise ratio in sRGB, in dB, at most `MAX_PSNR`."""
+  error = np.square(rgb.astype(np.float32) - true_rgb).mean(axis=-1)
+  lowest_error = 255**2 / 10 ** (MAX_PSNR / 10)
+  ratio = 255**2 / np.maximum(_mean(error), lowest_error)
   return np.asarray(10 * np.log10(ratio))
 
 

@@ -27,7 +27,7 @@ class TrainState:
   step: Any  # Int[Array, ''].
   params: Any  # nnx.State of nnx.Param.
   batch_stats: Any  # nnx.State of the rest.
-  opt_state: optax.OptState
+  opt_state: Any  # optax.OptState, a type that pdoc cannot resolve.
 
 
 def learning_rate(config: Any) -> optax.Schedule:

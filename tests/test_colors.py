@@ -1,9 +1,12 @@
+import cv2
 from jax import numpy as jnp
 import numpy as np
 import pytest
 
 from vidcolor import color
-from vidcolor.benchmarks import copied_colors
+from vidcolor.benchmarks import color_failure
+from vidcolor.evaluation import colorization
+from vidcolor.tracking import colors as colors_lib
 from vidcolor.tracking import propagation
 
 # Lab of the primaries of sRGB, as published.
@@ -32,7 +35,7 @@ TRACKER_OF_FEATURES = propagation.Tracker(lambda x: x, OPTIONS)
 
 def test_colours_are_copied_from_all_given_frames():
   frames = [RED, RED, GREEN, RED]
-  *given, last = copied_colors.propagate(TRACKER, frames, num_given=3)
+  *given, last = colors_lib.propagate(TRACKER, frames, num_given=3)
   for colors, ab in zip(given, [RED_AB, RED_AB, GREEN_AB], strict=True):
     assert colors.true.shape == (3, 4, 2)
     np.testing.assert_array_equal(colors.copied, colors.true)
@@ -45,22 +48,20 @@ def test_colours_are_copied_from_all_given_frames():
 def test_frames_shrink_to_the_embeddings():
   left_red = GREEN.copy()
   left_red[:, :16] = RED[:, :16]
-  (colors,) = copied_colors.propagate(TRACKER, [left_red])
+  (colors,) = colors_lib.propagate(TRACKER, [left_red])
   np.testing.assert_allclose(colors.true[:, 0] - RED_AB, 0, atol=0.02)
   np.testing.assert_allclose(colors.true[:, 3] - GREEN_AB, 0, atol=0.02)
 
 
 def test_labels_may_be_made_of_colours():
   is_red = lambda ab: (ab[..., :1] > 0).astype(jnp.float32)
-  first, second = copied_colors.propagate(
-      TRACKER, [RED, GREEN], labels_of=is_red
-  )
+  first, second = colors_lib.propagate(TRACKER, [RED, GREEN], labels_of=is_red)
   assert first.true.min() == 1 and second.true.max() == 0
   np.testing.assert_allclose(second.copied, first.true, atol=1e-5)
 
 
 def test_color_error_by_frame():
-  errors = copied_colors.color_error_by_frame(TRACKER, [RED, GREEN, RED])
+  errors = color_failure.color_error_by_frame(TRACKER, [RED, GREEN, RED])
   # Of the first frame's colours, also where they were copied twice.
   expected = [0, np.linalg.norm(RED_AB - GREEN_AB), 0]
   np.testing.assert_allclose(errors, expected, atol=0.03)
@@ -75,7 +76,7 @@ def test_the_tracker_does_not_see_the_colours():
 
   tracker = propagation.Tracker(embed, OPTIONS)
   frames = [RED, GREEN]
-  copied_colors.color_error_by_frame(tracker, frames)
+  color_failure.color_error_by_frame(tracker, frames)
   for grey in seen:
     np.testing.assert_array_equal(grey, grey[..., :1].repeat(3, axis=-1))
   lightness = lambda frame: color.rgb_to_lab(jnp.asarray(frame))[..., 0]
@@ -88,12 +89,51 @@ def test_any_features_may_be_fed():
   frames = [RED, GREEN, RED]
   features = [_same_position(frame) for frame in frames]
   np.testing.assert_array_equal(
-      copied_colors.color_error_by_frame(
+      color_failure.color_error_by_frame(
           TRACKER_OF_FEATURES, iter(frames), inputs=iter(features)
       ),
-      copied_colors.color_error_by_frame(TRACKER, frames),
+      color_failure.color_error_by_frame(TRACKER, frames),
   )
   with pytest.raises(ValueError, match='shorter'):
-    copied_colors.color_error_by_frame(
+    color_failure.color_error_by_frame(
         TRACKER_OF_FEATURES, frames, inputs=features[:2]
     )
+
+
+def _smooth_texture():
+  rng = np.random.default_rng(0)
+  coarse = rng.integers(40, 216, (3, 4, 3), np.uint8)
+  return cv2.resize(coarse, (128, 96), interpolation=cv2.INTER_CUBIC)
+
+
+def test_a_still_video_keeps_its_colours():
+  frame = _smooth_texture()
+  grey = np.asarray(colors_lib.in_grey(frame))
+  # The first is given; the others need not be in colour.
+  *given, last = colors_lib.colorize(TRACKER, iter([frame, frame, grey]), 2)
+  for colorized in given:
+    np.testing.assert_array_equal(colorized, frame)
+  assert colorization.psnr_rgb(grey, frame) < 20
+  assert colorization.psnr_rgb(last, frame) > 40
+
+
+def test_colorized_frames_keep_their_lightness():
+  dark = (_smooth_texture() // 2).astype(np.uint8)
+  _, last = colors_lib.colorize(TRACKER, [_smooth_texture(), dark])
+  lightness = lambda frame: color.rgb_to_lab(jnp.asarray(frame))[..., 0]
+  # But for colours that are none at half the lightness.
+  assert np.median(np.abs(lightness(last) - lightness(dark))) < 0.5
+
+
+def test_colorize_reads_no_further_than_it_yields():
+  read = []
+
+  def frames():
+    for index in range(100):
+      read.append(index)
+      yield RED
+
+  colorized = colors_lib.colorize(TRACKER, frames())
+  for _ in range(10):
+    next(colorized)
+  assert len(read) <= 11

@@ -6,6 +6,7 @@ better the one, the better should be the other.
 
 from collections.abc import Callable, Iterable, Iterator
 import functools
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 import numpy as np
 
 from vidcolor import color
-from vidcolor.evaluation import colorization
+from vidcolor import upsampling
 from vidcolor.tracking import propagation
 
 Frame = UInt8[np.ndarray, 'height width 3']
@@ -54,7 +55,7 @@ def propagate(
     inputs: What the tracker is fed for each frame, if not the frame in grey.
   """
   if inputs is None:
-    pairs = ((frame, _in_grey(frame)) for frame in frames)
+    pairs = ((frame, in_grey(frame)) for frame in frames)
   else:
     pairs = zip(frames, inputs, strict=True)
   state = None
@@ -73,37 +74,54 @@ def propagate(
     yield Colors(np.asarray(true), np.asarray(copied))
 
 
-@jax.jit
-def _in_grey(frame):
+def colorize(
+    tracker: propagation.Tracker,
+    frames: Iterable[Frame],
+    num_given: int = 1,
+) -> Iterator[Frame]:
+  """Yields frames in the colours of the first ones, in constant memory.
+
+  The first ones are yielded as they are. Of the others only the lightness is
+  seen; it stays, but where it cannot be had together with the colour in RGB.
+
+  Args:
+    tracker: As `propagate` takes it.
+    frames: RGB, of one size; the first ones in colour.
+    num_given: How many of the first frames' colours are given.
+  """
+  frames, fed = itertools.tee(frames)
+  copied = propagate(tracker, fed, num_given=num_given)
+  for index, (frame, colors) in enumerate(zip(frames, copied, strict=True)):
+    if index < num_given:
+      yield frame
+      continue
+    lightness = np.asarray(_lightness(frame))
+    ab = upsampling.guided(colors.copied, lightness)
+    yield np.asarray(recolored(frame, ab))
+
+
+def in_grey(frame: Frame) -> UInt8[Array, 'height width 3']:
   """RGB of the same lightness: networks of Lab are not to see the colours."""
-  lab = color.rgb_to_lab(frame).at[..., 1:].set(0)
-  return jnp.round(255 * color.lab_to_rgb(lab)).astype(jnp.uint8)
+  return recolored(frame, np.zeros((*frame.shape[:2], 2), np.float32))
+
+
+@jax.jit
+def recolored(
+    frame: UInt8[np.ndarray | Array, 'height width 3'],
+    ab: Float[np.ndarray | Array, 'height width 2'],
+) -> UInt8[Array, 'height width 3']:
+  """RGB of the frame's lightness in other colours."""
+  lightness = color.rgb_to_lab(jnp.asarray(frame))[..., :1]
+  rgb = color.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
+  return jnp.round(255 * rgb).astype(jnp.uint8)
+
+
+@jax.jit
+def _lightness(frame):
+  return color.rgb_to_lab(frame)[..., 0]
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def _shrunk_ab(frame, shape):
   ab = color.rgb_to_lab(frame)[..., 1:]
   return jax.image.resize(ab, (*shape, 2), 'bilinear')
-
-
-def color_error_by_frame(
-    tracker: propagation.Tracker,
-    frames: Iterable[Frame],
-    *,
-    inputs: Iterable[Any] | None = None,
-) -> Float[np.ndarray, ' time']:
-  """The error of the first frame's colours, copied to the frames after.
-
-  Args:
-    tracker: As `propagate` takes it.
-    frames: RGB.
-    inputs: As `propagate` takes them.
-
-  Returns:
-    `colorization.ab_error` of each frame; 0 for the first.
-  """
-  errors = [
-      colorization.ab_error(colors.copied, colors.true)
-      for colors in propagate(tracker, frames, inputs=inputs)
-  ]
-  return np.stack(errors)

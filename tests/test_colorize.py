@@ -1,0 +1,131 @@
+"""The program as a user runs it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from tests import programs
+from vidcolor.data import footage
+from vidcolor.data import mp4
+from vidcolor.evaluation import colorization
+from vidcolor.tracking import colors
+
+# Odd, so that frames are padded in the file.
+HEIGHT, WIDTH = 49, 65
+NUM_FRAMES = 6
+
+
+def _frames():
+  """A texture of strong colours, going right by a pixel a frame."""
+  rng = np.random.default_rng(0)
+  coarse = rng.integers(30, 226, (6, 12, 3), np.uint8)
+  wide = cv2.resize(coarse, (2 * WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+  return [wide[:, t : t + WIDTH].copy() for t in range(NUM_FRAMES)]
+
+
+def _write(path, rgb):
+  cv2.imwrite(str(path), rgb[..., ::-1])
+  return path
+
+
+@pytest.fixture(name='folder', scope='module')
+def fixture_folder(tmp_path_factory):
+  """Videos and pictures, right and wrong ones."""
+  folder = tmp_path_factory.mktemp('colorize')
+  frames = _frames()
+  greys = [np.asarray(colors.in_grey(frame)) for frame in frames]
+  mp4.write(folder / 'grey.mp4', greys, 10.0)
+  (folder / 'coloured').mkdir()
+  for index, frame in enumerate(frames):
+    _write(folder / 'coloured' / f'{index}.png', frame)
+  larger = cv2.resize(frames[0], (2 * WIDTH, 2 * HEIGHT))
+  _write(folder / 'larger.png', larger)
+  _write(folder / 'square.png', frames[0][:, :HEIGHT])
+  _write(folder / 'grey.png', greys[0])
+  (folder / 'text.png').write_text('no picture')
+  (folder / 'text.mp4').write_text('no video')
+  return folder
+
+
+def _run(folder, *args):
+  args = [arg.replace('DIR', str(folder)) for arg in args]
+  return programs.run('vidcolor.colorize', *args)
+
+
+def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
+  done = _run(
+      folder, '--video=DIR/grey.mp4', '--reference=DIR/larger.png',
+      f'--output_dir={tmp_path}',
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  names = {path.name for path in tmp_path.iterdir()}
+  assert names == {'colorized.mp4', 'strip.jpg', 'summary.json'}
+  summary = json.loads((tmp_path / 'summary.json').read_text())
+  assert summary['frames_colorized'] == NUM_FRAMES
+  assert not summary['truth_known'] and summary['mean'] is None
+  written = list(footage.Footage(tmp_path / 'colorized.mp4'))
+  source = list(footage.Footage(folder / 'grey.mp4'))
+  assert [f.seconds for f in written] == [f.seconds for f in source]
+  # The file is not exact: H.264, at half the resolution of colour.
+  for frame, grey, true in zip(written, source, _frames(), strict=True):
+    colorized, grey = (x.rgb[:HEIGHT, :WIDTH] for x in (frame, grey))
+    better = colorization.psnr_rgb(colorized, true)
+    assert better > colorization.psnr_rgb(grey, true) + 3
+
+
+def test_the_first_frames_of_a_folder_are_given(folder, tmp_path):
+  done = _run(
+      folder, '--video=DIR/coloured', '--num_given=2',
+      f'--output_dir={tmp_path}',
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  summary = json.loads((tmp_path / 'summary.json').read_text())
+  assert summary['truth_known']
+  assert summary['frames_colorized'] == NUM_FRAMES - 2
+  mean = summary['mean']
+  assert mean['colorized']['psnr'] > mean['grey']['psnr'] + 3
+  assert mean['colorized']['ab_error'] < mean['grey']['ab_error'] / 2
+  for method, scores in summary['by_frame'].items():
+    for name, values in scores.items():
+      assert len(values) == NUM_FRAMES - 2
+      assert mean[method][name] == pytest.approx(np.mean(values))
+
+
+_REFERENCE = '--reference=DIR/larger.png'
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--video=DIR/grey.mp4'], 'give --reference=FILE or --num_given=N'),
+        (
+            ['--video=DIR/grey.mp4', _REFERENCE, '--num_given=1'],
+            'give --reference=FILE or --num_given=N',
+        ),
+        (['--video=DIR/grey.mp4', '--reference=DIR/square.png'], 'same shape'),
+        (['--video=DIR/grey.mp4', '--reference=DIR/grey.png'], 'no colours'),
+        (['--video=DIR/grey.mp4', '--reference=DIR/text.png'], 'text.png'),
+        (['--video=DIR/grey.mp4', '--reference=DIR/none.png'], 'none.png'),
+        (['--video=DIR/text.mp4', _REFERENCE], 'cannot read'),
+        (['--video=DIR/none.mp4', _REFERENCE], 'none.mp4'),
+        (['--video=DIR/coloured', '--num_given=6'], 'has 6 frames'),
+        (
+            ['--video=DIR/grey.mp4', _REFERENCE, '--output_dir=DIR/grey.png/a'],
+            'cannot make the folder',
+        ),
+        (
+            ['--video=DIR/grey.mp4', _REFERENCE, '--checkpoint=DIR/none.npz'],
+            'none.npz',
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_input_ends_in_one_line(folder, tmp_path, args, message):
+  done = _run(folder, f'--output_dir={tmp_path / "out"}', *args)
+  assert done.returncode == 2, done.stderr
+  # A progress bar may stand above it.
+  *_, line = done.stderr.splitlines()
+  assert line.startswith('error: ') and message in line
+  assert 'Traceback' not in done.stderr
+  assert not list((tmp_path).rglob('*.*'))
