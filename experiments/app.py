@@ -34,12 +34,17 @@ _KINDS = {
     'Objects: two clicks make a box around each': True,
     'Points: one click each': False,
 }
+_SCROLL = """
+  () => requestAnimationFrame(() => document.querySelector('#film')
+    .scrollIntoView({behavior: 'smooth', block: 'center'}))
+"""
 _HIDDEN = gr.update(visible=False)
 _STAGES = {'track': 'Following', 'draw': 'Drawing'}
 _CSS = """
-  main { max-width: 60rem !important; }
-  #picture img, #film video { width: 100%; max-height: 70vh; }
-  #picture img { object-fit: contain; cursor: crosshair; }
+  main { max-width: 60rem !important; margin: auto !important; }
+  #picture img { max-height: 70vh; cursor: crosshair; }
+  #film video { max-height: 70vh; }
+  #downloads .label-clear-button { display: none; }
 """
 
 
@@ -105,7 +110,7 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
             shutil.make_archive(f'{folder}/masks', 'zip', folder, 'masks')
         )
       # Gradio copies them before it goes on here.
-      yield outputs[0], gr.Files(outputs, visible=True)
+      yield outputs[0], gr.update(value=outputs, visible=True)
 
   def stop(request: gr.Request):
     stopped.add(request.session_hash)
@@ -129,16 +134,16 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
         undo_button = gr.Button('Undo')
         clear_button = gr.Button('Clear')
         track_button = gr.Button('Track', variant='primary')
-        stop_button = gr.Button('Stop', variant='stop', visible=False)
       number = gr.Slider(
-          0, 1, step=1, label='Frame (choose another one if it shows more)'
+          0, 1, step=1, label='Or choose a frame that shows it better'
       )
     with gr.Column(visible=False) as outcome:
       gr.Markdown('## 3. Watch it')
       film = gr.Video(
           show_label=False, autoplay=True, loop=True, buttons=[], elem_id='film'
       )
-      downloads = gr.Files(label='Download', visible=False, interactive=False)
+      stop_button = gr.Button('Stop', variant='stop', visible=False)
+      downloads = gr.Files(label='Download', elem_id='downloads', visible=False)
 
     shown = [session, picture, hint, undo_button, clear_button, track_button]
     file.upload(
@@ -150,16 +155,12 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
     undo_button.click(undo, session, shown)
     clear_button.click(clear, [session, is_boxes], shown)
     running = [track_button, stop_button]
-    track_button.click(
+    begun = track_button.click(
         lambda: [*_swap(True), gr.Column(visible=True), None, _HIDDEN],
         outputs=[*running, outcome, film, downloads],
-    ).then(
-        track,
-        session,
-        [film, downloads],
-        show_progress_on=film,
-        scroll_to_output=True,
-    ).then(
+    )
+    begun.then(None, js=_SCROLL)
+    begun.then(track, session, [film, downloads], show_progress_on=film).then(
         lambda: _swap(False), outputs=running
     )
     stop_button.click(stop, queue=False)

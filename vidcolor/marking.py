@@ -1,7 +1,7 @@
 """What a person marks in a frame, click by click."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from jaxtyping import Bool, UInt8
 import numpy as np
@@ -31,7 +31,7 @@ class Marks(NamedTuple):
   regions: tuple[Bool[np.ndarray, 'height width'], ...] = ()
   corner: tuple[float, ...] | None = None
 
-  def click(self, x: float, y: float, embed: Callable[[Any], Any]) -> Self:
+  def click(self, x: float, y: float, embed: Callable[[Any], Any]) -> 'Marks':
     """The marks with a point, a corner or, at the second one, a box more.
 
     Args:
@@ -53,7 +53,7 @@ class Marks(NamedTuple):
     given, found = (*self.given, box), (*self.regions, region)
     return self._replace(given=given, regions=found, corner=None)
 
-  def undo(self) -> Self:
+  def undo(self) -> 'Marks':
     """The marks without the last one, or without the corner of one."""
     if self.corner is not None:
       return self._replace(corner=None)

@@ -1,0 +1,251 @@
+"""The page to click on, as a person's browser shows it."""
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+
+import numpy as np
+import pytest
+from selenium.webdriver.common import action_chains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support import wait
+
+from tests import browsers
+from tests import programs
+from vidcolor import masks
+from vidcolor.data import mp4
+
+HEIGHT, WIDTH, FRAMES = 72, 96, 10
+_SOURCE = 'document.querySelector("#picture img")?.src'
+_PATIENCE = 120  # Seconds, for all that takes a few on an idle machine.
+
+
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory):
+  profile = tmp_path_factory.mktemp('profile')
+  with browsers.chromium(profile, profile / 'downloads') as browser:
+    browser.downloads = profile / 'downloads'
+    yield browser
+
+
+@pytest.fixture(scope='module')
+def url(browser, tmp_path_factory):
+  """The address of the page; checks what its program does on its way out."""
+  temporary = tmp_path_factory.mktemp('temporary')
+  with socket.create_server(('127.0.0.1', 0)) as server:
+    port = server.getsockname()[1]
+  with socket.create_server(('127.0.0.1', 0)) as outside:
+    proxy = f'http://127.0.0.1:{outside.getsockname()[1]}'
+    env = dict(os.environ, TMPDIR=str(temporary), NO_PROXY='127.0.0.1')
+    env |= {name: proxy for name in ('HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY')}
+    program = [sys.executable, '-m', 'experiments.app', f'--port={port}']
+    app = subprocess.Popen(program, cwd=programs.ROOT, env=env)
+    try:
+      url = f'http://127.0.0.1:{port}/'
+      wait.WebDriverWait(app, _PATIENCE).until(lambda _: _is_served(app, url))
+      yield url
+      app.send_signal(signal.SIGINT)
+      assert app.wait(_PATIENCE) == 0
+      assert not [path for path in temporary.rglob('*') if path.is_file()]
+      outside.setblocking(False)
+      with pytest.raises(BlockingIOError):  # Nothing asked for the internet.
+        outside.accept()
+    finally:
+      app.kill()
+      app.wait()
+
+
+def _is_served(app, url):
+  assert app.poll() is None
+  try:
+    with urllib.request.urlopen(url):
+      return True
+  except urllib.error.URLError:
+    return False
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+  """A red square goes right over grey noise."""
+  rng = np.random.default_rng(0)
+  noise = rng.integers(90, 140, (HEIGHT, WIDTH, 1), np.uint8).repeat(3, -1)
+  frames = [
+      np.where(_mask(number)[..., None], np.uint8([200, 40, 40]), noise)
+      for number in range(FRAMES)
+  ]
+  path = tmp_path_factory.mktemp('clip') / 'a square.mp4'
+  mp4.write(path, frames, 10.0)
+  return path
+
+
+def _mask(number):
+  mask = np.zeros((HEIGHT, WIDTH), bool)
+  mask[20:50, 10 + 4 * number : 40 + 4 * number] = True
+  return mask
+
+
+class _Page:
+  """What a person does with it, who waits until it answers."""
+
+  def __init__(self, browser, url):
+    self._browser = browser
+    browser.get(url)
+
+  def until(self, condition):
+    return wait.WebDriverWait(self._browser, _PATIENCE).until(
+        lambda _: condition()
+    )
+
+  def run(self, expression):
+    return self._browser.execute_script(f'return {expression}')
+
+  def find(self, xpath):
+    return self.until(lambda: self._browser.find_elements(By.XPATH, xpath))[0]
+
+  def shows(self, text):
+    self.until(lambda: text in self.run('document.body.innerText'))
+
+  def open(self, path):
+    self.find('//input[@type="file"]').send_keys(str(path))
+
+  def press(self, text):
+    button = self.find(f'//button[normalize-space()="{text}"]')
+    self.until(button.is_enabled)
+    # Wherever it is: what scrolls smoothly is no place for a mouse.
+    self._browser.execute_script('arguments[0].click()', button)
+
+  def choose(self, text):
+    self.find(f'//label[normalize-space()="{text}"]').click()
+
+  def turn_to(self, number):
+    """Enters the number of a frame, and waits until it is shown."""
+    before = self.run(_SOURCE)
+    entry = self.find('//input[@type="number"]')
+    entry.send_keys(Keys.CONTROL, 'a')
+    entry.send_keys(str(number), Keys.TAB)
+    self.until(lambda: self.run(_SOURCE) not in (before, None))
+
+  def click(self, x, y):
+    """Clicks a place of the frame, and waits until it is drawn there."""
+    before = self.until(lambda: self.run(_SOURCE))
+    picture = self.find('//*[@id="picture"]//img')
+    # From its middle on, at which the frame is shown as large as it is.
+    offset = round(x - WIDTH / 2), round(y - HEIGHT / 2)
+    mouse = action_chains.ActionChains(self._browser)
+    mouse.move_to_element_with_offset(picture, *offset).click().perform()
+    self.until(lambda: self.run(_SOURCE) not in (before, None))
+
+  def plays(self):
+    """Waits until the film does."""
+    film = 'document.querySelector("#film video")'
+    self.until(lambda: self.run(f'{film}?.readyState >= 2'))
+    assert self.run(f'{film}.error') is None
+    assert self.run(f'[{film}.videoWidth, {film}.videoHeight]') == [
+        WIDTH,
+        HEIGHT,
+    ]
+    time = self.run(f'{film}.currentTime')
+    self.until(lambda: self.run(f'{film}.currentTime') != time)
+
+  def offers(self, name):
+    link = f'//*[@id="downloads"]//a[@download="{name}"]'
+    return self._browser.find_elements(By.XPATH, link)
+
+  def download(self, name):
+    """Returns the path of a file that the page offers."""
+    (link,) = self.until(lambda: self.offers(name))
+    self._browser.execute_script('arguments[0].click()', link)
+    path = self._browser.downloads / name
+    self.until(path.exists)  # Chromium renames it when it is whole.
+    return path.rename(path.with_name(f'{time.monotonic_ns()}_{name}'))
+
+
+@pytest.fixture
+def page(browser, url):
+  return _Page(browser, url)
+
+
+def _rows(path):
+  with open(path, newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_an_object_in_a_box_is_followed(page, clip, tmp_path):
+  page.open(clip)
+  page.shows('Click beside a corner')
+  page.click(6, 16)
+  page.shows('Now click the opposite corner')
+  page.click(43, 53)
+  page.shows('1 object.')
+  page.press('Track')
+  page.plays()
+  rows = _rows(page.download('tracks.csv'))
+  assert len(rows) == FRAMES and {row['name'] for row in rows} == {'1'}
+  x = [float(row['x']) for row in rows]
+  np.testing.assert_allclose(x, 24.5 + 4 * np.arange(FRAMES), atol=4)
+  with zipfile.ZipFile(page.download('masks.zip')) as archive:
+    archive.extractall(tmp_path)
+  paths = sorted((tmp_path / 'masks' / clip.stem).iterdir())
+  assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
+  for number, path in enumerate(paths):
+    found, truth = masks.read(path) == 1, _mask(number)
+    assert (found & truth).sum() / (found | truth).sum() > 0.7
+
+
+def test_points_are_followed_from_a_later_frame(page, clip):
+  page.open(clip)
+  page.shows('Click beside a corner')
+  page.choose('Points: one click each')
+  page.shows('Click on something')
+  page.turn_to(3)
+  for x, y in (22, 20), (52, 49), (80, 60):
+    page.click(x, y)
+  page.shows('3 points.')
+  page.press('Undo')
+  page.shows('2 points.')
+  page.press('Track')
+  page.plays()
+  rows = _rows(page.download('tracks.csv'))
+  assert len(rows) == 2 * FRAMES
+  given = [(float(row['x']), float(row['y'])) for row in rows[6:8]]
+  np.testing.assert_allclose(given, [(22, 20), (52, 49)], atol=1)
+  last = float(rows[-1]['x']), float(rows[-1]['y'])
+  np.testing.assert_allclose(last, (52 + 4 * 6, 49), atol=6)
+  assert not page.offers('masks.zip')
+
+
+def test_people_do_not_see_what_others_do(browser, page, url, clip):
+  page.open(clip)
+  page.click(6, 16)
+  page.shows('Now click the opposite corner')
+  first = browser.current_window_handle
+  browser.switch_to.new_window('tab')
+  other = _Page(browser, url)
+  other.open(clip)
+  other.shows('Click beside a corner')
+  browser.close()
+  browser.switch_to.window(first)
+  page.click(43, 53)
+  page.shows('1 object.')
+
+
+def test_what_is_wrong_is_one_line(page, tmp_path):
+  path = tmp_path / 'text.mp4'
+  path.write_text('no video')
+  page.open(path)
+  page.shows('cannot read text.mp4')
+  assert 'Show what to follow' not in page.run('document.body.innerText')
+
+
+def test_nothing_comes_from_elsewhere(page, url):
+  page.shows('Open a video')
+  loaded = page.run("performance.getEntriesByType('resource')")
+  assert loaded and all(entry['name'].startswith(url) for entry in loaded)
