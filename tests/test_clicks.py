@@ -2,25 +2,18 @@
 
 import base64
 import json
-import shutil
 
 import cv2
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome import service
 from selenium.webdriver.common import action_chains
 from selenium.webdriver.common.by import By
 
 from experiments.colab import clicks
+from tests import browsers
 from vidcolor import errors
 from vidcolor import prompts
 
-_FLAGS = """
-    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-    --window-size=1200,1000
-"""
 # What a notebook gives to a widget's `render`.
 _PAGE = """<!doctype html><body style="margin: 13px 7px"><div id=cell></div>
 <script type=module>
@@ -46,18 +39,11 @@ window.ready = true;
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
-  chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
-  if not (chromium and driver):
-    pytest.skip("no chromium with chromedriver (Debian's chromium-driver)")
-  options = webdriver.ChromeOptions()
-  options.binary_location = chromium
-  for flag in _FLAGS.split():
-    options.add_argument(flag)
-  options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-  browser = webdriver.Chrome(options, service.Service(driver))
-  browser.set_script_timeout(20)
-  yield browser
-  browser.quit()
+  folder = tmp_path_factory.mktemp('profile')
+  with browsers.chromium(folder, folder / 'downloads') as browser:
+    browser.set_window_size(1200, 1000)
+    browser.set_script_timeout(20)
+    yield browser
 
 
 def _frame(height, width):

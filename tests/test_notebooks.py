@@ -60,13 +60,15 @@ def _kernel(monkeypatch):
 
 @pytest.fixture(scope='module')
 def video(tmp_path_factory):
-  """A textured square that moves right over another texture."""
+  """A blue square that moves right over a brown ground, both grained."""
   rng = np.random.default_rng(0)
-  texture = lambda *size: (
-      rng.integers(0, 256, (*size, 3), np.uint8).repeat(4, 0).repeat(4, 1)
-  )
-  ground = texture(_HEIGHT // 4, _WIDTH // 4) // 3
-  square = texture(_SIDE // 4, _SIDE // 4) // 2 + 128
+
+  def grained(height, width, colour):
+    grain = rng.integers(-40, 40, (height // 4, width // 4, 1))
+    return (colour + grain).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+
+  ground = grained(_HEIGHT, _WIDTH, (150, 110, 60))
+  square = grained(_SIDE, _SIDE, (40, 80, 200))
   frames = np.repeat(ground[None], 6, axis=0)
   for t, frame in enumerate(frames):
     frame[14 : 14 + _SIDE, 8 + _STEP * t : 8 + _STEP * t + _SIDE] = square
