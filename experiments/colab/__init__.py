@@ -1,0 +1,1 @@
+"""Notebooks, for Colab and for Jupyter, and what they share."""
