@@ -19,6 +19,9 @@ def _number(index):
 
 def _die(index):
   del index
+  # Grain waits forever for a worker that dies before it has told that it is in
+  # the state it was set to, which another thread of it does.
+  time.sleep(0.5)
   os.kill(os.getpid(), signal.SIGKILL)
 
 
