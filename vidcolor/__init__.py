@@ -26,6 +26,7 @@ __all__ = [
     'tracker',
     'tracking',
     'training',
+    'upsampling',
 ]
 
 
