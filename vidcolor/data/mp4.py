@@ -226,7 +226,7 @@ def _is_taken(packet):
 
 
 def _resampled(frames, like, layout):
-  """Yields sound from time 0 on, silence where there is a gap."""
+  """Iterates over sound from time 0 on, silence where there is a gap."""
   graph = av.filter.Graph()
   graph.link_nodes(
       graph.add_abuffer(
@@ -239,10 +239,4 @@ def _resampled(frames, like, layout):
       graph.add('aformat', f'sample_fmts=fltp:channel_layouts={layout}'),
       graph.add('abuffersink'),
   ).configure()
-  for frame in itertools.chain(frames, [None]):
-    graph.push(frame)
-    try:
-      while True:
-        yield graph.pull()
-    except (av.BlockingIOError, av.EOFError):
-      pass
+  return video.filtered(frames, graph)

@@ -6,7 +6,7 @@ import fractions
 import itertools
 import math
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import av.filter
@@ -212,6 +212,19 @@ def sample(
       count += 1
 
 
+def filtered(
+    frames: Iterable[av.VideoFrame | av.AudioFrame], graph: av.filter.Graph
+) -> Iterator[Any]:
+  """Yields all frames that a filter graph, of one source, makes of others."""
+  for frame in itertools.chain(frames, [None]):
+    graph.push(frame)
+    try:
+      while True:
+        yield graph.pull()
+    except (av.BlockingIOError, av.EOFError):
+      pass
+
+
 class Converter:
   """Turns the frames of one video into upright RGB arrays.
 
@@ -409,26 +422,20 @@ def _deinterlaced(frames):
   kind = lambda f: (f.interlaced_frame, f.width, f.height, f.format.name)
   for (is_interlaced, *_), run in itertools.groupby(frames, kind):
     if is_interlaced:
-      run = _filtered(run)
+      first = next(run)
+      run = filtered(itertools.chain([first], run), _deinterlacer(first))
     yield from run
 
 
-def _filtered(frames):
-  first = next(frames)
+def _deinterlacer(like):
   graph = av.filter.Graph()
   graph.threads = 1
   graph.link_nodes(
-      graph.add_buffer(template=first),
+      graph.add_buffer(template=like),
       graph.add('bwdif', 'mode=send_frame'),
       graph.add('buffersink'),
   ).configure()
-  for frame in itertools.chain([first], frames, [None]):
-    graph.push(frame)
-    try:
-      while True:
-        yield graph.pull()
-    except (av.BlockingIOError, av.EOFError):
-      pass
+  return graph
 
 
 def _uniform(frames, pixel_shape):
