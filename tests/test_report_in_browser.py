@@ -1,26 +1,19 @@
 """The report as a reader's browser shows it."""
 
-import shutil
-
 import cv2
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome import service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import wait
 
+from tests import browsers
 from tests import tiny
 from vidcolor.benchmarks import davis
 from vidcolor.data import mp4
 from vidcolor.render import report
 from vidcolor.tracking import baselines
 
-_FLAGS = """
-    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-"""
 _HOSTILE = (
     '"\'>&lt;<script>window.harmed = true</script>'
     '<img src=x onerror="window.harmed = true">'
@@ -30,18 +23,9 @@ _WIDTH, _HEIGHT = 96, 64
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
-  chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
-  if not (chromium and driver):
-    pytest.skip("no chromium with chromedriver (Debian's chromium-driver)")
-  options = webdriver.ChromeOptions()
-  options.binary_location = chromium
-  for flag in _FLAGS.split():
-    options.add_argument(flag)
-  options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-  options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-  browser = webdriver.Chrome(options, service.Service(driver))
-  yield browser
-  browser.quit()
+  profile = tmp_path_factory.mktemp('profile')
+  with browsers.chromium(profile, profile / 'downloads') as browser:
+    yield browser
 
 
 @pytest.fixture(scope='module')
