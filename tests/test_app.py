@@ -20,10 +20,12 @@ from selenium.webdriver.support import wait
 
 from tests import browsers
 from tests import programs
+from tests import tiny
 from vidcolor import masks
 from vidcolor.data import mp4
 
-HEIGHT, WIDTH, FRAMES = 72, 96, 10
+CLIP, IS_SQUARE = tiny.red_square()
+FRAMES, HEIGHT, WIDTH = IS_SQUARE.shape
 _SOURCE = 'document.querySelector("#picture img")?.src'
 _PATIENCE = 120  # Seconds, for all that takes a few on an idle machine.
 
@@ -74,22 +76,9 @@ def _is_served(app, url):
 
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
-  """A red square goes right over grey noise."""
-  rng = np.random.default_rng(0)
-  noise = rng.integers(90, 140, (HEIGHT, WIDTH, 1), np.uint8).repeat(3, -1)
-  frames = [
-      np.where(_mask(number)[..., None], np.uint8([200, 40, 40]), noise)
-      for number in range(FRAMES)
-  ]
   path = tmp_path_factory.mktemp('clip') / 'a square.mp4'
-  mp4.write(path, frames, 10.0)
+  mp4.write(path, CLIP, 10.0)
   return path
-
-
-def _mask(number):
-  mask = np.zeros((HEIGHT, WIDTH), bool)
-  mask[20:50, 10 + 4 * number : 40 + 4 * number] = True
-  return mask
 
 
 class _Page:
@@ -195,8 +184,8 @@ def test_an_object_in_a_box_is_followed(page, clip, tmp_path):
     archive.extractall(tmp_path)
   paths = sorted((tmp_path / 'masks' / clip.stem).iterdir())
   assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
-  for number, path in enumerate(paths):
-    found, truth = masks.read(path) == 1, _mask(number)
+  for path, truth in zip(paths, IS_SQUARE, strict=True):
+    found = masks.read(path) == 1
     assert (found & truth).sum() / (found | truth).sum() > 0.7
 
 

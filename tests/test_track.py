@@ -9,33 +9,23 @@ import pytest
 
 from tests import odd_videos
 from tests import programs
+from tests import tiny
 from vidcolor import masks
 from vidcolor.data import mp4
 
-HEIGHT, WIDTH, FRAMES = 72, 96, 10
-
-
-def _mask(number):
-  mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-  mask[20:50, 10 + 4 * number : 40 + 4 * number] = 5
-  return mask
+CLIP, IS_SQUARE = tiny.red_square()
+HEIGHT, WIDTH = IS_SQUARE[0].shape
 
 
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
-  """A red square goes right over grey noise, in a video of odd width."""
-  rng = np.random.default_rng(0)
-  noise = rng.integers(90, 140, (HEIGHT, WIDTH, 1), np.uint8).repeat(3, -1)
-  frames = [
-      np.where(_mask(n)[..., None] > 0, np.uint8([200, 40, 40]), noise)
-      for n in range(FRAMES)
-  ]
+  """A video of a red square, beside its pictures and a mask of the fourth."""
   folder = tmp_path_factory.mktemp('clip') / 'a square'
   folder.mkdir()
-  for number, frame in enumerate(frames):
+  for number, frame in enumerate(CLIP):
     Image.fromarray(frame).save(folder / f'{number}.png')
-  mp4.write(folder.with_suffix('.mp4'), frames, 10.0)
-  masks.write(folder.with_name('mask.png'), _mask(3))
+  mp4.write(folder.with_suffix('.mp4'), CLIP, 10.0)
+  masks.write(folder.with_name('mask.png'), 5 * IS_SQUARE[3].astype(np.uint8))
   return folder.with_suffix('.mp4')
 
 
@@ -62,8 +52,8 @@ def test_follows_objects_from_a_frame_in_the_middle(clip, tmp_path):
   assert 'overlay.mp4' in run.stdout
   paths = sorted((tmp_path / 'masks' / 'a square').iterdir())
   assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
-  for number, path in enumerate(paths):
-    found, truth = masks.read(path) == 5, _mask(number) == 5
+  for path, truth in zip(paths, IS_SQUARE, strict=True):
+    found = masks.read(path) == 5
     assert found.shape == (HEIGHT, WIDTH)
     assert (found & truth).sum() / (found | truth).sum() > 0.7
   rows = _rows(tmp_path)

@@ -1,7 +1,8 @@
-"""Tiny datasets, and a config to train on one."""
+"""Tiny datasets, a config to train on one, and a clip to follow."""
 
 import pathlib
 
+from jaxtyping import Bool, UInt8
 import ml_collections
 import numpy as np
 from PIL import Image
@@ -78,3 +79,17 @@ def write_davis(data_dir: pathlib.Path) -> pathlib.Path:
     (data_dir / 'ImageSets' / year).mkdir(parents=True)
     (data_dir / 'ImageSets' / year / 'val.txt').write_text('bear\ndogs\n')
   return data_dir
+
+
+def red_square() -> tuple[
+    UInt8[np.ndarray, 'time height width 3'],
+    Bool[np.ndarray, 'time height width'],
+]:
+  """Frames of a red square that goes right over grey noise, and where it is."""
+  rng = np.random.default_rng(0)
+  noise = rng.integers(90, 140, (72, 96, 1), np.uint8)
+  is_square = np.zeros((10, 72, 96), bool)
+  for t, mask in enumerate(is_square):
+    mask[20:50, 10 + 4 * t : 40 + 4 * t] = True
+  frames = np.where(is_square[..., None], np.uint8([200, 40, 40]), noise)
+  return frames, is_square
