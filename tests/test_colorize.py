@@ -54,15 +54,19 @@ def _run(folder, *args):
   return programs.run('vidcolor.colorize', *args)
 
 
-def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
-  done = _run(
-      folder, '--video=DIR/grey.mp4', '--reference=DIR/larger.png',
-      f'--output_dir={tmp_path}',
-  )  # fmt: skip
+def _colorize(folder, output_dir, *args):
+  """Returns summary.json."""
+  done = _run(folder, f'--output_dir={output_dir}', *args)
   assert done.returncode == 0, done.stderr
+  return json.loads((output_dir / 'summary.json').read_text())
+
+
+def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
+  summary = _colorize(
+      folder, tmp_path, '--video=DIR/grey.mp4', '--reference=DIR/larger.png'
+  )
   names = {path.name for path in tmp_path.iterdir()}
   assert names == {'colorized.mp4', 'strip.jpg', 'summary.json'}
-  summary = json.loads((tmp_path / 'summary.json').read_text())
   assert summary['frames_colorized'] == NUM_FRAMES
   assert not summary['truth_known'] and summary['mean'] is None
   written = list(footage.Footage(tmp_path / 'colorized.mp4'))
@@ -76,12 +80,7 @@ def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
 
 
 def test_the_first_frames_of_a_folder_are_given(folder, tmp_path):
-  done = _run(
-      folder, '--video=DIR/coloured', '--num_given=2',
-      f'--output_dir={tmp_path}',
-  )  # fmt: skip
-  assert done.returncode == 0, done.stderr
-  summary = json.loads((tmp_path / 'summary.json').read_text())
+  summary = _colorize(folder, tmp_path, '--video=DIR/coloured', '--num_given=2')
   assert summary['truth_known']
   assert summary['frames_colorized'] == NUM_FRAMES - 2
   mean = summary['mean']
