@@ -105,8 +105,7 @@ def _strips(tracked):
   for t in tracked[:3]:
     pairs = zip(t.sequence.frames, t.masks['trained'], strict=True)
     rows.append(figures.film_strip([_panel(*pair, size) for pair in pairs], 5))
-    rows.append(np.full_like(rows[-1][:4], 255))
-  return np.vstack(rows[:-1])
+  return overlay.stacked(rows)
 
 
 def _film_size(tracked):

@@ -39,6 +39,7 @@ from vidcolor.data import mp4
 from vidcolor.data import sequences
 from vidcolor.evaluation import colorization
 from vidcolor.render import figures
+from vidcolor.render import overlay
 from vidcolor.tracking import colors
 
 _VIDEO = flags.DEFINE_string(
@@ -223,7 +224,9 @@ class _Pictures:
 
   def add(self, *panels):
     if self._count % self._step == 0:
-      self._rows.append([_small(panel) for panel in panels])
+      self._rows.append(
+          [overlay.thumbnail(panel, _PICTURED_HEIGHT) for panel in panels]
+      )
     self._count += 1
     if len(self._rows) == 4 * _PICTURED:
       self._rows, self._step = self._rows[::2], 2 * self._step
@@ -236,12 +239,6 @@ class _Pictures:
         title: np.stack([self._rows[index][column] for index in chosen])
         for column, title in enumerate(titles)
     }
-
-
-def _small(picture):
-  height, width = picture.shape[:2]
-  size = max(1, round(_PICTURED_HEIGHT * width / height)), _PICTURED_HEIGHT
-  return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 if __name__ == '__main__':

@@ -189,8 +189,7 @@ def color_grid(
   for panels in zip(*columns.values(), strict=True):
     rows.append(overlay.side_by_side(panels, titles))
     titles = None  # Only above the first row.
-    rows.append(np.full_like(rows[-1][:4], 255))
-  return np.vstack(rows[:-1])
+  return overlay.stacked(rows)
 
 
 def film_strip(

@@ -64,15 +64,5 @@ def strip(
       cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
       for frame in frames
   ]
-  # Blank ones fill the last row up.
-  missing = -len(stills) % min(len(stills), _STILLS_IN_ROW)
-  stills += missing * [np.full_like(stills[0], 255)]
-  titles = [*titles, *missing * ['']]
-  rows = [
-      overlay.side_by_side(
-          stills[start : start + _STILLS_IN_ROW],
-          titles[start : start + _STILLS_IN_ROW],
-      )
-      for start in range(0, len(stills), _STILLS_IN_ROW)
-  ]
-  return np.vstack(rows)
+  columns = min(len(stills), _STILLS_IN_ROW)
+  return np.vstack(overlay.in_rows(stills, titles, columns))

@@ -142,6 +142,39 @@ def side_by_side(
   return np.vstack([side_by_side(bars), np.hstack(row)])
 
 
+def in_rows(
+    panels: Sequence[Frame], titles: Sequence[str], columns: int
+) -> list[UInt8[np.ndarray, 'row_height row_width 3']]:
+  """Sets frames of one size in rows of so many, with titles above them.
+
+  Blank ones fill the last row up.
+  """
+  missing = -len(panels) % columns
+  panels = [*panels, *missing * [np.full_like(panels[0], 255)]]
+  titles = [*titles, *missing * ['']]
+  parts = [
+      slice(start, start + columns) for start in range(0, len(panels), columns)
+  ]
+  return [side_by_side(panels[part], titles[part]) for part in parts]
+
+
+def stacked(
+    rows: Sequence[UInt8[np.ndarray, '_ width 3']],
+) -> UInt8[np.ndarray, 'height width 3']:
+  """Sets pictures of one width below one another, with gaps between them."""
+  gap = np.full_like(rows[0][:_GAP], 255)
+  return np.vstack([rows[0], *(x for row in rows[1:] for x in (gap, row))])
+
+
+def thumbnail(
+    picture: UInt8[np.ndarray, 'rows columns 3'], height: int
+) -> UInt8[np.ndarray, '{height} width 3']:
+  """A picture brought to a height in pixels; its shape stays."""
+  rows, columns, _ = picture.shape
+  size = max(1, round(columns * height / rows)), height
+  return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
 def _bar(title, size, width):
   """A strip of paper, `width` pixels wide, with the title."""
   height = round(34 * size) + 2
