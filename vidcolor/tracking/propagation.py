@@ -326,8 +326,14 @@ def _step(options, relate, variables, state, features):
 
 
 def _alone(options, relate, num_frames, variables, features):
+  relate = functools.partial(relate, variables)
+  return _scaled(options, _relate_still(relate, num_frames, features))
+
+
+def _relate_still(relate, num_frames, features):
+  """Embeddings of one frame, as if the video stood still."""
   still = jnp.broadcast_to(features, (1, num_frames, *features.shape))
-  return _scaled(options, relate(variables, still))[0, -1]
+  return relate(still)[0, -1]
 
 
 def _scaled(options, embeddings):
@@ -367,8 +373,7 @@ def single_image(
   def embed(variables, frame):
     model = nnx.merge(graphdef, variables, copy=True)
     features = encode(model, frame, short_side)
-    still = jnp.broadcast_to(features, (1, model.num_frames, *features.shape))
-    return model.relate(still)[0, -1]
+    return _relate_still(model.relate, model.num_frames, features)
 
   return functools.partial(embed, variables)
 

@@ -50,8 +50,7 @@ def from_box(
 
   Args:
     embed: From a frame to embeddings [rows, columns, dim], such as
-      `propagation.Tracker.embed`, or `propagation.single_image` of a network
-      over time.
+      `propagation.Tracker.embed`.
     frame: RGB.
     box: x0, y0, x1, y1 in pixels; what of it is outside the frame is cut off.
 
