@@ -150,13 +150,15 @@ def _colorized(
     for index, frame in enumerate(shown):
       rgb = next(colorized)
       yield frame._replace(rgb=rgb)
-      grey = np.asarray(colors.in_grey(frame.rgb))
+      lab = np.asarray(_to_lab(frame.rgb))
+      lightness, true_ab = lab[..., 0], lab[..., 1:]
+      grey = np.asarray(colors.colored(lightness, np.zeros_like(true_ab)))
       pictures.add(grey, rgb, frame.rgb)
       if index < num_given - len(before):
-        given_ab = _ab(frame.rgb)
+        given_ab = true_ab
         continue
-      unmoved = np.asarray(colors.recolored(frame.rgb, given_ab))
-      scores.add(frame.rgb, (rgb, grey, unmoved))
+      unmoved = np.asarray(colors.colored(lightness, given_ab))
+      scores.add(frame.rgb, true_ab, (rgb, grey, unmoved))
   if not scores.num_frames:
     raise errors.UserError(
         f'{video.path} has {index + 1} frames: give fewer than that by'
@@ -164,13 +166,11 @@ def _colorized(
     )
 
 
-@jax.jit
-def _to_ab(frame):
-  return color.rgb_to_lab(frame)[..., 1:]
+_to_lab = jax.jit(color.rgb_to_lab)
 
 
 def _ab(frame):
-  return np.asarray(_to_ab(frame))
+  return np.asarray(_to_lab(frame))[..., 1:]
 
 
 def _chroma(ab):
@@ -185,9 +185,8 @@ class _Scores:
     self._psnr = {method: [] for method in _METHODS}
     self._ab_error = {method: [] for method in _METHODS}
 
-  def add(self, true, frames):
+  def add(self, true, true_ab, frames):
     self.num_frames += 1
-    true_ab = _ab(true)
     for method, frame in zip(_METHODS, frames, strict=True):
       psnr = colorization.psnr_rgb(frame, true)
       self._psnr[method].append(float(psnr))

@@ -225,7 +225,7 @@ def _panels(frame, copied_ab):
   """The frame in grey, as it is, and in the copied colours."""
   frame, copied_ab = _square(frame), _square(copied_ab)
   grey = colors_lib.in_grey(frame)
-  copied = colors_lib.recolored(frame, copied_ab)
+  copied = colors_lib.colored(colors_lib.lightness_of(frame), copied_ab)
   return [np.asarray(grey), frame, np.asarray(copied)]
 
 

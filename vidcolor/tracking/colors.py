@@ -95,30 +95,34 @@ def colorize(
     if index < num_given:
       yield frame
       continue
-    lightness = np.asarray(_lightness(frame))
+    lightness = np.asarray(lightness_of(frame))
     ab = upsampling.guided(colors.copied, lightness)
-    yield np.asarray(recolored(frame, ab))
+    yield np.asarray(colored(lightness, ab))
 
 
 def in_grey(frame: Frame) -> UInt8[Array, 'height width 3']:
   """RGB of the same lightness: networks of Lab are not to see the colours."""
-  return recolored(frame, np.zeros((*frame.shape[:2], 2), np.float32))
+  return colored(
+      lightness_of(frame), np.zeros((*frame.shape[:2], 2), np.float32)
+  )
 
 
 @jax.jit
-def recolored(
+def lightness_of(
     frame: UInt8[np.ndarray | Array, 'height width 3'],
+) -> Float[Array, 'height width']:
+  """L of Lab, in 0 to 100."""
+  return color.rgb_to_lab(jnp.asarray(frame))[..., 0]
+
+
+@jax.jit
+def colored(
+    lightness: Float[np.ndarray | Array, 'height width'],
     ab: Float[np.ndarray | Array, 'height width 2'],
 ) -> UInt8[Array, 'height width 3']:
-  """RGB of the frame's lightness in other colours."""
-  lightness = color.rgb_to_lab(jnp.asarray(frame))[..., :1]
-  rgb = color.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
-  return jnp.round(255 * rgb).astype(jnp.uint8)
-
-
-@jax.jit
-def _lightness(frame):
-  return color.rgb_to_lab(frame)[..., 0]
+  """RGB of a lightness in colours."""
+  lab = jnp.concatenate([lightness[..., None], ab], axis=-1)
+  return jnp.round(255 * color.lab_to_rgb(lab)).astype(jnp.uint8)
 
 
 @functools.partial(jax.jit, static_argnums=1)
