@@ -27,6 +27,7 @@ __all__ = [
     'tracking',
     'training',
     'upsampling',
+    'windowed',
 ]
 
 

@@ -12,21 +12,18 @@ window and to the best matches; how it is computed is its own concern, but for
 """
 
 import functools
-import math
-from typing import NamedTuple
 
 import jax
 from jax import lax
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
+
+from vidcolor import windowed
 
 # Scores that take no part. Finite, so that exp(masked - masked) is no NaN.
 _MASKED = -1e30
-# Targets in a tile of the windowed form, per side: small enough to waste
-# little on the union of the windows, large enough for a good matrix product.
-_TILE = 8
-# Positions that compete in the first round of the top-k.
-_GROUP = 16
+# Targets at once in the blockwise form.
+_TARGETS = 512
 
 
 @functools.partial(
@@ -81,7 +78,7 @@ def copy(
     if block_size is not None:
       raise ValueError('block_size goes with neither radius nor top_k.')
     one = functools.partial(
-        _windowed,
+        windowed.copy,
         radius=radius,
         square=square_window,
         unwindowed=unwindowed,
@@ -124,44 +121,37 @@ def _blockwise(target, reference, values, bias, block_size):
   return _blockwise_forward(target, reference, values, bias, block_size)[0]
 
 
-def _blocks(reference, values, bias, block_size):
-  """Splits references into blocks, the last one filled up with masked ones."""
-  fill = -bias.size % block_size
-
-  def pad(x, value):
-    borders = [(0, fill)] + [(0, 0)] * (x.ndim - 1)
-    padded = jnp.pad(x, borders, constant_values=value)
-    return padded.reshape(-1, block_size, *x.shape[1:])
-
-  return pad(reference, 0), pad(values, 0), pad(bias, _MASKED)
-
-
 def _blockwise_forward(target, reference, values, bias, block_size):
   """Online softmax: a running maximum, sum and weighted sum over blocks."""
+  blocks = _blocks((reference, values), bias, block_size)
 
-  def add_block(carry, block):
-    maximum, total, copied = carry
-    block_reference, block_values, block_bias = block
-    scores = _scores(target, block_reference) + block_bias[None]
-    new_maximum = jnp.maximum(maximum, scores.max(axis=-1))
-    weights = jnp.exp(scores - new_maximum[:, None])
-    decay = jnp.exp(maximum - new_maximum)
-    total = total * decay + weights.sum(axis=-1)
-    copied = copied * decay[:, None] + weights @ block_values
-    return (new_maximum, total, copied), None
+  def copy_tile(tile):
+    initial = (
+        jnp.full(len(tile), _MASKED),
+        jnp.zeros(len(tile)),
+        jnp.zeros((len(tile), values.shape[-1])),
+    )
+    add_block = functools.partial(_add_block, tile)
+    (maximum, total, copied), _ = lax.scan(add_block, initial, blocks)
+    return copied / total[:, None], maximum + jnp.log(total)
 
-  targets = target.shape[0]
-  initial = (
-      jnp.full(targets, _MASKED),
-      jnp.zeros(targets),
-      jnp.zeros((targets, values.shape[-1])),
-  )
-  (maximum, total, copied), _ = lax.scan(
-      add_block, initial, _blocks(reference, values, bias, block_size)
-  )
-  copied = copied / total[:, None]
-  log_normalizer = maximum + jnp.log(total)
-  return copied, (target, reference, values, bias, copied, log_normalizer)
+  copied, log_normalizer = lax.map(copy_tile, _tiles(target))
+  join = lambda x: _join(x, len(target))
+  copied = join(copied)
+  residuals = target, reference, values, bias, copied, join(log_normalizer)
+  return copied, residuals
+
+
+def _add_block(target, carry, block):
+  maximum, total, copied = carry
+  reference, values, bias = block
+  scores = _scores(target, reference) + bias[None]
+  new_maximum = jnp.maximum(maximum, scores.max(axis=-1))
+  weights = jnp.exp(scores - new_maximum[:, None])
+  decay = jnp.exp(maximum - new_maximum)
+  total = total * decay + weights.sum(axis=-1)
+  copied = copied * decay[:, None] + weights @ values
+  return (new_maximum, total, copied), None
 
 
 def _blockwise_backward(block_size, residuals, gradient):
@@ -169,208 +159,67 @@ def _blockwise_backward(block_size, residuals, gradient):
   target, reference, values, bias, copied, log_normalizer = residuals
   # d softmax needs sum_i A_ij (dL/dA_ij) = dL/dy_j . y_j, known beforehand.
   mean = jnp.sum(gradient * copied, axis=-1)
+  # What fills up the last tile has affinity 0, as exp(0 - infinity).
+  tiles = *map(_tiles, (target, gradient, mean)), _tiles(
+      log_normalizer, jnp.inf
+  )
 
   def add_block(target_gradient, block):
-    block_reference, block_values, block_bias = block
-    scores = _scores(target, block_reference) + block_bias[None]
-    affinity = jnp.exp(scores - log_normalizer[:, None])
-    values_gradient = affinity.T @ gradient
-    scores_gradient = affinity * (gradient @ block_values.T - mean[:, None])
-    target_gradient += scores_gradient @ block_reference.astype(jnp.float32)
-    reference_gradient = scores_gradient.T @ target.astype(jnp.float32)
-    return target_gradient, (reference_gradient, values_gradient)
+
+    def add_tile(gradients, tile):
+      tile_gradient, gradients_of_tile = _block_gradients(tile, block)
+      return jax.tree.map(jnp.add, gradients, gradients_of_tile), tile_gradient
+
+    zeros = [jnp.zeros(x.shape) for x in block[:2]]
+    gradients, of_target = lax.scan(add_tile, tuple(zeros), tiles)
+    return target_gradient + of_target, gradients
 
   target_gradient, (reference_gradient, values_gradient) = lax.scan(
       add_block,
-      jnp.zeros(target.shape),
-      _blocks(reference, values, bias, block_size),
+      jnp.zeros(tiles[0].shape),
+      _blocks((reference, values), bias, block_size),
   )
-  join = lambda x, like: x.reshape(-1, x.shape[-1])[: like.shape[0]]
   return (
-      target_gradient.astype(target.dtype),
-      join(reference_gradient, reference).astype(reference.dtype),
-      join(values_gradient, values),
+      _join(target_gradient, len(target)).astype(target.dtype),
+      _join(reference_gradient, len(reference)).astype(reference.dtype),
+      _join(values_gradient, len(values)),
       jnp.zeros_like(bias),
   )
 
 
+def _block_gradients(tile, block):
+  """Gradients of a tile's targets, and of a block's references and values."""
+  target, gradient, mean, log_normalizer = tile
+  reference, values, bias = block
+  scores = _scores(target, reference) + bias[None]
+  affinity = jnp.exp(scores - log_normalizer[:, None])
+  scores_gradient = affinity * (gradient @ values.T - mean[:, None])
+  reference_gradient = scores_gradient.T @ target.astype(jnp.float32)
+  return scores_gradient @ reference.astype(jnp.float32), (
+      reference_gradient,
+      affinity.T @ gradient,
+  )
+
+
+def _blocks(arrays, bias, size):
+  """Splits references into blocks, the last one filled up with masked ones."""
+  return *(_split(x, size) for x in arrays), _split(bias, size, _MASKED)
+
+
+def _tiles(array, fill=0):
+  """Splits targets into parts that with a block stay in a CPU core's cache."""
+  size = _TARGETS if jax.default_backend() == 'cpu' else len(array)
+  return _split(array, min(size, len(array)), fill)
+
+
+def _split(array, size, fill=0):
+  borders = [(0, -len(array) % size)] + [(0, 0)] * (array.ndim - 1)
+  padded = jnp.pad(array, borders, constant_values=fill)
+  return padded.reshape(-1, size, *array.shape[1:])
+
+
+def _join(parts, size):
+  return parts.reshape(-1, *parts.shape[2:])[:size]
+
+
 _blockwise.defvjp(_blockwise_forward, _blockwise_backward)
-
-
-def _windowed(
-    target, reference, values, valid, *, radius, square, unwindowed, top_k
-):
-  """Softmax within a window around each target position, for one clip.
-
-  A tile of neighbouring targets shares the union of its windows, a plain slice
-  of the references, so that the scores are one small matrix product a tile and
-  no key is gathered per target.
-  """
-  height, width, dim = target.shape
-  if radius is None:
-    radius, unwindowed = 0, len(reference)
-  size = height * width
-  values = values.reshape(len(reference) * size, -1)
-  first_row = size * jnp.arange(len(reference))
-  bias = jnp.where(valid, 0.0, _MASKED)
-  frames = reference, first_row, bias
-  anywhere = _anywhere(*(x[:unwindowed] for x in frames))
-  reference, first_row, bias = (x[unwindowed:] for x in frames)
-  rows, columns = -(-height // _TILE), -(-width // _TILE)
-  reach_y = _reach(radius, rows * _TILE)
-  reach_x = _reach(radius, columns * _TILE)
-  fill = rows * _TILE - height, columns * _TILE - width
-  target = jnp.pad(target, ((0, fill[0]), (0, fill[1]), (0, 0)))
-  border = (
-      (0, 0),
-      (reach_y, reach_y + fill[0]),
-      (reach_x, reach_x + fill[1]),
-  )
-  reference = jnp.pad(reference, (*border, (0, 0)))
-  place = jnp.arange(size).reshape(1, height, width)
-  place = jnp.pad(place, border, constant_values=-1)
-  window = _tile_window(reach_y, reach_x, radius, square)
-
-  # Recomputed in the gradient, so that it keeps no tile's affinity either.
-  @jax.checkpoint
-  def copy_tile(tile):
-    y, x = _TILE * (tile // columns), _TILE * (tile % columns)
-    cut = lambda array: _cut(array, y, x, reach_y, reach_x)
-    tile_target = lax.dynamic_slice(
-        target, (y, x, 0), (_TILE, _TILE, dim)
-    ).reshape(_TILE**2, dim)
-    near_place = cut(place)[0]
-    seen = window + jnp.where(near_place < 0, _MASKED, 0.0)[None]
-    near = _Positions(cut(reference), seen, near_place, first_row, bias)
-    parts = [part for part in (near, anywhere) if part.embeddings.size]
-    return _copy_from(tile_target, parts, values, top_k)
-
-  copied = lax.map(
-      copy_tile, jnp.arange(rows * columns), batch_size=_tiles_at_once()
-  )
-  copied = copied.reshape(rows, columns, _TILE, _TILE, -1).swapaxes(1, 2)
-  copied = copied.reshape(rows * _TILE, columns * _TILE, -1)
-  return copied[:height, :width]
-
-
-class _Positions(NamedTuple):
-  """Positions of some reference frames, a multiple of `_GROUP` in each."""
-
-  embeddings: Float[Array, 'time positions dim']
-  # 0 where a target sees a position, else `_MASKED`.
-  window: Float[Array, 'targets positions']
-  # A value's row is the sum of both.
-  place: Int[Array, ' positions']
-  first_row: Int[Array, ' time']
-  # 0 for a frame that takes part, else `_MASKED`.
-  bias: Float[Array, ' time']
-
-  def scores(self, target):
-    """Scores [targets, time, positions], the masks not yet added."""
-    # XLA is slow at products of more than two dimensions.
-    time, positions, dim = self.embeddings.shape
-    scores = _scores(target, self.embeddings.reshape(-1, dim))
-    return scores.reshape(len(target), time, positions)
-
-
-def _anywhere(reference, first_row, bias):
-  """All positions, which all targets of a tile see."""
-  time, height, width, dim = reference.shape
-  size = height * width
-  fill = 0, -size % _GROUP
-  reference = reference.reshape(time, size, dim)
-  reference = jnp.pad(reference, ((0, 0), fill, (0, 0)))
-  window = jnp.zeros((_TILE**2, size))
-  window = jnp.pad(window, ((0, 0), fill), constant_values=_MASKED)
-  place = jnp.pad(jnp.arange(size), fill)
-  return _Positions(reference, window, place, first_row, bias)
-
-
-def _reach(radius, size):
-  """Cells that a tile's windows reach beyond it; even, which makes groups."""
-  # A window larger than the frame covers it all from any tile.
-  return min(2 * math.ceil(int(radius) / 2), size)
-
-
-def _tiles_at_once():
-  """One keeps two cores busy and within their cache; a GPU wants many."""
-  return None if jax.default_backend() == 'cpu' else 32
-
-
-def _cut(array, y, x, reach_y, reach_x):
-  """All positions that some target of the tile at (y, x) may copy from."""
-  time, _, _, *channels = array.shape
-  size = _TILE + 2 * reach_y, _TILE + 2 * reach_x
-  start = (0, y, x, *(0 for _ in channels))
-  piece = lax.dynamic_slice(array, start, (time, *size, *channels))
-  return piece.reshape(time, size[0] * size[1], *channels)
-
-
-def _tile_window(reach_y, reach_x, radius, square):
-  """0 where a target sees a position of the union: [targets, union] float."""
-
-  def squared_distance(reach):
-    union = jnp.arange(_TILE + 2 * reach) - reach
-    return (union[None] - jnp.arange(_TILE)[:, None]) ** 2
-
-  squared_y = squared_distance(reach_y)[:, None, :, None]
-  squared_x = squared_distance(reach_x)[None, :, None, :]
-  combine = jnp.maximum if square else jnp.add
-  seen = combine(squared_y, squared_x) <= radius**2
-  return jnp.where(seen, 0.0, _MASKED).reshape(_TILE**2, -1)
-
-
-def _copy_from(target, parts, values, top_k):
-  """Copies to targets [targets, dim] from the positions of all parts."""
-  match = _match_all if top_k is None else functools.partial(_match_best, top_k)
-  matches = [match(target, part) for part in parts]
-  scores, row = (jnp.concatenate(x, -1) for x in zip(*matches, strict=True))
-  if top_k is None:
-    return jax.nn.softmax(scores, axis=-1) @ values[row]
-  if len(parts) > 1:
-    scores, chosen = lax.top_k(scores, top_k)
-    row = jnp.take_along_axis(row, chosen, axis=1)
-  affinity = jax.nn.softmax(scores, axis=-1)
-  return jnp.einsum('nk,nkc->nc', affinity, values[row])
-
-
-def _match_all(target, part):
-  """Scores [targets, all] of all positions, and their rows [all]."""
-  scores = part.scores(target) + part.window[:, None]
-  scores += part.bias[None, :, None]
-  row = part.first_row[:, None] + part.place[None]
-  return scores.reshape(len(target), -1), row.ravel()
-
-
-def _match_best(k, target, part):
-  """Scores and rows [targets, k] of the best positions.
-
-  Two exact rounds, several times faster than one `lax.top_k` on CPU: the best k
-  are among the k groups whose best member is best, so that the costly selection
-  sees one score a group, then k groups. Masks are added to all scores and again
-  to the candidates, so that nothing large is written in between.
-  """
-  time, positions, _ = part.embeddings.shape
-  if time * positions <= k * _GROUP:
-    scores, row = _match_all(target, part)
-    best, chosen = lax.top_k(scores, min(k, row.size))
-    return best, row[chosen]
-  groups = positions // _GROUP
-  split = lambda x: x.reshape(*x.shape[:-1], _GROUP, groups)
-  scores, window = split(part.scores(target)), split(part.window)
-  group_best = (scores + window[:, None]).max(axis=2)
-  group_best += part.bias[None, :, None]
-  group_best = lax.stop_gradient(group_best).reshape(len(target), -1)
-  _, chosen = lax.top_k(group_best, k)
-  time, group = (x[..., None] for x in jnp.divmod(chosen, groups))
-  n = jnp.arange(len(target))[:, None, None]
-  member = jnp.arange(_GROUP)
-  candidates = (
-      scores[n, time, member, group]
-      + window[n, member, group]
-      + part.bias[time]
-  )
-  row = part.first_row[time] + split(part.place)[member, group]
-  best, chosen = lax.top_k(candidates.reshape(len(target), -1), k)
-  row = jnp.take_along_axis(row.reshape(len(target), -1), chosen, axis=1)
-  return best, row

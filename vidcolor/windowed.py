@@ -1,0 +1,214 @@
+"""The copy operation within windows and from the best matches.
+
+A tile of neighbouring targets shares the union of its windows, a plain slice of
+the references, so that the scores are one small matrix product a tile and no
+key is gathered per target. Of the scores only the best are looked at twice.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+from jax import lax
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# Scores that take no part. Finite, so that exp(masked - masked) is no NaN.
+_MASKED = -1e30
+# Targets in a tile, per side: small enough to waste little on the union of the
+# windows, large enough for a good matrix product.
+_TILE = 8
+# Positions that compete in the first round of the top-k.
+_GROUP = 16
+
+
+def copy(
+    target: Float[Array, 'height width dim'],
+    reference: Float[Array, 'time height width dim'],
+    values: Float[Array, 'time height width channels'],
+    valid: Bool[Array, ' time'],
+    *,
+    radius: int | float | None,
+    square: bool,
+    unwindowed: int,
+    top_k: int | None,
+) -> Float[Array, 'height width channels']:
+  """Copies within a window around each target position, for one clip.
+
+  The arguments are those of `copying.copy`, for one clip, the target divided by
+  the temperature.
+  """
+  height, width, dim = target.shape
+  if radius is None:
+    radius, unwindowed = 0, len(reference)
+  size = height * width
+  values = values.reshape(len(reference) * size, -1)
+  first_row = size * jnp.arange(len(reference))
+  bias = jnp.where(valid, 0.0, _MASKED)
+  frames = reference, first_row, bias
+  anywhere = _anywhere(*(x[:unwindowed] for x in frames))
+  reference, first_row, bias = (x[unwindowed:] for x in frames)
+  rows, columns = -(-height // _TILE), -(-width // _TILE)
+  reach_y = _reach(radius, rows * _TILE)
+  reach_x = _reach(radius, columns * _TILE)
+  fill = rows * _TILE - height, columns * _TILE - width
+  target = jnp.pad(target, ((0, fill[0]), (0, fill[1]), (0, 0)))
+  border = (
+      (0, 0),
+      (reach_y, reach_y + fill[0]),
+      (reach_x, reach_x + fill[1]),
+  )
+  reference = jnp.pad(reference, (*border, (0, 0)))
+  place = jnp.arange(size).reshape(1, height, width)
+  place = jnp.pad(place, border, constant_values=-1)
+  window = _tile_window(reach_y, reach_x, radius, square)
+
+  # Recomputed in the gradient, so that it keeps no tile's affinity either.
+  @jax.checkpoint
+  def copy_tile(tile):
+    y, x = _TILE * (tile // columns), _TILE * (tile % columns)
+    cut = lambda array: _cut(array, y, x, reach_y, reach_x)
+    tile_target = lax.dynamic_slice(
+        target, (y, x, 0), (_TILE, _TILE, dim)
+    ).reshape(_TILE**2, dim)
+    near_place = cut(place)[0]
+    seen = window + jnp.where(near_place < 0, _MASKED, 0.0)[None]
+    near = _Positions(cut(reference), seen, near_place, first_row, bias)
+    parts = [part for part in (near, anywhere) if part.embeddings.size]
+    return _copy_from(tile_target, parts, values, top_k)
+
+  copied = lax.map(
+      copy_tile, jnp.arange(rows * columns), batch_size=_tiles_at_once()
+  )
+  copied = copied.reshape(rows, columns, _TILE, _TILE, -1).swapaxes(1, 2)
+  copied = copied.reshape(rows * _TILE, columns * _TILE, -1)
+  return copied[:height, :width]
+
+
+class _Positions(NamedTuple):
+  """Positions of some reference frames, a multiple of `_GROUP` in each."""
+
+  embeddings: Float[Array, 'time positions dim']
+  # 0 where a target sees a position, else `_MASKED`.
+  window: Float[Array, 'targets positions']
+  # A value's row is the sum of both.
+  place: Int[Array, ' positions']
+  first_row: Int[Array, ' time']
+  # 0 for a frame that takes part, else `_MASKED`.
+  bias: Float[Array, ' time']
+
+  def scores(self, target):
+    """Scores [targets, time, positions], the masks not yet added."""
+    # XLA is slow at products of more than two dimensions.
+    time, positions, dim = self.embeddings.shape
+    scores = jnp.einsum(
+        'nd,md->nm',
+        target,
+        self.embeddings.reshape(-1, dim),
+        preferred_element_type=jnp.float32,
+    )
+    return scores.reshape(len(target), time, positions)
+
+
+def _anywhere(reference, first_row, bias):
+  """All positions, which all targets of a tile see."""
+  time, height, width, dim = reference.shape
+  size = height * width
+  fill = 0, -size % _GROUP
+  reference = reference.reshape(time, size, dim)
+  reference = jnp.pad(reference, ((0, 0), fill, (0, 0)))
+  window = jnp.zeros((_TILE**2, size))
+  window = jnp.pad(window, ((0, 0), fill), constant_values=_MASKED)
+  place = jnp.pad(jnp.arange(size), fill)
+  return _Positions(reference, window, place, first_row, bias)
+
+
+def _reach(radius, size):
+  """Cells that a tile's windows reach beyond it; even, which makes groups."""
+  # A window larger than the frame covers it all from any tile.
+  return min(2 * math.ceil(int(radius) / 2), size)
+
+
+def _tiles_at_once():
+  """One keeps two cores busy and within their cache; a GPU wants many."""
+  return None if jax.default_backend() == 'cpu' else 32
+
+
+def _cut(array, y, x, reach_y, reach_x):
+  """All positions that some target of the tile at (y, x) may copy from."""
+  time, _, _, *channels = array.shape
+  size = _TILE + 2 * reach_y, _TILE + 2 * reach_x
+  start = (0, y, x, *(0 for _ in channels))
+  piece = lax.dynamic_slice(array, start, (time, *size, *channels))
+  return piece.reshape(time, size[0] * size[1], *channels)
+
+
+def _tile_window(reach_y, reach_x, radius, square):
+  """0 where a target sees a position of the union: [targets, union] float."""
+
+  def squared_distance(reach):
+    union = jnp.arange(_TILE + 2 * reach) - reach
+    return (union[None] - jnp.arange(_TILE)[:, None]) ** 2
+
+  squared_y = squared_distance(reach_y)[:, None, :, None]
+  squared_x = squared_distance(reach_x)[None, :, None, :]
+  combine = jnp.maximum if square else jnp.add
+  seen = combine(squared_y, squared_x) <= radius**2
+  return jnp.where(seen, 0.0, _MASKED).reshape(_TILE**2, -1)
+
+
+def _copy_from(target, parts, values, top_k):
+  """Copies to targets [targets, dim] from the positions of all parts."""
+  match = _match_all if top_k is None else functools.partial(_match_best, top_k)
+  matches = [match(target, part) for part in parts]
+  scores, row = (jnp.concatenate(x, -1) for x in zip(*matches, strict=True))
+  if top_k is None:
+    return jax.nn.softmax(scores, axis=-1) @ values[row]
+  if len(parts) > 1:
+    scores, chosen = lax.top_k(scores, top_k)
+    row = jnp.take_along_axis(row, chosen, axis=1)
+  affinity = jax.nn.softmax(scores, axis=-1)
+  return jnp.einsum('nk,nkc->nc', affinity, values[row])
+
+
+def _match_all(target, part):
+  """Scores [targets, all] of all positions, and their rows [all]."""
+  scores = part.scores(target) + part.window[:, None]
+  scores += part.bias[None, :, None]
+  row = part.first_row[:, None] + part.place[None]
+  return scores.reshape(len(target), -1), row.ravel()
+
+
+def _match_best(k, target, part):
+  """Scores and rows [targets, k] of the best positions.
+
+  Two exact rounds, several times faster than one `lax.top_k` on CPU: the best k
+  are among the k groups whose best member is best, so that the costly selection
+  sees one score a group, then k groups. Masks are added to all scores and again
+  to the candidates, so that nothing large is written in between.
+  """
+  time, positions, _ = part.embeddings.shape
+  if time * positions <= k * _GROUP:
+    scores, row = _match_all(target, part)
+    best, chosen = lax.top_k(scores, min(k, row.size))
+    return best, row[chosen]
+  groups = positions // _GROUP
+  split = lambda x: x.reshape(*x.shape[:-1], _GROUP, groups)
+  scores, window = split(part.scores(target)), split(part.window)
+  group_best = (scores + window[:, None]).max(axis=2)
+  group_best += part.bias[None, :, None]
+  group_best = lax.stop_gradient(group_best).reshape(len(target), -1)
+  _, chosen = lax.top_k(group_best, k)
+  time, group = (x[..., None] for x in jnp.divmod(chosen, groups))
+  n = jnp.arange(len(target))[:, None, None]
+  member = jnp.arange(_GROUP)
+  candidates = (
+      scores[n, time, member, group]
+      + window[n, member, group]
+      + part.bias[time]
+  )
+  row = part.first_row[time] + split(part.place)[member, group]
+  best, chosen = lax.top_k(candidates.reshape(len(target), -1), k)
+  row = jnp.take_along_axis(row.reshape(len(target), -1), chosen, axis=1)
+  return best, row
