@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 from absl import flags
 import jax
@@ -19,6 +20,11 @@ _CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'jax'
 _CACHE /= os.environ.get('PYTEST_XDIST_WORKER', 'gw0')
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
+
+# A shell has what it starts in the background ignore Ctrl-C, and so do the
+# programs that tests start, unless it is handled here.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Grain's worker processes ask absl for its flags, which pytest never parses.
 flags.FLAGS.mark_as_parsed()
