@@ -20,8 +20,6 @@ from jaxtyping import Array, Bool, Float
 
 from vidcolor import windowed
 
-# Scores that take no part. Finite, so that exp(masked - masked) is no NaN.
-_MASKED = -1e30
 # Targets at once in the blockwise form.
 _TARGETS = 512
 
@@ -101,7 +99,7 @@ def _global(target, reference, values, valid, *, block_size):
   """Softmax over every position of every reference frame, for one clip."""
   height, width, dim = target.shape
   target = target.reshape(-1, dim)
-  bias = jnp.where(valid, 0.0, _MASKED)
+  bias = jnp.where(valid, 0.0, windowed.MASKED)
   bias = jnp.broadcast_to(bias[:, None], (valid.size, height * width))
   flat = (reference.reshape(-1, dim), values.reshape(bias.size, -1))
   if block_size is None:
@@ -123,11 +121,11 @@ def _blockwise(target, reference, values, bias, block_size):
 
 def _blockwise_forward(target, reference, values, bias, block_size):
   """Online softmax: a running maximum, sum and weighted sum over blocks."""
-  blocks = _blocks((reference, values), bias, block_size)
+  blocks = _blocks(reference, values, bias, block_size)
 
   def copy_tile(tile):
     initial = (
-        jnp.full(len(tile), _MASKED),
+        jnp.full(len(tile), windowed.MASKED),
         jnp.zeros(len(tile)),
         jnp.zeros((len(tile), values.shape[-1])),
     )
@@ -160,8 +158,11 @@ def _blockwise_backward(block_size, residuals, gradient):
   # d softmax needs sum_i A_ij (dL/dA_ij) = dL/dy_j . y_j, known beforehand.
   mean = jnp.sum(gradient * copied, axis=-1)
   # What fills up the last tile has affinity 0, as exp(0 - infinity).
-  tiles = *map(_tiles, (target, gradient, mean)), _tiles(
-      log_normalizer, jnp.inf
+  tiles = (
+      _tiles(target),
+      _tiles(gradient),
+      _tiles(mean),
+      _tiles(log_normalizer, jnp.inf),
   )
 
   def add_block(target_gradient, block):
@@ -170,14 +171,14 @@ def _blockwise_backward(block_size, residuals, gradient):
       tile_gradient, gradients_of_tile = _block_gradients(tile, block)
       return jax.tree.map(jnp.add, gradients, gradients_of_tile), tile_gradient
 
-    zeros = [jnp.zeros(x.shape) for x in block[:2]]
-    gradients, of_target = lax.scan(add_tile, tuple(zeros), tiles)
+    zeros = tuple(jnp.zeros(x.shape) for x in block[:2])
+    gradients, of_target = lax.scan(add_tile, zeros, tiles)
     return target_gradient + of_target, gradients
 
   target_gradient, (reference_gradient, values_gradient) = lax.scan(
       add_block,
       jnp.zeros(tiles[0].shape),
-      _blocks((reference, values), bias, block_size),
+      _blocks(reference, values, bias, block_size),
   )
   return (
       _join(target_gradient, len(target)).astype(target.dtype),
@@ -201,9 +202,13 @@ def _block_gradients(tile, block):
   )
 
 
-def _blocks(arrays, bias, size):
+def _blocks(reference, values, bias, size):
   """Splits references into blocks, the last one filled up with masked ones."""
-  return *(_split(x, size) for x in arrays), _split(bias, size, _MASKED)
+  return (
+      _split(reference, size),
+      _split(values, size),
+      _split(bias, size, windowed.MASKED),
+  )
 
 
 def _tiles(array, fill=0):

@@ -15,7 +15,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 # Scores that take no part. Finite, so that exp(masked - masked) is no NaN.
-_MASKED = -1e30
+MASKED = -1e30
 # Targets in a tile, per side: small enough to waste little on the union of the
 # windows, large enough for a good matrix product.
 _TILE = 8
@@ -45,7 +45,7 @@ def copy(
   size = height * width
   values = values.reshape(len(reference) * size, -1)
   first_row = size * jnp.arange(len(reference))
-  bias = jnp.where(valid, 0.0, _MASKED)
+  bias = jnp.where(valid, 0.0, MASKED)
   frames = reference, first_row, bias
   anywhere = _anywhere(*(x[:unwindowed] for x in frames))
   reference, first_row, bias = (x[unwindowed:] for x in frames)
@@ -73,7 +73,7 @@ def copy(
         target, (y, x, 0), (_TILE, _TILE, dim)
     ).reshape(_TILE**2, dim)
     near_place = cut(place)[0]
-    seen = window + jnp.where(near_place < 0, _MASKED, 0.0)[None]
+    seen = window + jnp.where(near_place < 0, MASKED, 0.0)[None]
     near = _Positions(cut(reference), seen, near_place, first_row, bias)
     parts = [part for part in (near, anywhere) if part.embeddings.size]
     return _copy_from(tile_target, parts, values, top_k)
@@ -90,12 +90,12 @@ class _Positions(NamedTuple):
   """Positions of some reference frames, a multiple of `_GROUP` in each."""
 
   embeddings: Float[Array, 'time positions dim']
-  # 0 where a target sees a position, else `_MASKED`.
+  # 0 where a target sees a position, else `MASKED`.
   window: Float[Array, 'targets positions']
   # A value's row is the sum of both.
   place: Int[Array, ' positions']
   first_row: Int[Array, ' time']
-  # 0 for a frame that takes part, else `_MASKED`.
+  # 0 for a frame that takes part, else `MASKED`.
   bias: Float[Array, ' time']
 
   def scores(self, target):
@@ -119,7 +119,7 @@ def _anywhere(reference, first_row, bias):
   reference = reference.reshape(time, size, dim)
   reference = jnp.pad(reference, ((0, 0), fill, (0, 0)))
   window = jnp.zeros((_TILE**2, size))
-  window = jnp.pad(window, ((0, 0), fill), constant_values=_MASKED)
+  window = jnp.pad(window, ((0, 0), fill), constant_values=MASKED)
   place = jnp.pad(jnp.arange(size), fill)
   return _Positions(reference, window, place, first_row, bias)
 
@@ -155,7 +155,7 @@ def _tile_window(reach_y, reach_x, radius, square):
   squared_x = squared_distance(reach_x)[None, :, None, :]
   combine = jnp.maximum if square else jnp.add
   seen = combine(squared_y, squared_x) <= radius**2
-  return jnp.where(seen, 0.0, _MASKED).reshape(_TILE**2, -1)
+  return jnp.where(seen, 0.0, MASKED).reshape(_TILE**2, -1)
 
 
 def _copy_from(target, parts, values, top_k):
