@@ -133,6 +133,32 @@ def test_softmax_is_float32_for_bfloat16_embeddings(options):
   _assert_close(copied, exact)
 
 
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_blocks_have_the_plain_gradients_in_many_tiles(dtype):
+  rng = np.random.default_rng(0)
+  # Targets fill a tile on a CPU, and a part of a second one.
+  shape = 1, 40, 16, 8
+  target = jnp.asarray(rng.normal(size=shape), dtype)
+  reference = jnp.asarray(rng.normal(size=(1, *shape)), dtype)
+  values = jnp.asarray(rng.normal(size=(1, *shape[:-1], 3)), jnp.float32)
+
+  def gradients(**options):
+    loss = lambda *x: (copying.copy(*x, **options) ** 2).sum()
+    return jax.grad(loss, argnums=(0, 1, 2))(target, reference, values)
+
+  for plain, blockwise in zip(
+      gradients(), gradients(block_size=100), strict=True
+  ):
+    assert plain.dtype == blockwise.dtype
+    tolerance = 1e-5 if dtype == jnp.float32 else 1e-2
+    scale = float(jnp.abs(plain).max())
+    np.testing.assert_allclose(
+        np.asarray(blockwise, np.float32) / scale,
+        np.asarray(plain, np.float32) / scale,
+        atol=tolerance,
+    )
+
+
 def test_copies_the_best_match_at_low_temperature():
   embeddings = np.eye(HEIGHT * WIDTH, dtype=np.float32)
   embeddings = embeddings.reshape(1, HEIGHT, WIDTH, -1)

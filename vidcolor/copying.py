@@ -89,12 +89,6 @@ def copy(
   return jax.vmap(one)(target, reference, values, valid)
 
 
-def _scores(target, reference):
-  return jnp.einsum(
-      'nd,md->nm', target, reference, preferred_element_type=jnp.float32
-  )
-
-
 def _global(target, reference, values, valid, *, block_size):
   """Softmax over every position of every reference frame, for one clip."""
   height, width, dim = target.shape
@@ -103,15 +97,11 @@ def _global(target, reference, values, valid, *, block_size):
   bias = jnp.broadcast_to(bias[:, None], (valid.size, height * width))
   flat = (reference.reshape(-1, dim), values.reshape(bias.size, -1))
   if block_size is None:
-    copied = _plain(target, *flat, bias.ravel())
+    scores = windowed.dot_products(target, flat[0]) + bias.ravel()[None]
+    copied = windowed.weighted_mean(scores, flat[1])
   else:
     copied = _blockwise(target, *flat, bias.ravel(), block_size)
   return copied.reshape(height, width, -1)
-
-
-def _plain(target, reference, values, bias):
-  affinity = jax.nn.softmax(_scores(target, reference) + bias[None], axis=-1)
-  return jnp.einsum('nm,mc->nc', affinity, values)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -143,7 +133,7 @@ def _blockwise_forward(target, reference, values, bias, block_size):
 def _add_block(target, carry, block):
   maximum, total, copied = carry
   reference, values, bias = block
-  scores = _scores(target, reference) + bias[None]
+  scores = windowed.dot_products(target, reference) + bias[None]
   new_maximum = jnp.maximum(maximum, scores.max(axis=-1))
   weights = jnp.exp(scores - new_maximum[:, None])
   decay = jnp.exp(maximum - new_maximum)
@@ -160,7 +150,9 @@ def _blockwise_backward(block_size, residuals, gradient):
   # What fills up the last tile has affinity 0, as exp(0 - infinity).
   tiles = (
       _tiles(target),
+      _tiles(target).mT,
       _tiles(gradient),
+      _tiles(gradient).mT,
       _tiles(mean),
       _tiles(log_normalizer, jnp.inf),
   )
@@ -171,15 +163,16 @@ def _blockwise_backward(block_size, residuals, gradient):
       tile_gradient, gradients_of_tile = _block_gradients(tile, block)
       return jax.tree.map(jnp.add, gradients, gradients_of_tile), tile_gradient
 
-    zeros = tuple(jnp.zeros(x.shape) for x in block[:2])
+    zeros = tuple(jnp.zeros(x.shape[::-1]) for x in block[:2])
     gradients, of_target = lax.scan(add_tile, zeros, tiles)
     return target_gradient + of_target, gradients
 
-  target_gradient, (reference_gradient, values_gradient) = lax.scan(
+  target_gradient, transposed = lax.scan(
       add_block,
       jnp.zeros(tiles[0].shape),
       _blocks(reference, values, bias, block_size),
   )
+  reference_gradient, values_gradient = (x.mT for x in transposed)
   return (
       _join(target_gradient, len(target)).astype(target.dtype),
       _join(reference_gradient, len(reference)).astype(reference.dtype),
@@ -189,16 +182,19 @@ def _blockwise_backward(block_size, residuals, gradient):
 
 
 def _block_gradients(tile, block):
-  """Gradients of a tile's targets, and of a block's references and values."""
-  target, gradient, mean, log_normalizer = tile
+  """Gradients of a tile's targets, and of a block's references and values.
+
+  The latter two are transposed: [dim, targets] @ [targets, block] takes less
+  than half as long on a CPU as [block, targets] @ [targets, dim].
+  """
+  target, target_t, gradient, gradient_t, mean, log_normalizer = tile
   reference, values, bias = block
-  scores = _scores(target, reference) + bias[None]
+  scores = windowed.dot_products(target, reference) + bias[None]
   affinity = jnp.exp(scores - log_normalizer[:, None])
   scores_gradient = affinity * (gradient @ values.T - mean[:, None])
-  reference_gradient = scores_gradient.T @ target.astype(jnp.float32)
   return scores_gradient @ reference.astype(jnp.float32), (
-      reference_gradient,
-      affinity.T @ gradient,
+      target_t.astype(jnp.float32) @ scores_gradient,
+      gradient_t @ affinity,
   )
 
 

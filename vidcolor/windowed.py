@@ -86,6 +86,32 @@ def copy(
   return copied[:height, :width]
 
 
+def dot_products(
+    target: Float[Array, 'targets dim'],
+    reference: Float[Array, 'positions dim'],
+) -> Float[Array, 'targets positions']:
+  """Scores in float32, whatever the precision of the embeddings."""
+  return jnp.einsum(
+      'nd,md->nm', target, reference, preferred_element_type=jnp.float32
+  )
+
+
+def weighted_mean(
+    scores: Float[Array, 'targets positions'],
+    values: Float[Array, 'positions channels'],
+) -> Float[Array, 'targets channels']:
+  """Equals softmax(scores) @ values, in fewer passes over the scores.
+
+  A column of ones has the same product sum the weights, so that it is the
+  result that is divided and not the weights. On two CPU cores that takes three
+  quarters of the time, and its gradient half.
+  """
+  values = jnp.pad(values, ((0, 0), (0, 1)), constant_values=1)
+  maximum = lax.stop_gradient(scores.max(axis=-1, keepdims=True))
+  total = jnp.exp(scores - maximum) @ values
+  return total[:, :-1] / total[:, -1:]
+
+
 class _Positions(NamedTuple):
   """Positions of some reference frames, a multiple of `_GROUP` in each."""
 
@@ -102,12 +128,7 @@ class _Positions(NamedTuple):
     """Scores [targets, time, positions], the masks not yet added."""
     # XLA is slow at products of more than two dimensions.
     time, positions, dim = self.embeddings.shape
-    scores = jnp.einsum(
-        'nd,md->nm',
-        target,
-        self.embeddings.reshape(-1, dim),
-        preferred_element_type=jnp.float32,
-    )
+    scores = dot_products(target, self.embeddings.reshape(-1, dim))
     return scores.reshape(len(target), time, positions)
 
 
@@ -164,7 +185,7 @@ def _copy_from(target, parts, values, top_k):
   matches = [match(target, part) for part in parts]
   scores, row = (jnp.concatenate(x, -1) for x in zip(*matches, strict=True))
   if top_k is None:
-    return jax.nn.softmax(scores, axis=-1) @ values[row]
+    return weighted_mean(scores, values[row])
   if len(parts) > 1:
     scores, chosen = lax.top_k(scores, top_k)
     row = jnp.take_along_axis(row, chosen, axis=1)
