@@ -16,6 +16,7 @@ from jaxtyping import Float
 import ml_collections
 import numpy as np
 
+from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
@@ -53,7 +54,7 @@ def save(
 def load(
     path: str | os.PathLike[str] = SHIPPED,
 ) -> tuple[Any, Float[np.ndarray, 'colors 2'], ml_collections.ConfigDict]:
-  """Loads a network for inference.
+  """Loads a network for inference; from here on compiled code is kept.
 
   Args:
     path: What `save` has written, an .npz, by default what is shipped; or a
@@ -65,6 +66,7 @@ def load(
   Raises:
     UserError: there is no such file, or it holds no network of this version.
   """
+  environment.keep_compiled()
   if not os.fspath(path).endswith('.npz'):
     # Here, as Orbax takes a second to import.
     from vidcolor.training import checkpoint

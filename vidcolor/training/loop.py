@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from vidcolor import color
+from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import sharding
@@ -50,6 +51,7 @@ def train(
         ' every machine) and give a folder of it'
     )
   files.make_folder(workdir)
+  environment.keep_compiled()
   mesh = sharding.make_mesh(config.fsdp)
   _check_batch_size(config, mesh)
 
