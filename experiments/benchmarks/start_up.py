@@ -1,0 +1,58 @@
+"""How long a person waits: for the import, and for the first tracked frame."""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+
+from experiments.benchmarks import measuring
+from vidcolor import errors
+from vidcolor.data import mp4
+from vidcolor.data import synthetic
+
+_ROUNDS = 3
+
+
+def measure(settings: measuring.Settings) -> list[measuring.Figure]:
+  """Times whole processes; the first track fills a new compilation cache."""
+  del settings
+  with tempfile.TemporaryDirectory() as folder:
+    clip = synthetic.render_clip(0, num_frames=2, height=480, width=854)
+    mp4.write(f'{folder}/clip.mp4', clip.frames, 24.0)
+    # As it is for a person, but in another folder.
+    environment = os.environ | {'XDG_CACHE_HOME': f'{folder}/cache'}
+    environment.pop('JAX_COMPILATION_CACHE_DIR', None)
+    track = [
+        '-m',
+        'vidcolor.track',
+        f'--video={folder}/clip.mp4',
+        '--boxes=200,100,400,300',
+        f'--output_dir={folder}/out',
+    ]
+    load = ['-c', 'import vidcolor; vidcolor.load_pretrained()']
+    programs = {
+        'import vidcolor': (['-c', 'import vidcolor'], {'at_most': 1.5}),
+        'import, and load the network': (load, {}),
+        'track two frames of 480p, first to last': (track, {'at_most': 10}),
+    }
+    calls = {
+        name: functools.partial(_run, arguments, environment)
+        for name, (arguments, _) in programs.items()
+    }
+    seconds = measuring.in_turn(calls, _ROUNDS)
+  return [
+      measuring.figure(name, 's', seconds[name], **aim)
+      for name, (_, aim) in programs.items()
+  ]
+
+
+def _run(arguments, environment):
+  done = subprocess.run(
+      [sys.executable, *arguments],
+      env=environment,
+      capture_output=True,
+      text=True,
+  )
+  if done.returncode:
+    raise errors.UserError(f'{arguments} failed: {done.stderr}')
