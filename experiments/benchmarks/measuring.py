@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import process
+import ctypes
 import multiprocessing
 import pathlib
 import time
@@ -151,11 +152,14 @@ class Memory:
   """
 
   def __init__(self):
-    self._before = _status('VmRSS')
     self.forget()
+    self._before = _status('VmRSS')
 
   def forget(self) -> None:
     """Has `peak` count from now on, such as after compiling."""
+    # Else what the compiler has freed stays, where glibc keeps it.
+    if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
+      trim(0)
     pathlib.Path('/proc/self/clear_refs').write_text('5')
 
   def peak(self) -> int:
