@@ -101,6 +101,17 @@ def test_keeps_the_first_frame_and_the_recent_ones_in_order():
   assert brightness[1] == pytest.approx(-0.01, abs=0.02)  # L of sRGB 120.
 
 
+def test_without_recent_frames_copies_from_the_first_alone():
+  frames, masks = _moving_square(3)
+  tracker = propagation.Tracker(_Pixels(), propagation.Options(recent=0))
+  given = labels.from_mask(jnp.asarray(masks[0]), 2)
+  state = tracker.init(frames[0], given)
+  first = jax.tree.map(np.asarray, state)
+  for frame in frames[1:]:
+    state, _ = tracker.step(state, frame)
+    jax.tree.map(np.testing.assert_array_equal, state, first)
+
+
 def test_labels_stay_a_distribution_for_any_number_of_objects():
   frames, masks = _moving_square(3)
   mask = masks[0] + 2 * np.roll(masks[0], -20, axis=0)

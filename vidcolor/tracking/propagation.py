@@ -346,10 +346,11 @@ def _scaled(options, embeddings):
 def _remember(options, state, features, labels):
   """Drops the oldest frame, or the second oldest where the first is kept."""
 
+  first = int(options.keep_first)
+
   def push(memory, new):
-    kept = memory[: int(options.keep_first)]
-    recent = memory[1 + int(options.keep_first) :]
-    return jnp.concatenate([kept, recent, new[None]])
+    recent = jnp.concatenate([memory[first:], new[None]])
+    return jnp.concatenate([memory[:first], recent[1:]])
 
   return State(
       push(state.features, features),
