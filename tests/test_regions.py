@@ -98,6 +98,14 @@ def test_nothing_that_differs_gives_the_box():
   np.testing.assert_array_equal(mask, expected)
 
 
+def test_a_stray_detail_is_not_the_object():
+  frame = np.full((_HEIGHT, _WIDTH, 3), 90, np.uint8)
+  embeddings = np.ones((_HEIGHT // 4, _WIDTH // 4, 8), np.float32)
+  embeddings[12, 17] *= -1
+  mask = regions.from_box(lambda frame: embeddings, frame, (48, 28, 92, 72))
+  assert mask.sum() == 44 * 44
+
+
 def test_one_cell_for_the_whole_frame_gives_the_box():
   frame = np.zeros((8, 8, 3), np.uint8)
   embed = lambda frame: np.ones((1, 1, 4), np.float32)
