@@ -92,6 +92,19 @@ def test_the_first_frames_of_a_folder_are_given(folder, tmp_path):
       assert mean[method][name] == pytest.approx(np.mean(values))
 
 
+def test_a_part_is_coloured(folder, tmp_path):
+  summary = _colorize(
+      folder,
+      tmp_path,
+      '--video=DIR/coloured',
+      '--num_given=1',
+      '--start=0.04',
+      '--end=0.16',
+  )
+  assert summary['frames_colorized'] == 2
+  assert (summary['start'], summary['end']) == (0.04, 0.16)
+
+
 _REFERENCE = '--reference=DIR/larger.png'
 
 

@@ -24,6 +24,14 @@ def test_a_file_is_there_only_once_whole(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ['a.txt']
 
 
+@pytest.mark.parametrize('output', ['video', 'video/a.mp4'])
+def test_no_output_replaces_its_source(tmp_path, output):
+  source = tmp_path / 'video' / 'a.mp4'
+  files.refuse_to_replace(source, tmp_path / 'video' / 'b.mp4', tmp_path / 'x')
+  with pytest.raises(errors.UserError, match='would be replaced'):
+    files.refuse_to_replace(source, tmp_path / 'x', tmp_path / output)
+
+
 def test_json_has_null_for_what_is_no_number(tmp_path):
   files.write_json(tmp_path / 'a.json', {'a': [1.5, float('nan'), np.inf]})
   text = (tmp_path / 'a.json').read_text()

@@ -106,6 +106,34 @@ def test_follows_a_pose(clip, tmp_path):
   assert [row['name'] for row in rows] == 4 * ['head', 'foot']
 
 
+def test_its_own_film_is_not_replaced(clip, tmp_path):
+  film = tmp_path / 'overlay.mp4'
+  film.write_bytes(clip.read_bytes())
+  run = _track(film, tmp_path, '--points=40,40')
+  assert run.returncode == 2
+  assert f'{film} would be replaced' in run.stderr
+  assert film.read_bytes() == clip.read_bytes()
+  assert list(tmp_path.iterdir()) == [film]
+
+
+def test_masks_of_other_videos_stay(clip, tmp_path):
+  names = ['another', 'a square']
+  for name in names:
+    (tmp_path / 'masks' / name).mkdir(parents=True)
+    (tmp_path / 'masks' / name / '00077.png').touch()
+  # A folder goes by its name, however it is called.
+  run = _track(
+      f'{clip.with_suffix("")}/../a square',
+      tmp_path,
+      '--boxes=20,20,60,60',
+      '--end=0.04',
+  )
+  assert run.returncode == 0, run.stderr
+  left, written = ((tmp_path / 'masks' / name).iterdir() for name in names)
+  assert [path.name for path in left] == ['00077.png']
+  assert [path.name for path in written] == ['00000.png']
+
+
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
@@ -114,7 +142,9 @@ def test_follows_a_pose(clip, tmp_path):
         (('--boxes=40,40,10,10',), r'upside down'),
         (('--mask=EMPTY',), r'marks no object'),
         ((), r'give one of --mask, --boxes, --points, --pose'),
-        (('--points=1,1', '--boxes=1,1,9,9'), r'give one of'),
+        (('--points=1,1', '--boxes=1,1,9,9'), r'give only one of'),
+        (('--points=.5,.4',), r'not shares of the frame'),
+        (('--boxes=.3,.3,.7,.9',), r'not shares of the frame'),
         (('--points=1,1', '--query_frame=10'), r'the video has 10 frames'),
         (('--points=1,1', '--video=TEXT'), r'cannot read .*text.mp4'),
         (('--points=1,1', '--video=SOUND'), r'sound.mp4.* no video'),

@@ -5,8 +5,8 @@ python -m vidcolor.colorize --video=grey.mp4 --reference=colored_frame.png \
 
 Writes colorized.mp4, strip.jpg (grey, colourised and true frames over time) and
 summary.json. The reference is any frame of the scene, best the first; a cut
-needs a program run for each side. With --num_given=N instead, the first N
-frames of the video are in colour.
+needs a program run for each side, by --start and --end. With --num_given=N
+instead, the first N frames of the video are in colour.
 
 Of the video only the lightness is seen. Where it is in colour nevertheless,
 that is taken for the truth, and summary.json says how near to it the result is
@@ -54,6 +54,8 @@ _NUM_GIVEN = flags.DEFINE_integer(
 _OUTPUT_DIR = flags.DEFINE_string(
     'output_dir', None, 'Where everything is written to.', required=True
 )
+_START = flags.DEFINE_float('start', 0, 'Seconds left out at the start.', 0)
+_END = flags.DEFINE_float('end', None, 'Second to stop at.', 0)
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint',
     None,
@@ -78,10 +80,11 @@ def main(argv):
         'give --reference=FILE or --num_given=N, one of both'
     )
   start = time.time()
-  video = footage.Footage(_VIDEO.value)
+  video = footage.Footage(_VIDEO.value, start=_START.value, end=_END.value)
   path = _REFERENCE.value
   reference = _read_reference(path, video.size) if path else None
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  files.refuse_to_replace(video.path, output_dir / 'colorized.mp4')
   files.make_folder(output_dir)
   # Colours want no settings of their own. Mean distance in a and b, at 240
   # pixels, on six sequences of DAVIS, every third of the first 30 frames,
@@ -102,6 +105,8 @@ def main(argv):
       'video': _VIDEO.value,
       'reference': _REFERENCE.value,
       'num_given': _NUM_GIVEN.value,
+      'start': _START.value,
+      'end': _END.value,
       **scores.summary(),
       'seconds': round(time.time() - start),
       **environment.describe(),

@@ -90,6 +90,22 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     )
 
 
+def refuse_to_replace(
+    source: str | os.PathLike[str], *outputs: str | os.PathLike[str]
+) -> None:
+  """Sees to it that no output takes the place of what it is made from.
+
+  Raises:
+    UserError: one is the source, or a folder that holds it.
+  """
+  source = pathlib.Path(source).resolve()
+  for output in map(pathlib.Path, outputs):
+    if output.resolve() in (source, *source.parents):
+      raise errors.UserError(
+          f'{source} would be replaced by {output}: write to another folder'
+      )
+
+
 @contextlib.contextmanager
 def full_disk_in_one_line(folder: str | os.PathLike[str]) -> Iterator[None]:
   """Turns what libraries raise, when a folder's disk is full, into a UserError.

@@ -1,6 +1,7 @@
 """Writes what was followed through a video: film, stills, masks and tracks."""
 
 from collections.abc import Callable, Iterable
+import contextlib
 import csv
 import pathlib
 from typing import Any
@@ -54,24 +55,26 @@ def write(
   if isinstance(prompt, prompts.Points):
     result, limbs, names = tracker.collect(found), prompt.limbs, prompt.names
   else:
-    result = _keep(found, output_dir / 'masks', video.path.stem)
+    result = _keep(found, output_dir / 'masks' / video.name)
   names = names or [str(number) for number in result.numbers]
   seconds, fault = _draw(output_dir, video, result, limbs, progress)
   _write_tracks(output_dir, result, seconds, names)
   return _summary(video, result, seconds, names) | {'left_out': fault}
 
 
-def _keep(found, masks_dir, name):
+def _keep(found, folder):
   """What is found, its masks in a folder, from which they are read."""
   kept = []
-  with files.folder_written_whole(masks_dir) as folder:
-    (folder / name).mkdir()
-    for one in found:
-      masks.write(folder / name / f'{one.frame:05d}.png', one.mask)
-      kept.append(one._replace(mask=None))
-  paths = [
-      masks_dir / name / f'{number:05d}.png' for number in range(len(kept))
-  ]
+  try:
+    with files.folder_written_whole(folder) as temporary:
+      for one in found:
+        masks.write(temporary / f'{one.frame:05d}.png', one.mask)
+        kept.append(one._replace(mask=None))
+  except BaseException:
+    with contextlib.suppress(OSError):  # It holds other videos' masks.
+      folder.parent.rmdir()
+    raise
+  paths = [folder / f'{number:05d}.png' for number in range(len(kept))]
   return tracker.collect(kept)._replace(masks=lazy.Lazy(paths, masks.read))
 
 
@@ -146,12 +149,16 @@ def _summary(video, result, seconds, names):
       'height': height,
       'frames': len(seconds),
       'frames_per_second': (
-          (len(seconds) - 1) / seconds[-1] if len(seconds) > 1 else None
+          round((len(seconds) - 1) / seconds[-1], 3)
+          if len(seconds) > 1
+          else None
       ),
       'followed': {
           name: {
-              'visible': float(1 - lost[:, index].mean()),
-              'mean_confidence': float(result.confidence[:, index].mean()),
+              'visible': round(float(1 - lost[:, index].mean()), 4),
+              'mean_confidence': round(
+                  float(result.confidence[:, index].mean()), 4
+              ),
               'lost_frames': _runs(lost[:, index]),
           }
           for index, name in enumerate(names)

@@ -13,10 +13,11 @@ What to follow is one of
                                "limbs": [["neck", "hip"], ...]}
 
 given on frame --query_frame, and followed to both ends. The video may be a
-folder of pictures. Writes overlay.mp4, strip.jpg, masks/<video>/00000.png ...
-(of objects, as DAVIS has them), tracks.csv, tracks.npz and summary.json. What
-is given is in pixels of the video, what is written in those of the written one,
-which --scale makes smaller; frames count from 0 at --start.
+folder of pictures, shown at 25 a second. Writes overlay.mp4, strip.jpg,
+masks/<video>/00000.png ... (of objects, as DAVIS has them), tracks.csv,
+tracks.npz and summary.json. What is given is in pixels of the video, what is
+written in those of the written one, which --scale makes smaller; frames and
+seconds count from 0 at --start.
 """
 
 import functools
@@ -70,6 +71,9 @@ def main(argv):
       _VIDEO.value, start=_START.value, end=_END.value, scale=_SCALE.value
   )
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  files.refuse_to_replace(
+      video.path, output_dir / 'overlay.mp4', output_dir / 'masks' / video.name
+  )
   files.make_folder(output_dir)
   tracker = vidcolor.load_pretrained(_CHECKPOINT.value)
   found = tracker.stream(video, prompt, _QUERY_FRAME.value)
@@ -80,6 +84,8 @@ def main(argv):
       output_dir / 'summary.json',
       summary
       | {'given': prompt.name, 'query_frame': _QUERY_FRAME.value}
+      | {'start': _START.value, 'end': _END.value, 'scale': _SCALE.value}
+      | {'checkpoint': _CHECKPOINT.value}
       | {'seconds': round(time.perf_counter() - start, 1)}
       | environment.describe(),
   )
@@ -92,7 +98,8 @@ def _prompt():
   given = [(read, f.value) for read, f in _PROMPTS.items() if f.value]
   if len(given) != 1:
     names = [f'--{flag.name}' for flag in _PROMPTS.values()]
-    raise errors.UserError(f'give one of {", ".join(names)}')
+    only = 'only ' if given else ''
+    raise errors.UserError(f'give {only}one of {", ".join(names)}')
   ((read, value),) = given
   return read(value)
 

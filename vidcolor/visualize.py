@@ -58,6 +58,7 @@ _CHECKPOINT = flags.DEFINE_string(
     ' the network in the package.',
 )
 
+_FILMS = 'embeddings', 'affinity', 'colors'
 _MAX_POINTS = 4
 _SHORT_SIDE = 480
 _STRIP_FRAMES = 6
@@ -73,6 +74,10 @@ def main(argv):
   query = _query(footage)
   points = _points(footage, query)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  files.refuse_to_replace(
+      footage.path,
+      *(output_dir / f'{name}.mp4' for name in _FILMS),
+  )
   files.make_folder(output_dir)
   tracker = vidcolor.load_pretrained(_CHECKPOINT.value).propagator
 

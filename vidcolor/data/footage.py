@@ -107,6 +107,12 @@ class Footage:
     for seconds, rgb in self._read():
       yield Frame(rgb, seconds - self.start)
 
+  @property
+  def name(self) -> str:
+    """What is written about it goes by: its name, of a file without suffix."""
+    path = self.path.resolve()
+    return path.name if path.is_dir() else path.stem
+
   def backward(self, count: int) -> Iterator[Frame]:
     """Yields the first `count` frames, last to first.
 
@@ -152,9 +158,10 @@ class Footage:
     with contextlib.closing(self._read()) as frames:
       first = next(frames, None)
     if first is None:
+      until = '' if self._end == math.inf else f' to {self._end:g} s'
       raise errors.UserError(
-          f'{self.path} has no frame from {self.start:g} s to {self._end:g} s:'
-          ' start earlier, or end later'
+          f'{self.path} has no frame from {self.start:g} s{until}: start'
+          ' earlier, or end later'
       )
     return first
 
