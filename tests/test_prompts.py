@@ -31,14 +31,31 @@ def test_of_masks_in_a_stack_later_ones_lie_on_top():
   assert mask[5, 0] == 1 and mask[15, 0] == 2 and mask[35, 0] == 0
 
 
+def test_white_is_one_object():
+  drawn = np.where(_two_squares() > 0, 255, 0)
+  mask = prompts.Mask(drawn).at(FULL, FULL)
+  np.testing.assert_array_equal(mask, _two_squares() > 0)
+
+
+def test_objects_of_a_stack_must_be_seen():
+  stack = np.zeros((3, *FULL), bool)
+  stack[0, :20], stack[2, 10:] = True, True
+  with pytest.raises(errors.UserError, match='nothing is left of object 2'):
+    prompts.Mask(stack).at(FULL, FULL)
+  stack[1], stack[2] = stack[0], True
+  with pytest.raises(errors.UserError, match='nothing is left of object 1'):
+    prompts.Mask(stack).at(FULL, FULL)
+
+
 @pytest.mark.parametrize(
     ('mask', 'message'),
     [
+        (np.full(FULL, 0.5), 'numbers 0.5 to 0.5: objects are 1 to 254'),
         (np.ones((20, 30), np.uint8), '30 x 20 and the frame 60 x 40'),
         (np.zeros(FULL, np.uint8), 'marks no object'),
         (np.full(FULL, masks.VOID, np.uint8), 'marks no object'),
         (np.ones((*FULL, 3), np.uint8), '3 x 60 x 40'),
-        (np.full(FULL, 300), 'number 300: objects are 1 to 254'),
+        (np.full(FULL, 300), 'numbers 300 to 300: objects are 1 to 254'),
     ],
 )
 def test_a_mask_that_does_not_fit_is_one_line(mask, message):
@@ -61,6 +78,7 @@ def test_points_and_boxes_shrink_about_pixel_centres():
         ([[1, float('nan')]], 'give 2 numbers'),
         ([[1, 2], [3]], 'give 2 numbers'),
         ([], 'at least one'),
+        ([[0.5, 0.5], [0, 1]], 'not shares of the frame'),
     ],
 )
 def test_points_that_are_not_in_the_frame_are_one_line(points, message):
@@ -74,6 +92,7 @@ def test_points_that_are_not_in_the_frame_are_one_line(points, message):
         ([20, 5, 10, 15], 'upside down'),
         ([10, 15, 20, 5], 'upside down'),
         ([70, 5, 80, 15], 'outside of the frame'),
+        ([0.2, 0.3, 0.7, 0.9], 'not shares of the frame'),
         ([1, 2, 3], 'give 4 numbers'),
     ],
 )
@@ -88,6 +107,8 @@ def test_points_come_as_text_and_as_csv(tmp_path):
   path.write_text('1,2\n3,4\n\n')
   assert prompts.read_points(str(path)).position == [[1, 2], [3, 4]]
   path.write_text('name,Y,X\nnose,2,1\n')
+  assert prompts.read_points(str(path)).position == [[1, 2]]
+  path.write_text('x,y\n1,2\n', encoding='utf-8-sig')  # As Excel writes it.
   assert prompts.read_points(str(path)).position == [[1, 2]]
 
 
@@ -165,6 +186,26 @@ def test_black_and_white_is_one_object_also_with_smooth_edges(tmp_path, mode):
     picture = Image.fromarray(expected.astype(bool))
   drawn = _drawn(tmp_path, picture.convert(mode))
   np.testing.assert_array_equal(drawn, expected)
+
+
+def test_smooth_edges_of_coloured_objects_are_theirs(tmp_path):
+  rgb = np.zeros((*FULL, 3), np.uint8)
+  rgb[10:20, 10:20], rgb[22:30, 40:50] = (0, 200, 30), (250, 20, 30)
+  expected = _two_squares()
+  rgb[9, 10:20], rgb[21, 40:50] = (0, 50, 8), (200, 16, 24)
+  expected[21, 40:50] = 2
+  drawn = _drawn(tmp_path, Image.fromarray(rgb))
+  np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize('mode', ['RGBA', 'LA'])
+def test_what_is_transparent_is_background(tmp_path, mode):
+  colour = (250, 20, 30) if mode == 'RGBA' else (255, 255, 255)
+  picture = Image.new('RGB', FULL[::-1], colour).convert(mode)
+  alpha = np.where(_two_squares() == 1, 255, 0).astype(np.uint8)
+  picture.putalpha(Image.fromarray(alpha))
+  drawn = _drawn(tmp_path, picture)
+  np.testing.assert_array_equal(drawn, _two_squares() == 1)
 
 
 def test_a_photograph_for_a_mask_is_one_line(tmp_path):

@@ -82,6 +82,18 @@ def test_an_object_in_a_box_is_followed(tracker):
   assert overlap > 0.5 * (masks[-1] == 7).sum()
 
 
+def test_of_overlapping_boxes_each_keeps_its_number(tracker):
+  video, _ = _video(2)
+  small, large = [8, 48, 24, 64], [8, 48, 39, 79]
+  for boxes in [small, large], [large, small]:
+    result = tracker.track(video, boxes=boxes)
+    np.testing.assert_array_equal(result.numbers, [1, 2])
+    ours = [(result.masks[0] == number).sum() for number in (1, 2)]
+    assert (ours[0] < ours[1]) == (boxes[0] is small)
+  with pytest.raises(errors.UserError, match='nothing is left of object'):
+    tracker.track(video, boxes=[large, large])
+
+
 def test_an_object_without_pixels_is_lost_and_nowhere(tracker):
   video, masks = _video(2)
   # Background covers all: each cell is found in the first frame's background.
@@ -105,9 +117,40 @@ def test_a_query_frame_beyond_the_end_is_one_line(tracker):
     tracker.track(video, masks=masks[0], query_frame=3)
 
 
+def test_frames_come_one_by_one_too(tracker):
+  video, masks = _video(3)
+  result = tracker.track(list(video), masks=masks[0])
+  expected = tracker.track(video, masks=masks[0])
+  np.testing.assert_array_equal(result.masks, expected.masks)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            lambda video: video / 255,
+            r'float64 \[3, 96, 96, 3\]: give RGB, uint8',
+        ),
+        (lambda video: video[..., 0], r'uint8 \[3, 96, 96\]: give RGB'),
+        (lambda video: video[0], r'uint8 \[96, 96, 3\]: give RGB'),
+        (lambda video: np.moveaxis(video, -1, 1), r'\[3, 3, 96, 96\]: give'),
+        (lambda video: [video[0], video[1][1:]], 'not all of one size'),
+    ],
+)
+def test_frames_of_another_form_are_one_line(tracker, change, message):
+  video, _ = _video(3)
+  with pytest.raises(errors.UserError, match=message):
+    tracker.track(change(video), points=[[5, 5]])
+
+
+def test_no_frame_is_before_the_first(tracker):
+  with pytest.raises(errors.UserError, match='frames count from 0 on'):
+    tracker.track(_video(2)[0], points=[[5, 5]], query_frame=-1)
+
+
 def test_nothing_or_two_things_to_follow_are_one_line(tracker):
   video, masks = _video(2)
   with pytest.raises(errors.UserError, match='give one of'):
     tracker.track(video)
-  with pytest.raises(errors.UserError, match='give one of'):
+  with pytest.raises(errors.UserError, match='give only one of'):
     tracker.track(video, masks=masks[0], points=[[1, 1]])

@@ -11,8 +11,6 @@ from vidcolor.data import footage
 from vidcolor.render import overlay
 from vidcolor.tracking import regions
 
-_LEAST_SIDE = 2  # Of a box, in pixels.
-
 
 class Marks(NamedTuple):
   """Points; or objects in boxes, each of which takes two clicks.
@@ -46,7 +44,7 @@ class Marks(NamedTuple):
     if self.corner is None:
       return self._replace(corner=place)
     (x0, x1), (y0, y1) = map(sorted, zip(self.corner, place, strict=True))
-    if min(x1 - x0, y1 - y0) < _LEAST_SIDE:
+    if min(x1 - x0, y1 - y0) < prompts.LEAST_SIDE:
       return self  # A double click.
     box = x0, y0, x1, y1
     region = regions.from_box(embed, self.frame, np.array(box))
@@ -77,8 +75,8 @@ class Marks(NamedTuple):
   def draw(self) -> UInt8[np.ndarray, 'height width 3']:
     """The frame with the marks over it, coloured as they will be followed."""
     mask = np.zeros(self.frame.shape[:2], np.uint8)
-    for number, region in enumerate(self.regions, 1):
-      mask[region] = number
+    for index in regions.largest_first(self.regions):
+      mask[self.regions[index]] = index + 1
     points = self.given
     if self.is_boxes:
       points = () if self.corner is None else (self.corner,)

@@ -25,6 +25,9 @@ Mask = UInt8[np.ndarray, 'height width']
 # What annotators could not tell apart.
 VOID = 255
 
+# Of a drawn mask, in smooth edges; else it is no mask but a photograph.
+_MOST_EDGE = 0.1
+
 
 def without_void(mask: Mask) -> Mask:
   """The mask with background where nobody could tell."""
@@ -81,8 +84,9 @@ def read_drawn(path: str | os.PathLike) -> Mask:
   Args:
     path: What `read` takes; or a picture where each colour but black is an
       object: if all are of `palette`, with the numbers there, else numbered in
-      the order of red, green and blue. Where black and white have greys between
-      them, what is nearer to white is one object.
+      the order of red, green and blue. What is transparent is background.
+      Smooth edges belong to what is nearest to them: colours that nowhere fill
+      two by two pixels, and the greys between black and white.
 
   Returns:
     The mask, which may be read-only.
@@ -91,31 +95,52 @@ def read_drawn(path: str | os.PathLike) -> Mask:
     UserError: as `read`, or there are over 254 colours.
   """
   with contextlib.suppress(OSError), Image.open(path) as picture:
-    if picture.mode in ('RGB', 'RGBA', 'L'):
+    if picture.mode in ('RGB', 'RGBA', 'L', 'LA'):
       rgb = np.asarray(picture.convert('RGB'))
-      is_smooth = (rgb[..., 0] >= 128) & (rgb[..., 0] < VOID)
+      if picture.has_transparency_data:
+        alpha = np.asarray(picture.convert('RGBA'))[..., 3:]
+        rgb = np.where(alpha < 128, np.uint8(0), rgb)
       if (rgb != rgb[..., :1]).any():
         return _numbered(rgb, path)
-      if is_smooth.any() and rgb.max() == VOID:
-        return (rgb[..., 0] >= 128).view(np.uint8)
+      grey = rgb[..., 0]
+      is_smooth = ((grey >= 128) & (grey < VOID)).any() and grey.max() == VOID
+      if is_smooth or picture.has_transparency_data:
+        return (grey >= 128).view(np.uint8)
   return read(path)
 
 
 def _numbered(rgb, path):
   """The number of each pixel's colour; 0 of black."""
   code = lambda colours: colours.astype(int) @ (1 << 16, 1 << 8, 1)
-  colours, indices = np.unique(code(rgb), return_inverse=True)
-  if len(colours) > VOID:
-    raise errors.UserError(
-        f'{path} has {len(colours)} colours: draw an object in one, without'
-        ' smooth edges, and save it as PNG'
-    )
+  codes = code(rgb)
+  colours, indices = np.unique(codes, return_inverse=True)
+  indices = indices.reshape(codes.shape)
   known = code(palette()[:VOID])
-  numbers = np.arange(len(colours)) + (colours[0] != 0)
   if np.isin(colours, known).all():
     order = np.argsort(known)
     numbers = order[np.searchsorted(known, colours, sorter=order)]
-  return numbers.astype(np.uint8)[indices].reshape(rgb.shape[:2])
+    return numbers.astype(np.uint8)[indices]
+  solid = _solid(codes)
+  is_edge = ~np.isin(colours, solid)
+  if len(solid) > VOID or is_edge[indices].mean() > _MOST_EDGE:
+    raise errors.UserError(
+        f'{path} has {len(colours)} colours: draw an object in one, and save it'
+        ' as PNG'
+    )
+  parts = lambda codes: (codes[:, None] >> (16, 8, 0)) & 255
+  # |a - b|^2 without |a|^2, which is the same for all b.
+  distance = (parts(solid) ** 2).sum(axis=1) - 2 * parts(colours) @ parts(
+      solid
+  ).T
+  numbers = distance.argmin(axis=1) + (solid[0] != 0)
+  return numbers.astype(np.uint8)[indices]
+
+
+def _solid(codes):
+  """The colours that somewhere fill two by two pixels, in their order."""
+  corners = codes[:-1, :-1], codes[1:, :-1], codes[:-1, 1:], codes[1:, 1:]
+  is_same = np.logical_and.reduce([corners[0] == x for x in corners[1:]])
+  return np.unique(corners[0][is_same])
 
 
 class _ColoursError(OSError):

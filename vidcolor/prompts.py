@@ -4,6 +4,7 @@ Positions are (x, y) in pixels of the video as it is, upright, whose centres
 have whole coordinates.
 """
 
+from collections.abc import Iterable, Sequence
 import contextlib
 import csv
 import json
@@ -12,7 +13,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import cv2
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
 
 from vidcolor import errors
@@ -20,13 +21,16 @@ from vidcolor import masks as masks_lib
 
 Size = tuple[int, int]  # Height and width.
 
+LEAST_SIDE = 2  # Of a box, in pixels.
+
 
 class Mask(NamedTuple):
   """Objects, pixel by pixel.
 
   Attributes:
-    mask: [height width], 0 or the number of an object, 1 to 254; or bool
-      [objects height width], of which later ones lie over earlier ones.
+    mask: [height width], 0 or the number of an object, 1 to 254, or only 0 and
+      255 for one object; or bool [objects height width], of which later ones
+      lie over earlier ones.
     name: What it is called in errors, such as its file.
   """
 
@@ -37,24 +41,26 @@ class Mask(NamedTuple):
     """The mask of a frame that was shrunk from `full_size` to `size`.
 
     Raises:
-      UserError: it is of another size, or marks no object.
+      UserError: it is of another size, or marks no object, or an object that
+        others cover.
     """
     mask = np.asarray(self.mask)
     if mask.dtype == bool:
       stack = mask.reshape(-1, *mask.shape[-2:])
-      mask = np.zeros(mask.shape[-2:], int)
-      for number, is_object in enumerate(stack, 1):
-        mask[is_object] = number
+      mask = paint(list(stack), self.name, range(len(stack)))
     if mask.shape != full_size:
       raise errors.UserError(
           f'{self.name}: the mask is {_by(mask.shape)} and the frame'
           f' {_by(full_size)}: draw it on a frame of the video'
       )
-    if mask.min() < 0 or mask.max() > masks_lib.VOID:
+    numbers = np.unique(mask)
+    if numbers[0] < 0 or numbers[-1] > masks_lib.VOID or (numbers % 1).any():
       raise errors.UserError(
-          f'{self.name}: the mask has a number {mask.max()}: objects are 1 to'
-          ' 254'
+          f'{self.name}: the mask has numbers {numbers[0]:g} to'
+          f' {numbers[-1]:g}: objects are 1 to 254, background is 0'
       )
+    if numbers.tolist() == [0, masks_lib.VOID]:  # One object, in white.
+      mask = mask > 0
     mask = masks_lib.without_void(mask.astype(np.uint8))
     if not mask.any():
       raise errors.UserError(f'{self.name}: the mask marks no object')
@@ -86,6 +92,11 @@ class Points(NamedTuple):
     """
     points = _rows(self, self.position, 2)
     height, width = full_size
+    if ((points >= 0) & (points <= 1)).all() and (points % 1).any():
+      raise errors.UserError(
+          f'{self.name}: all are within the first pixel: give pixels, not'
+          ' shares of the frame'
+      )
     for x, y in points:
       if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         raise errors.UserError(
@@ -121,6 +132,11 @@ class Boxes(NamedTuple):
             f'{self.name}: the box {box} is empty or upside down: give'
             ' left,top,right,bottom'
         )
+      if min(x1 - x0, y1 - y0) < LEAST_SIDE:
+        raise errors.UserError(
+            f'{self.name}: the box {box} is less than {LEAST_SIDE} pixels wide'
+            ' or high: give pixels, not shares of the frame'
+        )
       if x1 <= 0 or y1 <= 0 or x0 >= width - 1 or y0 >= height - 1:
         raise errors.UserError(
             f'{self.name}: the box {box} is outside of the frame, which is'
@@ -131,6 +147,33 @@ class Boxes(NamedTuple):
 
 
 Prompt = Mask | Points | Boxes
+
+
+def paint(
+    regions: Sequence[Bool[np.ndarray, 'height width']],
+    name: str,
+    order: Iterable[int],
+) -> Int[np.ndarray, 'height width']:
+  """A mask of the numbers 1, 2, ... of regions, which may overlap.
+
+  Args:
+    regions: Of each object.
+    name: What they are called in errors.
+    order: Their indices from the lowest to the topmost.
+
+  Raises:
+    UserError: one is empty, or nothing of it is left to be seen.
+  """
+  mask = np.zeros(regions[0].shape, int)
+  for index in order:
+    mask[regions[index]] = index + 1
+  missing = np.setdiff1d(np.arange(len(regions)) + 1, mask)
+  if len(missing):
+    raise errors.UserError(
+        f'{name}: nothing is left of object {missing[0]}, which is empty or'
+        ' covered by others: leave it out, or make them overlap less'
+    )
+  return mask
 
 
 def read_mask(path: str | os.PathLike) -> Mask:
@@ -200,7 +243,7 @@ def read_pose(path: str | os.PathLike) -> Points:
 
 def _read(path):
   try:
-    return pathlib.Path(path).read_text()
+    return pathlib.Path(path).read_text(encoding='utf-8-sig')
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'it is no text'
     raise errors.UserError(f'cannot read {path}: {reason}') from error

@@ -7,7 +7,7 @@ result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
 result.masks, result.position, result.visible, result.confidence
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import os
 from typing import Any, NamedTuple
@@ -24,8 +24,8 @@ from vidcolor.tracking import propagation
 from vidcolor.tracking import regions
 
 # A file or a folder of pictures; one of them in part; or RGB frames, UInt8
-# [time height width 3].
-Video = str | os.PathLike | footage.Footage | np.ndarray
+# [time height width 3] or one by one.
+Video = str | os.PathLike | footage.Footage | np.ndarray | Sequence[np.ndarray]
 
 # Above it a point is taken for visible: see `tracking.labels.Points`.
 _VISIBLE = 0.5
@@ -89,12 +89,14 @@ class Tracker:
 
     Args:
       video: A file, a folder of pictures, a `footage.Footage`, or RGB frames,
-        UInt8[np.ndarray, 'time height width 3'].
-      masks: [height width], 0 or the number of an object, 1 to 254; or bool
-        [objects height width].
+        UInt8[np.ndarray, 'time height width 3'], which may be a list.
+      masks: [height width], 0 or the number of an object, 1 to 254, or only 0
+        and 255 for one object; or bool [objects height width], of which later
+        ones lie over earlier ones.
       points: [points 2], (x, y) in pixels.
       boxes: [boxes 4], (x0, y0, x1, y1) in pixels; the object in each is found
-        by its embeddings (`tracking.regions`), and followed as a mask.
+        by its embeddings (`tracking.regions`), and followed as a mask, the
+        smaller one on top where they overlap.
       query_frame: The number of the frame where they are given, from which
         they are followed to both ends of the video.
 
@@ -113,7 +115,8 @@ class Tracker:
     if boxes is not None:
       given.append(prompts.Boxes(boxes))
     if len(given) != 1:
-      raise errors.UserError('give one of masks, points and boxes')
+      only = 'only ' if given else ''
+      raise errors.UserError(f'give {only}one of masks, points and boxes')
     return collect(self.stream(video, given[0], query_frame))
 
   def stream(
@@ -130,8 +133,11 @@ class Tracker:
     Raises:
       UserError: as `track`.
     """
-    if isinstance(video, (str, os.PathLike)):
-      video = footage.Footage(video)
+    if query_frame < 0:
+      raise errors.UserError(
+          f'query frame {query_frame} is none: frames count from 0 on'
+      )
+    video = _checked(video)
     frames = itertools.islice(_forward(video), query_frame, None)
     first = next(frames, None)
     if first is None:
@@ -154,9 +160,11 @@ class Tracker:
     if isinstance(prompt, prompts.Points):
       return lambda frames: self._follow_points(frames, given)
     if isinstance(prompt, prompts.Boxes):
-      boxes, given = given, np.zeros(frame.shape[:2], np.uint8)
-      for number, box in enumerate(boxes, 1):
-        given[regions.from_box(self.propagator.embed, frame, box)] = number
+      found = [
+          regions.from_box(self.propagator.embed, frame, box) for box in given
+      ]
+      order = regions.largest_first(found)
+      given = prompts.paint(found, prompt.name, order).astype(np.uint8)
     return lambda frames: self._follow_objects(frames, given)
 
   def _follow_objects(self, frames, mask):
@@ -187,6 +195,24 @@ def collect(found: Iterable[Found]) -> Result:
       np.stack([f.visible for f in found]),
       np.stack([f.confidence for f in found]),
   )
+
+
+def _checked(video):
+  """The video as `Footage`, or as an array of RGB frames."""
+  if isinstance(video, (str, os.PathLike)):
+    return footage.Footage(video)
+  if isinstance(video, footage.Footage):
+    return video
+  try:
+    frames = np.asarray(video)
+  except ValueError as error:
+    raise errors.UserError('the frames are not all of one size') from error
+  if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+    raise errors.UserError(
+        f'the frames are {frames.dtype} {list(frames.shape)}: give RGB, uint8'
+        ' [time height width 3]'
+    )
+  return frames
 
 
 def _forward(video):

@@ -345,7 +345,6 @@ def _scaled(options, embeddings):
 
 def _remember(options, state, features, labels):
   """Drops the oldest frame, or the second oldest where the first is kept."""
-
   first = int(options.keep_first)
 
   def push(memory, new):
