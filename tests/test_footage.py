@@ -205,6 +205,11 @@ def _make_faults(folder):
         ('a.mp4', {'start': -1.0}, '{}/a.mp4 from -1 s.* start at 0'),
         ('a.mp4', {'scale': 0.0}, 'scale {}/a.mp4 by 0: give a scale above 0'),
         ('a.mp4', {'scale': 1.5}, 'scale {}/a.mp4 by 1.5: give a scale'),
+        (
+            'pictures/a.png',
+            {},
+            '{}/pictures/a.png is one picture: give a video',
+        ),
         ('pictures', {'frames_per_second': 0.0}, '{}/pictures at 0 .* rate'),
     ],
 )

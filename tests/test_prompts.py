@@ -37,6 +37,14 @@ def test_white_is_one_object():
   np.testing.assert_array_equal(mask, _two_squares() > 0)
 
 
+def test_there_are_numbers_for_254_objects():
+  stack = np.eye(FULL[0] * FULL[1], dtype=bool).reshape(-1, *FULL)
+  mask = prompts.Mask(stack[:254]).at(FULL, FULL)
+  assert mask.max() == 254
+  with pytest.raises(errors.UserError, match='255 objects: give at most 254'):
+    prompts.Mask(stack[:255]).at(FULL, FULL)
+
+
 def test_objects_of_a_stack_must_be_seen():
   stack = np.zeros((3, *FULL), bool)
   stack[0, :20], stack[2, 10:] = True, True
@@ -107,7 +115,8 @@ def test_points_come_as_text_and_as_csv(tmp_path):
   path.write_text('1,2\n3,4\n\n')
   assert prompts.read_points(str(path)).position == [[1, 2], [3, 4]]
   path.write_text('name,Y,X\nnose,2,1\n')
-  assert prompts.read_points(str(path)).position == [[1, 2]]
+  points = prompts.read_points(str(path))
+  assert points.position == [[1, 2]] and points.names == ('nose',)
   path.write_text('x,y\n1,2\n', encoding='utf-8-sig')  # As Excel writes it.
   assert prompts.read_points(str(path)).position == [[1, 2]]
 

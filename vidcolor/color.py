@@ -72,8 +72,8 @@ def _mix(matrix, planes):
 
 
 def _compand(xyz):
-  # The clip keeps the unused branch of `where` from a NaN gradient at zero. A
-  # CPU has no vectors of `cbrt`.
+  # The clip keeps the unused branch of `where` from a NaN gradient at zero. On
+  # CPUs XLA vectorises both of these, and not `cbrt`.
   root = jnp.exp(jnp.log(jnp.maximum(xyz, _EPSILON)) / 3)
   return jnp.where(xyz > _EPSILON, root, _SLOPE * xyz + 4 / 29)
 

@@ -92,7 +92,7 @@ def read_drawn(path: str | os.PathLike) -> Mask:
     The mask, which may be read-only.
 
   Raises:
-    UserError: as `read`, or there are over 254 colours.
+    UserError: as `read`, or it has colours as a photograph has.
   """
   with contextlib.suppress(OSError), Image.open(path) as picture:
     if picture.mode in ('RGB', 'RGBA', 'L', 'LA'):

@@ -162,8 +162,13 @@ def paint(
     order: Their indices from the lowest to the topmost.
 
   Raises:
-    UserError: one is empty, or nothing of it is left to be seen.
+    UserError: there are over 254, one is empty, or nothing of it is left to be
+      seen.
   """
+  if len(regions) >= masks_lib.VOID:
+    raise errors.UserError(
+        f'{name}: there are {len(regions)} objects: give at most 254'
+    )
   mask = np.zeros(regions[0].shape, int)
   for index in order:
     mask[regions[index]] = index + 1
@@ -182,7 +187,7 @@ def read_mask(path: str | os.PathLike) -> Mask:
 
 
 def read_points(text: str) -> Points:
-  """Points from 'x,y;x,y', or from a CSV file with columns x and y.
+  """Points from 'x,y;x,y', or from a CSV file with columns x, y and maybe name.
 
   Raises:
     UserError: it is neither.
@@ -194,19 +199,21 @@ def read_points(text: str) -> Points:
     rows = [row for row in csv.reader(_read(text).splitlines()) if row]
   except csv.Error as error:
     raise errors.UserError(f'{name}: it is no CSV file ({error})') from error
-  columns = [0, 1]
+  columns, named = [0, 1], []
   if rows and not _is_number(rows[0][0]):
     header = [cell.strip().lower() for cell in rows.pop(0)]
     if not {'x', 'y'} <= set(header):
       raise errors.UserError(f'{name}: its columns are not called x and y')
     columns = [header.index('x'), header.index('y')]
+    named = [header.index('name')] if 'name' in header else []
   try:
     points = [[float(row[column]) for column in columns] for row in rows]
+    names = tuple(row[column] for row in rows for column in named)
   except (ValueError, IndexError) as error:
     raise errors.UserError(
         f'{name}: a line does not have numbers x and y'
     ) from error
-  return Points(points, name)
+  return Points(points, name, names)
 
 
 def read_boxes(text: str) -> Boxes:

@@ -109,7 +109,7 @@ class Footage:
 
   @property
   def name(self) -> str:
-    """What is written about it goes by: its name, of a file without suffix."""
+    """The folder's name, or the file's without its suffix."""
     path = self.path.resolve()
     return path.name if path.is_dir() else path.stem
 
@@ -137,6 +137,10 @@ class Footage:
       raise errors.UserError(
           f'there is no file or folder {self.path}: give a video, or a folder'
           ' of pictures'
+      )
+    if self.path.is_file() and self.path.suffix.lower() in _SUFFIXES:
+      raise errors.UserError(
+          f'{self.path} is one picture: give a video, or a folder of pictures'
       )
     if not 0 < self.scale <= 1:
       raise errors.UserError(

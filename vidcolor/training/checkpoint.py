@@ -242,7 +242,7 @@ def load_model(
       step = manager.latest_step()
     if step not in manager.all_steps():
       raise errors.UserError(
-          f'{workdir} holds no checkpoint; give the --workdir of a training run'
+          f'{workdir} holds no checkpoint: give the folder of a training run'
       )
     described = manager.restore(
         step,
