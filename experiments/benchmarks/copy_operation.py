@@ -8,7 +8,6 @@ products, a gradient with its forward pass as six, whatever is computed twice.
 """
 
 import functools
-import os
 
 import jax
 from jax import numpy as jnp
@@ -115,13 +114,9 @@ def _gradient_of(function):
 
 def _torch_attention(arrays, kind):
   """PyTorch's kernel for CPUs, on a CPU with PyTorch."""
-  if jax.default_backend() != 'cpu':
+  torch = measuring.torch()
+  if torch is None or jax.default_backend() != 'cpu':
     return {}
-  try:
-    import torch
-  except ImportError:
-    return {}
-  torch.set_num_threads(os.cpu_count() or 1)
   heads = [
       torch.tensor(np.asarray(x)).reshape(1, 1, -1, _WIDTH) for x in arrays
   ]

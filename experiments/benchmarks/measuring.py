@@ -5,6 +5,7 @@ from concurrent import futures
 from concurrent.futures import process
 import ctypes
 import multiprocessing
+import os
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -142,6 +143,16 @@ def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
     raise errors.UserError(
         f'the process of {function.__module__} died: it may want more memory'
     ) from error
+
+
+def torch() -> Any:
+  """PyTorch on all cores, as XLA is; None where it is not installed."""
+  try:
+    import torch as module
+  except ImportError:
+    return None
+  module.set_num_threads(os.cpu_count() or 1)
+  return module
 
 
 class Memory:

@@ -9,7 +9,6 @@ They get the embeddings that ours gets, and no network of theirs is run.
 
 from collections.abc import Callable, Iterator
 import importlib.util
-import os
 import pathlib
 import queue
 import sys
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.benchmarks import measuring
 from vidcolor import errors
 
 
@@ -138,11 +138,9 @@ def _near(grid, radius, combine):
 
 
 def _torch():
-  try:
-    import torch
-  except ImportError as error:
-    raise errors.UserError('--peers_dir needs PyTorch: install it') from error
-  torch.set_num_threads(os.cpu_count() or 1)
+  torch = measuring.torch()
+  if torch is None:
+    raise errors.UserError('--peers_dir needs PyTorch: install it')
   return torch
 
 

@@ -7,7 +7,7 @@ runs those named, or all: copy_operation, propagation, tracking, network,
 training, start_up and growth, modules of this folder. Prints medians and
 quartiles as Markdown, writes them to the JSON file, and beside it a page with
 plots. Ratios are of neighbours in time, in one run. With nothing else to do,
-two cores take twelve to fourteen minutes.
+two cores take ten to twelve minutes.
 
 PEERS is where `experiments.benchmarks.peers` finds others' code; without it,
 propagation is left out, and without PyTorch its attention kernel.
