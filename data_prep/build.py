@@ -27,6 +27,7 @@ from data_prep.synthetic_clips import synthetic_clips
 from data_prep.tapvid import tapvid
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import program
 
 _BUILDERS = {
     'davis': davis.Davis,
@@ -61,13 +62,13 @@ _MAX_SECONDS = flags.DEFINE_float(
 )
 
 
-def main(argv):
+def main(arguments: list[str]) -> None:
   """Builds --dataset in --data_dir."""
   # Imported late: it imports JAX, and no part of the build needs that.
   from data_prep import palette
 
   _check_folders()
-  builder = _builder(argv[1:])
+  builder = _builder(arguments)
   try:
     builder.download_and_prepare()
   except KeyboardInterrupt:
@@ -129,4 +130,4 @@ def _builder(beam_options):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main, takes_arguments=True)

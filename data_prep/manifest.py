@@ -52,7 +52,7 @@ def write(
       for split, columns in splits.items()
       for key, values in columns.items()
   }
-  with files.written_whole(folder / 'index.npz') as temporary:
+  with files.atomic_write(folder / 'index.npz') as temporary:
     np.savez(temporary, **index)
   left_out = [fault for fault in faults if not fault.num_records]
   cut_short = [fault for fault in faults if fault.num_records]

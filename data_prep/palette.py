@@ -24,6 +24,7 @@ import tqdm
 from vidcolor import color
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import program
 from vidcolor.data import clips
 
 # A record is read whole, which takes longer than decoding a few of its frames;
@@ -34,10 +35,8 @@ _NUM_PIXELS = 1 << 18
 _LIGHTNESS = 60  # Of the colours in the picture: most of Lab's are visible.
 
 
-def main(argv):
+def main() -> None:
   """Fits the palette of --dataset_dir."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   given = flags.FLAGS
   fit(
       given.dataset_dir,
@@ -156,7 +155,7 @@ def _draw_picture(path, palette, ab):
   bars.set(xlabel='share of the pixels', xlim=(0, 1.2 * shares.max()))
   bars.set_title(f'a, b, at lightness {_LIGHTNESS}')
   bars.invert_yaxis()
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     picture.savefig(temporary, dpi=100)
 
 
@@ -168,4 +167,4 @@ if __name__ == '__main__':
   flags.DEFINE_integer('num_colors', 16, 'Size of the palette.', 2)
   flags.DEFINE_integer('num_frames', 50_000, 'Frames to draw, 4 a clip.', 1)
   flags.DEFINE_integer('seed', 0, 'Seed of the draw and of k-means.')
-  errors.run(main)
+  program.run(main)

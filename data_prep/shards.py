@@ -143,7 +143,7 @@ def plan(
 def write_plan(shard: Shard) -> str:
   """Writes what is to be written where; returns the path for `read_plan`."""
   path = f'{shard.path}.plan.json'
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     temporary.write_text(json.dumps(dataclasses.asdict(shard)))
   return path
 
@@ -266,7 +266,7 @@ def _read_clip_report(path):
 
 
 def _write_report(path, content):
-  with files.written_whole(_report_path(path)) as temporary:
+  with files.atomic_write(_report_path(path)) as temporary:
     temporary.write_text(json.dumps(content))
     _sync(temporary)
 
@@ -339,7 +339,7 @@ def _next(examples):
 @contextlib.contextmanager
 def _open(path):
   """Yields a writer of a file that is there only once complete."""
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     # Compressing what holds compressed images would only slow reading down.
     writer = array_record_module.ArrayRecordWriter(
         str(temporary), 'group_size:1,uncompressed'

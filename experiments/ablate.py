@@ -31,9 +31,10 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import masks
 from vidcolor import models
-from vidcolor.benchmarks import davis as davis_lib
+from vidcolor import program
+from vidcolor.benchmarks.davis import metrics as davis_metrics
+from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.data import clips
-from vidcolor.evaluation import davis
 from vidcolor.render import report
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
@@ -46,9 +47,7 @@ _WORKDIR = flags.DEFINE_string(
 _DAVIS_DIR = flags.DEFINE_string(
     'davis_dir', None, 'DAVIS folder to track.', required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where everything is written to.', required=True
-)
+_OUTPUT_DIR = program.define_output_dir()
 _YEAR = flags.DEFINE_integer('year', 2016, '2016 makes one object of all.')
 _SPLIT = flags.DEFINE_string('split', 'val', 'Name of the list.')
 _HELD_OUT = flags.DEFINE_list(
@@ -99,7 +98,7 @@ _CHANGES = {
     ),
     'grey values': Change({'model.channels': 1}),
 }
-# By field of `propagation.Options`.
+# By field of `propagation.PropagationOptions`.
 _TRACKING = {
     'temperature': (0.02, 0.03, 0.04, 0.12, 0.5),
     'radius': (4, 6, 8, 18, 24, None),
@@ -112,10 +111,8 @@ _TRACKING = {
 _PARTS = {'only stride 4': 'embed_coarse', 'only stride 8': 'embed_fine'}
 
 
-def main(argv):
+def main() -> None:
   """Measures what has not been measured yet, and reports."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   if bool(_WORKDIR.value) == bool(_DATA_DIR.value):
     raise errors.UserError('give --data_dir or --workdir')
   sequences = _sequences()
@@ -148,7 +145,7 @@ def main(argv):
 
 
 def _sequences():
-  sequences = davis_lib.read(
+  sequences = davis_run.read(
       _DAVIS_DIR.value, year=_YEAR.value, split=_SPLIT.value
   )
   names = {sequence.name for sequence in sequences}
@@ -209,13 +206,13 @@ def _ablate_training(results, sequences, output_dir):
     loop.train(config, workdir)
     seconds = time.perf_counter() - start
     model, _, config = checkpoint.load_model(workdir)
-    options = propagation.Options(**config.tracking)
-    row = _measure(propagation.Tracker(model, options), sequences)
+    options = propagation.PropagationOptions(**config.tracking)
+    row = _measure(propagation.LabelPropagator(model, options), sequences)
     control = config.model.to_json(), seed, str(options)
     if control not in controls:
       untrained = models.create(**config.model, seed=seed)
       untrained = nnx.view(untrained, use_running_average=True)
-      tracker = propagation.Tracker(untrained, options)
+      tracker = propagation.LabelPropagator(untrained, options)
       controls[control] = _measure(tracker, sequences)['J']
     row |= {'untrained': controls[control], 'training_seconds': seconds}
     results.add(name, seed, row)
@@ -273,9 +270,11 @@ def _ablate_tracking(results, sequences, workdir):
 
 def _trackers(model, tracking) -> Iterator[tuple[str, Any]]:
   """Names, and what makes the tracker."""
-  options = lambda **changes: propagation.Options(**{**tracking, **changes})
+  options = lambda **changes: propagation.PropagationOptions(
+      **{**tracking, **changes}
+  )
   if _WORKDIR.value:
-    yield _BASE, lambda: propagation.Tracker(model, options())
+    yield _BASE, lambda: propagation.LabelPropagator(model, options())
   for field, values in _TRACKING.items():
     # A network over time wants as many references as it was trained with.
     if model.num_frames > 1 and field in ('recent', 'keep_first'):
@@ -285,13 +284,13 @@ def _trackers(model, tracking) -> Iterator[tuple[str, Any]]:
       if changed != options():
         yield (
             f'tracking: {field} {value}',
-            lambda changed=changed: propagation.Tracker(model, changed),
+            lambda changed=changed: propagation.LabelPropagator(model, changed),
         )
   for name, layer in _PARTS.items():
     if hasattr(model, layer):
       yield (
           f'tracking: {name}',
-          lambda layer=layer: propagation.Tracker(
+          lambda layer=layer: propagation.LabelPropagator(
               _without(model, layer), options()
           ),
       )
@@ -315,8 +314,10 @@ def _measure(tracker, sequences):
     tracked = list(tracker.track(frames, truth[0]))
     num_frames += len(tracked)
     num_objects = int(masks.without_void(truth[0]).max())
-    scores[sequence.name] = davis.score(tracked[1:-1], truth[1:-1], num_objects)
-  overall = davis.summarize(scores)['overall']
+    scores[sequence.name] = davis_metrics.score(
+        tracked[1:-1], truth[1:-1], num_objects
+    )
+  overall = davis_metrics.summarize(scores)['overall']
   return {
       'J': overall['J_mean'],
       'J&F': overall['J&F'],
@@ -326,4 +327,4 @@ def _measure(tracker, sequences):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

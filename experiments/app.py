@@ -22,12 +22,13 @@ from absl import flags
 import gradio as gr
 import tqdm
 
+from experiments import click_prompts
 import vidcolor
 from vidcolor import errors
-from vidcolor import marking
-from vidcolor import results
-from vidcolor import tracker as tracker_lib
-from vidcolor.data import footage
+from vidcolor import program
+from vidcolor import track_output
+from vidcolor import video_tracker
+from vidcolor.video import video_source
 
 _SHORT_SIDE = 480
 _KINDS = {
@@ -51,21 +52,21 @@ _CSS = """
 class Session(NamedTuple):
   """What one person has open: a video, and what is marked in a frame of it."""
 
-  video: footage.Footage
+  video: video_source.VideoSource
   number: int
-  marks: marking.Marks
+  marks: click_prompts.Marks
 
 
-def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
+def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
   """The page; `launch` it."""
   stopped = set()  # Sessions that do not want what is under way.
 
   def open_video(path, is_boxes):
     with _errors_shown(path):
-      video = footage.Footage(path)
+      video = video_source.VideoSource(path)
       scale = min(1, _SHORT_SIDE / min(video.size))
-      video = footage.Footage(path, scale=scale)
-      marks = marking.Marks(next(iter(video)).rgb, is_boxes)
+      video = video_source.VideoSource(path, scale=scale)
+      marks = click_prompts.Marks(next(iter(video)).rgb, is_boxes)
     last = max(1, (video.num_frames or 1) - 1)
     return (
         *_show(Session(video, 0, marks)),
@@ -79,7 +80,7 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
       frames = enumerate(itertools.islice(session.video, number + 1))
       # Its last one, if it ends before.
       ((number, frame),) = collections.deque(frames, maxlen=1)
-    marks = marking.Marks(frame.rgb, is_boxes)
+    marks = click_prompts.Marks(frame.rgb, is_boxes)
     return *_show(Session(session.video, number, marks)), number
 
   def click(session, event: gr.SelectData):
@@ -91,7 +92,7 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
     return _show(session._replace(marks=session.marks.undo()))
 
   def clear(session, is_boxes):
-    marks = marking.Marks(session.marks.frame, is_boxes)
+    marks = click_prompts.Marks(session.marks.frame, is_boxes)
     return _show(session._replace(marks=marks))
 
   def track(session, request: gr.Request, bar=gr.Progress()):  # noqa: B008
@@ -103,7 +104,7 @@ def build(tracker: tracker_lib.Tracker) -> gr.Blocks:
         _errors_shown(video.path),
         tempfile.TemporaryDirectory(prefix='vidcolor_') as folder,
     ):
-      summary = results.write(
+      summary = track_output.write(
           pathlib.Path(folder), video, prompt, found, progress
       )
       if summary['left_out']:
@@ -192,7 +193,7 @@ def _swap(is_running):
 
 
 def _progress(bar, is_stopped):
-  """Shows how far `results.write` is, and the time left of each stage."""
+  """Shows how far `track_output.write` is, and the time left of each stage."""
 
   def progress(items, desc, total, unit):
     stage = _STAGES[desc]
@@ -223,10 +224,8 @@ def _errors_shown(path):
     raise gr.Error(message, print_exception=False) from error
 
 
-def main(argv):
+def main() -> None:
   """Serves the page until it is interrupted."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   tracker = vidcolor.load_pretrained(flags.FLAGS.checkpoint)
   fonts = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['monospace']}
   with tempfile.TemporaryDirectory(prefix='vidcolor_') as folder:
@@ -250,4 +249,4 @@ if __name__ == '__main__':
   flags.DEFINE_integer('port', None, 'Default: the first free one from 7860.')
   flags.DEFINE_bool('share', False, 'Gives a public address, too.')
   flags.DEFINE_string('checkpoint', None, 'As that of vidcolor.track.')
-  errors.run(main)
+  program.run(main)

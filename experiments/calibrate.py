@@ -20,10 +20,11 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import masks
 from vidcolor import pretrained
-from vidcolor.benchmarks import davis as davis_lib
-from vidcolor.evaluation import calibration
-from vidcolor.evaluation import davis
-from vidcolor.render import figures
+from vidcolor import program
+from vidcolor.benchmarks.davis import metrics as davis_metrics
+from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.render import plots
+from vidcolor.tracking import calibration
 from vidcolor.tracking import propagation
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -32,9 +33,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'DAVIS folder to track.', required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where everything is written to.', required=True
-)
+_OUTPUT_DIR = program.define_output_dir()
 _HELD_OUT = flags.DEFINE_list(
     'held_out', [], 'Sequences to be judged by and not fitted to.'
 )
@@ -45,20 +44,18 @@ _MAX_FRAMES = flags.DEFINE_integer(
 _PIXEL_STRIDE = 4  # Neighbours tell the same.
 
 
-def main(argv):
+def main() -> None:
   """Tracks, fits and draws."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   model, _, config = pretrained.load(_CHECKPOINT.value)
   # As it comes: 1 and 0 leave the log-odds as they are.
   config.tracking.calibration = (1.0, 0.0)
-  options = propagation.Options(**config.tracking)
-  tracker = propagation.Tracker(model, options)
+  options = propagation.PropagationOptions(**config.tracking)
+  tracker = propagation.LabelPropagator(model, options)
   tracked = {
       sequence.name: _track(tracker, sequence)
-      for sequence in tqdm.tqdm(davis_lib.read(_DATA_DIR.value), unit='video')
+      for sequence in tqdm.tqdm(davis_run.read(_DATA_DIR.value), unit='video')
   }
   held_out = {name: tracked.pop(name, None) for name in _HELD_OUT.value}
   if None in held_out.values() or not tracked:
@@ -75,7 +72,7 @@ def main(argv):
   }
   results = {name: told for name, (told, _) in judged.items()}
   curves = {name: curve for name, (_, curve) in judged.items()}
-  figures.reliability(curves, output_dir / 'reliability.png')
+  plots.reliability(curves, output_dir / 'reliability.png')
   files.write_json(
       output_dir / 'results.json',
       {'calibration': [slope, intercept], **results, **environment.describe()},
@@ -103,7 +100,7 @@ def _track(tracker, sequence):
     # little.
     by_object.extend(objects.by_object)
     j.extend(
-        davis.jaccard(objects.mask == number, true == number)
+        davis_metrics.jaccard(objects.mask == number, true == number)
         for number in range(1, num_objects + 1)
     )
   pixels = np.concatenate(log_odds), np.concatenate(right)
@@ -131,4 +128,4 @@ def _judge(tracked, slope, intercept):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

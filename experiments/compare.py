@@ -10,25 +10,23 @@ table in Markdown.
 import json
 import pathlib
 
-from absl import flags
 import numpy as np
 
 from vidcolor import errors
 from vidcolor import files
-from vidcolor.render import figures
+from vidcolor import program
+from vidcolor.render import plots
 from vidcolor.render import report
 
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where the report is written to.', required=True
-)
+_OUTPUT_DIR = program.define_output_dir()
 # The figure of each benchmark that sums it up.
 _SUMMARIES = {'J&F', 'PCK@0.1', 'average_jaccard'}
 
 
-def main(argv):
+def main(arguments: list[str]) -> None:
   """Reads, draws and prints."""
-  results = {pathlib.Path(folder).name: _read(folder) for folder in argv[1:]}
-  if len(results) < 2 or len(results) < len(argv) - 1:
+  results = {pathlib.Path(folder).name: _read(folder) for folder in arguments}
+  if len(results) < 2 or len(results) < len(arguments):
     raise errors.UserError('give two folders or more, each of another name')
   datasets = {result['dataset'] for result in results.values()}
   if len(datasets) > 1:
@@ -111,11 +109,11 @@ def _figures(results, output_dir):
         name: np.array([np.nan, *result['j_by_frame']])
         for name, result in results.items()
     }
-    figures.j_by_frame(curves, output_dir / 'j_by_frame.png')
+    plots.j_by_frame(curves, output_dir / 'j_by_frame.png')
     text = 'Mean J by frame number, over the sequences that are that long.'
     media.append(report.Media('j_by_frame.png', text))
   if all('j_by_attribute' in result for result in results.values()):
-    figures.bars(
+    plots.bars(
         {name: result['j_by_attribute'] for name, result in results.items()},
         output_dir / 'j_by_attribute.png',
         xlabel='mean J',
@@ -126,4 +124,4 @@ def _figures(results, output_dir):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main, takes_arguments=True)

@@ -11,6 +11,7 @@ from ml_collections import config_flags
 
 from vidcolor import errors
 from vidcolor import pretrained
+from vidcolor import program
 from vidcolor.training import checkpoint
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
@@ -20,10 +21,8 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def main(argv):
+def main() -> None:
   """Exports."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   if not _OUTPUT.value.endswith('.npz'):
     raise errors.UserError(f'--output={_OUTPUT.value}: give a name in .npz')
   model, palette, config = checkpoint.load_model(_WORKDIR.value)
@@ -33,4 +32,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

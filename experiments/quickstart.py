@@ -8,7 +8,6 @@ step is a part of the library; what is written here is their order. Run again
 with the same line, it goes on where it was stopped.
 """
 
-from collections.abc import Sequence
 import os
 import pathlib
 import time
@@ -25,11 +24,11 @@ from data_prep.synthetic_clips import synthetic_clips
 from experiments import quickstart_report
 from experiments.configs import compact
 from vidcolor import environment
-from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
-from vidcolor.data import sequences as sequences_lib
-from vidcolor.evaluation import davis
+from vidcolor import program
+from vidcolor.benchmarks.davis import data as davis_data
+from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
@@ -51,17 +50,15 @@ _STEPS = flags.DEFINE_integer(
 )
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
   """Builds, trains, tracks and reports."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   start = time.time()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
 
   _headline('1/4 Data: JPEG frames in ArrayRecord files')
   davis_dir = _DAVIS_DIR.value  # First, so that a wrong folder is told at once.
-  sequences = sequences_lib.read_davis(davis_dir) if davis_dir else None
+  sequences = davis_data.read_davis(davis_dir) if davis_dir else None
   config = _config(output_dir)
   if sequences is None:
     sequences = _held_out_clips(output_dir)
@@ -131,7 +128,7 @@ def _synthetic_builder(output_dir):
 def _held_out_clips(output_dir):
   builder = _synthetic_builder(output_dir)
   builder.download_and_prepare()
-  sequences = sequences_lib.read_tfds(
+  sequences = davis_data.read_tfds(
       builder.name, builder.data_dir_root, split='test'
   )
   return sorted(sequences, key=lambda sequence: sequence.name)
@@ -139,14 +136,14 @@ def _held_out_clips(output_dir):
 
 def _methods(model, config):
   """Trackers by name: callables (frames, first mask) -> masks."""
-  options = propagation.Options(**config.tracking)
+  options = propagation.PropagationOptions(**config.tracking)
   untrained = models.create(**config.model, seed=config.seed)
   untrained = nnx.view(untrained, use_running_average=True)
   return {
       'identity': baselines.Identity().track,
       'optical_flow': baselines.OpticalFlow(baselines.dis).track,
-      'untrained': propagation.Tracker(untrained, options).track,
-      'trained': propagation.Tracker(model, options).track,
+      'untrained': propagation.LabelPropagator(untrained, options).track,
+      'trained': propagation.LabelPropagator(model, options).track,
   }
 
 
@@ -157,7 +154,7 @@ def _track(methods, sequence):
   }
   num_objects = int(masks['identity'][0].max())
   j_by_frame = {
-      name: davis.score(predicted, truth, num_objects).j.mean(axis=0)
+      name: davis_metrics.score(predicted, truth, num_objects).j.mean(axis=0)
       for name, predicted in masks.items()
   }
   return quickstart_report.Tracked(sequence, masks, j_by_frame)
@@ -182,4 +179,4 @@ def _results(tracked, seconds):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

@@ -12,16 +12,16 @@ from jaxtyping import Float
 import numpy as np
 
 from vidcolor import files
-from vidcolor.data import mp4
-from vidcolor.data import sequences as sequences_lib
-from vidcolor.evaluation import analysis
-from vidcolor.render import figures
+from vidcolor.benchmarks.davis import analysis
+from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.render import overlay
 from vidcolor.render import pca
+from vidcolor.render import plots
 from vidcolor.render import report
 from vidcolor.tracking import propagation
 from vidcolor.training import objective
 from vidcolor.training import telemetry
+from vidcolor.video import mp4
 
 METHODS = {
     'identity': 'identity',
@@ -38,7 +38,7 @@ _COLORS_SIZE = (256, 192)  # Width and height of the colorized frames.
 class Tracked(NamedTuple):
   """One sequence, tracked by every method."""
 
-  sequence: sequences_lib.AnnotatedSequence
+  sequence: davis_data.AnnotatedSequence
   masks: Mapping[str, Sequence[np.ndarray]]
   j_by_frame: Mapping[str, np.ndarray]  # A mean over objects.
 
@@ -80,8 +80,8 @@ def draw(
   colors = _colors(model, palette, config, [t.sequence.frames for t in drawn])
   _write_image(output_dir / 'colors.png', colors)
   metrics = telemetry.read_metrics(workdir)
-  figures.loss_curve(metrics['step'], metrics['loss'], output_dir / 'loss.png')
-  figures.j_by_frame(_curves(tracked), output_dir / 'j_by_frame.png')
+  plots.loss_curve(metrics['step'], metrics['loss'], output_dir / 'loss.png')
+  plots.j_by_frame(_curves(tracked), output_dir / 'j_by_frame.png')
 
 
 def _film(tracked):
@@ -104,7 +104,7 @@ def _strips(tracked):
   rows = []
   for t in tracked[:3]:
     pairs = zip(t.sequence.frames, t.masks['trained'], strict=True)
-    rows.append(figures.film_strip([_panel(*pair, size) for pair in pairs], 5))
+    rows.append(plots.film_strip([_panel(*pair, size) for pair in pairs], 5))
   return overlay.stacked(rows)
 
 
@@ -151,7 +151,7 @@ def _colors(model, palette, config, videos):
   )(clips)
   columns = np.split(np.asarray(255 * result).astype(np.uint8), 3, axis=2)
   titles = ('what the network sees', 'true colours', 'copied colours')
-  return figures.color_grid(
+  return plots.color_grid(
       {
           title: column.repeat(model.stride, 1).repeat(model.stride, 2)
           for title, column in zip(titles, columns, strict=True)
@@ -242,5 +242,5 @@ def write_page(
 
 
 def _write_image(path, image):
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     cv2.imwrite(str(temporary), image[..., ::-1])

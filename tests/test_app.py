@@ -22,7 +22,7 @@ from tests import browsers
 from tests import programs
 from tests import tiny
 from vidcolor import masks
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 CLIP, IS_SQUARE = tiny.red_square()
 FRAMES, HEIGHT, WIDTH = IS_SQUARE.shape

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.data import synthetic
-from vidcolor.evaluation import davis
 from vidcolor.tracking import baselines
 
 TRACKERS = [
@@ -23,7 +23,7 @@ def fixture_clip():
 
 def _mean_jaccard(tracker, clip):
   tracked = list(tracker.track(clip.frames, clip.masks[0]))
-  scores = davis.score(tracked, clip.masks, int(clip.masks[0].max()))
+  scores = davis_metrics.score(tracked, clip.masks, int(clip.masks[0].max()))
   return scores.j[:, 1:-1].mean()
 
 

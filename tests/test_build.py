@@ -13,7 +13,7 @@ from tests import odd_videos
 from tests import programs
 from vidcolor import color
 from vidcolor import errors
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 # Colours of equal areas, far from each other, that 4:2:0 video keeps.
 _COLORS = np.array(

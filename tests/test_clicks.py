@@ -140,9 +140,9 @@ def test_what_is_marked_is_a_prompt():
   with pytest.raises(errors.UserError, match='nothing is marked'):
     widget.prompt()
   widget.points = [[3, 4]]
-  assert widget.prompt() == prompts.Points([[3, 4]], 'your points')
+  assert widget.prompt() == prompts.PointPrompt([[3, 4]], 'your points')
   widget.boxes = [[1, 2, 30, 40]]
-  assert widget.prompt() == prompts.Boxes([[1, 2, 30, 40]], 'your boxes')
+  assert widget.prompt() == prompts.BoxPrompt([[1, 2, 30, 40]], 'your boxes')
 
 
 def test_the_picture_is_the_frame():

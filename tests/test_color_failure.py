@@ -4,8 +4,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from vidcolor.benchmarks import color_failure
-from vidcolor.data import sequences
+from vidcolor.benchmarks.davis import color_failure
 from vidcolor.tracking import propagation
 
 
@@ -25,9 +24,11 @@ def test_tells_an_interval_only_of_five_sequences_or_more(
       )
       for index in range(count)
   ]
-  monkeypatch.setattr(sequences, 'read_davis', lambda *_, **__: videos)
+  monkeypatch.setattr(davis_data, 'read_davis', lambda *_, **__: videos)
   scores = {v.name: {'j_by_frame': rng.uniform(size=3)} for v in videos}
-  tracker = propagation.Tracker(_same_position, propagation.Options())
+  tracker = propagation.LabelPropagator(
+      _same_position, propagation.PropagationOptions()
+  )
   results, section = color_failure.analyze(
       tracker, {'per_sequence': scores}, 'davis', tmp_path, year=2017
   )

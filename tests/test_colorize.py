@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests import programs
-from vidcolor.data import footage
-from vidcolor.data import mp4
-from vidcolor.evaluation import colorization
-from vidcolor.tracking import colors
+from vidcolor.benchmarks.colorization import metrics as colorization_metrics
+from vidcolor.tracking import color_propagation
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
 # Odd, so that frames are padded in the file.
 HEIGHT, WIDTH = 49, 65
@@ -35,7 +35,7 @@ def fixture_folder(tmp_path_factory):
   """Videos and pictures, right and wrong ones."""
   folder = tmp_path_factory.mktemp('colorize')
   frames = _frames()
-  greys = [np.asarray(colors.in_grey(frame)) for frame in frames]
+  greys = [np.asarray(color_propagation.in_grey(frame)) for frame in frames]
   mp4.write(folder / 'grey.mp4', greys, 10.0)
   (folder / 'coloured').mkdir()
   for index, frame in enumerate(frames):
@@ -69,14 +69,14 @@ def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
   assert names == {'colorized.mp4', 'strip.jpg', 'summary.json'}
   assert summary['frames_colorized'] == NUM_FRAMES
   assert not summary['truth_known'] and summary['mean'] is None
-  written = list(footage.Footage(tmp_path / 'colorized.mp4'))
-  source = list(footage.Footage(folder / 'grey.mp4'))
+  written = list(video_source.VideoSource(tmp_path / 'colorized.mp4'))
+  source = list(video_source.VideoSource(folder / 'grey.mp4'))
   assert [f.seconds for f in written] == [f.seconds for f in source]
   # The file is not exact: H.264, at half the resolution of colour.
   for frame, grey, true in zip(written, source, _frames(), strict=True):
     colorized, grey = (x.rgb[:HEIGHT, :WIDTH] for x in (frame, grey))
-    better = colorization.psnr_rgb(colorized, true)
-    assert better > colorization.psnr_rgb(grey, true) + 3
+    better = colorization_metrics.psnr_rgb(colorized, true)
+    assert better > colorization_metrics.psnr_rgb(grey, true) + 3
 
 
 def test_the_first_frames_of_a_folder_are_given(folder, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from tests import programs
 from tests import tiny
-from vidcolor.evaluation import calibration
+from vidcolor.tracking import calibration
 from vidcolor.tracking import confidence
 from vidcolor.tracking import propagation
 
@@ -46,8 +46,8 @@ def test_a_hidden_object_is_told():
     colours = jnp.asarray(frame)[::4, ::4].astype(jnp.float32) / 255
     return 40 * colours / jnp.linalg.norm(colours, axis=-1, keepdims=True)
 
-  tracker = propagation.Tracker(
-      embed, propagation.Options(recent=2, temperature=0.5)
+  tracker = propagation.LabelPropagator(
+      embed, propagation.PropagationOptions(recent=2, temperature=0.5)
   )
   frames, mask = _hidden_halfway()
   tracked = list(tracker.track_objects(frames, mask))

@@ -80,7 +80,7 @@ def test_names_what_is_there(name):
   bind = inspect.signature(clips.training_batches).bind
   bind([], batch_size=1, seed=config.seed, **config.clips)
   inspect.signature(clips.open_records).bind(**config.dataset)
-  propagation.Options(**config.tracking)
+  propagation.PropagationOptions(**config.tracking)
   assert config.to_dict().keys() == _config('paper').to_dict().keys()
 
 

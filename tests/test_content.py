@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from data_prep import content
-from vidcolor.data import mp4
 from vidcolor.data import synthetic
-from vidcolor.data import video
+from vidcolor.video import decoding
+from vidcolor.video import mp4
 
 _SEPIA = np.array([1.0, 0.9, 0.7])
 
@@ -27,7 +27,7 @@ def _thumbnails(frames):
 def _encoded(tmp_path, frames):
   """The thumbnails of frames that went through H.264."""
   mp4.write(tmp_path / 'clip.mp4', frames, 6.0)
-  return _thumbnails(video.read_frames(tmp_path / 'clip.mp4'))
+  return _thumbnails(decoding.read_frames(tmp_path / 'clip.mp4'))
 
 
 def _desaturated(frames, saturation):
@@ -38,7 +38,7 @@ def _desaturated(frames, saturation):
 
 def _real_clips(shared_dir, step):
   for path in sorted((shared_dir / 'clips').glob('*.mp4'))[::step]:
-    frames = video.read_frames(path, frames_per_second=6.0)
+    frames = decoding.read_frames(path, frames_per_second=6.0)
     yield list(itertools.islice(frames, 60))
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests import tiny
 from vidcolor import errors
 from vidcolor import masks
-from vidcolor.benchmarks import davis
-from vidcolor.data import video
+from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.tracking import baselines
+from vidcolor.video import decoding
 
 
 @pytest.fixture(name='data_dir')
@@ -20,7 +20,9 @@ def fixture_data_dir(tmp_path):
 
 def _evaluate(data_dir, output_dir, year=2017):
   output_dir.mkdir()
-  return davis.evaluate(baselines.Identity(), data_dir, output_dir, year=year)
+  return davis_run.evaluate(
+      baselines.Identity(), data_dir, output_dir, year=year
+  )
 
 
 def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
@@ -37,7 +39,7 @@ def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
       (overlaps[0] + (overlaps[0] + 1) / 2) / 2
   )
   json.dumps(results)
-  again, _ = davis.score(
+  again, _ = davis_run.score(
       tmp_path / 'out' / 'predictions', data_dir, tmp_path / 'out', year=2017
   )
   assert again == results
@@ -45,7 +47,7 @@ def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
     for media in section.media:
       assert (tmp_path / 'out' / media.file).stat().st_size > 0
   # The first and the last frame are in no film: they do not count.
-  assert len(list(video.read_frames(tmp_path / 'out' / 'dogs.mp4'))) == 4
+  assert len(list(decoding.read_frames(tmp_path / 'out' / 'dogs.mp4'))) == 4
 
 
 def test_predictions_are_palette_pictures(data_dir, tmp_path):
@@ -65,7 +67,7 @@ def test_2016_makes_one_object_of_all(data_dir, tmp_path):
   for path in (tmp_path / 'out/predictions').rglob('*.png'):
     mask = masks.read(path)
     cv2.imwrite(str(path), np.where(mask, 255, 0).astype(np.uint8))
-  again, _ = davis.score(
+  again, _ = davis_run.score(
       tmp_path / 'out/predictions', data_dir, tmp_path / 'out', year=2016
   )
   assert again == results
@@ -148,7 +150,7 @@ def test_says_which_prediction_is_wrong(data_dir, tmp_path, spoil, message):
   (predictions_dir / 'dogs' / '00005.png').unlink()
   spoil(predictions_dir / 'dogs' / '00002.png')
   with pytest.raises(errors.UserError, match=message):
-    davis.score(predictions_dir, data_dir, tmp_path / 'out', year=2017)
+    davis_run.score(predictions_dir, data_dir, tmp_path / 'out', year=2017)
 
 
 def _first_mask_alone(data_dir):

@@ -51,7 +51,7 @@ def test_a_cache_named_otherwise_is_kept(tmp_path, monkeypatch):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   chosen = jax.config.jax_compilation_cache_dir
   assert chosen
-  environment.keep_compiled()
+  environment.enable_compilation_cache()
   assert jax.config.jax_compilation_cache_dir == chosen
   assert not any(tmp_path.iterdir())
 
@@ -69,7 +69,7 @@ def test_a_folder_that_cannot_be_made_is_done_without(
 ):
   (tmp_path / 'vidcolor').touch()  # A file where the folder would be.
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-  environment.keep_compiled()
+  environment.enable_compilation_cache()
   assert jax.config.jax_compilation_cache_dir is None
 
 
@@ -79,7 +79,7 @@ def test_who_has_no_home_does_without(monkeypatch, _no_cache):
 
   monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
   monkeypatch.setattr(pathlib.Path, 'home', no_home)
-  environment.keep_compiled()
+  environment.enable_compilation_cache()
   assert jax.config.jax_compilation_cache_dir is None
 
 
@@ -88,5 +88,5 @@ def test_a_folder_that_cannot_be_written_to_is_done_without(
 ):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   monkeypatch.setattr(os, 'access', lambda path, mode: False)
-  environment.keep_compiled()
+  environment.enable_compilation_cache()
   assert jax.config.jax_compilation_cache_dir is None

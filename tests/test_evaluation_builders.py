@@ -15,14 +15,14 @@ from tests import programs
 from tests import tiny
 from vidcolor import errors
 from vidcolor import masks
-from vidcolor.benchmarks import davis as davis_benchmark
-from vidcolor.benchmarks import jhmdb as jhmdb_benchmark
-from vidcolor.benchmarks import tapvid as tapvid_benchmark
+from vidcolor.benchmarks.davis import data as davis_data
+from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.benchmarks.jhmdb import data as jhmdb_data
+from vidcolor.benchmarks.jhmdb import run as jhmdb_run
+from vidcolor.benchmarks.tapvid import data as tapvid_data
+from vidcolor.benchmarks.tapvid import run as tapvid_run
 from vidcolor.data import built
 from vidcolor.data import clips
-from vidcolor.data import jhmdb as jhmdb_reader
-from vidcolor.data import sequences
-from vidcolor.data import tapvid as tapvid_reader
 from vidcolor.tracking import baselines
 
 _RNG = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def fixture_built_davis(davis_dir):
 )
 def test_davis_is_read_as_published(davis_dir, built_davis, split, year):
   published, read_back = (
-      sequences.read_davis(folder, year=year, split=split)
+      davis_data.read_davis(folder, year=year, split=split)
       for folder in (davis_dir, built_davis)
   )
   _assert_same(published, read_back)
@@ -138,7 +138,7 @@ def test_davis_stores_the_published_files(davis_dir, built_davis):
 
 
 def test_davis_evaluates_to_the_same(davis_dir, built_davis, tmp_path):
-  expected, _ = davis_benchmark.evaluate(
+  expected, _ = davis_run.evaluate(
       baselines.Identity(), davis_dir, tmp_path, year=2016
   )
   assert expected['j_by_attribute'].keys() == {'FM', 'OCC'}
@@ -148,7 +148,7 @@ def test_davis_evaluates_to_the_same(davis_dir, built_davis, tmp_path):
 
 def test_davis_says_what_is_not_built(davis_dir, built_davis):
   with pytest.raises(errors.UserError, match="no split 'train_2017' in "):
-    sequences.read_davis(built_davis, split='train')
+    davis_data.read_davis(built_davis, split='train')
 
 
 @pytest.mark.parametrize('decode', [clips.decode_frame, masks.decode])
@@ -199,7 +199,7 @@ def fixture_jhmdb_dir(tmp_path):
     for index in range(4):  # The last is not annotated.
       path = frames_dir / f'{index + 1:05}.png'
       Image.fromarray(_noise(60, 80)).save(path)
-    jhmdb_reader.write_joints(
+    jhmdb_data.write_joints(
         root / 'joint_positions' / name / 'joint_positions.mat',
         _RNG.uniform(0, 60, (3, 15, 2)),
     )
@@ -219,17 +219,15 @@ def test_jhmdb_is_read_and_evaluated_as_published(jhmdb_dir, tmp_path):
   assert set(built.splits('jhmdb', data_dir)) == {'test_1', 'test_3'}
   for split in 1, 3:
     _assert_same(
-        jhmdb_reader.read(jhmdb_dir, split=split),
-        jhmdb_reader.read(data_dir, split=split),
+        jhmdb_data.read(jhmdb_dir, split=split),
+        jhmdb_data.read(data_dir, split=split),
     )
   jump, _ = built.records('jhmdb', data_dir, 'test_1')
   paths = sorted((jhmdb_dir / 'Rename_Images/jump/b').iterdir())[:3]
   assert list(jump['frames']) == [path.read_bytes() for path in paths]
   with pytest.raises(errors.UserError, match="no split 'test_2'"):
-    jhmdb_reader.read(data_dir, split=2)
-  expected, _ = jhmdb_benchmark.evaluate(
-      baselines.Identity(), jhmdb_dir, tmp_path
-  )
+    jhmdb_data.read(data_dir, split=2)
+  expected, _ = jhmdb_run.evaluate(baselines.Identity(), jhmdb_dir, tmp_path)
   results = _evaluate('jhmdb', data_dir, tmp_path / 'program')
   _assert_evaluates_to(expected, results)
 
@@ -285,7 +283,7 @@ def fixture_tapvid_dir(tmp_path):
 
 
 def _read_all(data_dir, split=None):
-  for _, videos in tapvid_reader.read_all(data_dir, split=split):
+  for _, videos in tapvid_data.read_all(data_dir, split=split):
     yield from videos
 
 
@@ -305,7 +303,7 @@ def test_tapvid_is_read_and_evaluated_as_published(tapvid_dir, tmp_path):
   assert list(record['frames']) == published[0]['video']
   with pytest.raises(errors.UserError, match='more than one.*--split, one of'):
     list(_read_all(data_dir))
-  expected, _ = tapvid_benchmark.evaluate(
+  expected, _ = tapvid_run.evaluate(
       baselines.Identity(), tapvid_dir / 'davis', tmp_path
   )
   results = _evaluate('tapvid', data_dir, tmp_path / 'program', '--split=davis')

@@ -13,12 +13,12 @@ def test_a_file_is_there_only_once_whole(tmp_path):
   path = tmp_path / 'a.txt'
   path.write_text('old')
   with pytest.raises(RuntimeError, match='half way'):
-    with files.written_whole(path) as temporary:
+    with files.atomic_write(path) as temporary:
       temporary.write_text('new')
       assert path.read_text() == 'old'
       raise RuntimeError('half way')
   assert path.read_text() == 'old'
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     temporary.write_text('new')
   assert path.read_text() == 'new'
   assert [p.name for p in tmp_path.iterdir()] == ['a.txt']
@@ -48,7 +48,7 @@ def test_json_has_null_for_what_is_no_number(tmp_path):
 )
 def test_a_full_disk_is_one_line_whoever_tells_it(error, told):
   with pytest.raises(errors.UserError, match=f'^/run cannot .*{told}'):
-    with files.full_disk_in_one_line('/run'):
+    with files.report_full_disk('/run'):
       raise error
 
 
@@ -57,6 +57,6 @@ def test_a_full_disk_is_one_line_whoever_tells_it(error, told):
 )
 def test_other_errors_are_left_as_they_are(error):
   with pytest.raises(type(error)) as raised:
-    with files.full_disk_in_one_line('/run'):
+    with files.report_full_disk('/run'):
       raise error
   assert raised.value is error

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import input_pipeline
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 
 @pytest.fixture(scope='module')

@@ -6,10 +6,10 @@ import pytest
 from scipy import io
 
 from vidcolor import errors
-from vidcolor.benchmarks import jhmdb as benchmark
-from vidcolor.data import jhmdb
-from vidcolor.data import video
+from vidcolor.benchmarks.jhmdb import data as jhmdb_data
+from vidcolor.benchmarks.jhmdb import run as jhmdb_run
 from vidcolor.tracking import baselines
+from vidcolor.video import decoding
 
 # On a grid in a box of 60 by 80 pixels: 0.6 times its diagonal is 60.
 _POSE = np.array([[10 * (i % 7), 40 * (i // 7)] for i in range(15)]) + 20.0
@@ -52,14 +52,14 @@ def tree(tmp_path):
 
 
 def test_reads_the_test_videos_of_a_split(tree):
-  jump, walk = jhmdb.read(tree)
+  jump, walk = jhmdb_data.read(tree)
   assert [jump.name, walk.name] == ['jump/c_jump_0', 'walk/a_walk_0']
   np.testing.assert_array_equal(walk.joints, _moving([0, 6, 12.5]))
-  assert [s.name for s in jhmdb.read(tree, split=2)] == ['walk/b_walk_0']
+  assert [s.name for s in jhmdb_data.read(tree, split=2)] == ['walk/b_walk_0']
 
 
 def test_frames_are_read_when_asked_up_to_the_last_annotated(tree):
-  _, walk = jhmdb.read(tree)
+  _, walk = jhmdb_data.read(tree)
   assert len(walk.frames) == 3
   assert walk.frames[2].shape == (120, 160, 3)
   assert walk.frames[2][0, 0].tolist() == [200, 20, 20]
@@ -74,7 +74,7 @@ def test_reads_the_list_that_the_field_uses(tree):
       'Rename_Images/jump/c_jump_0'
       ' joint_positions/jump/c_jump_0/joint_positions.mat\n'
   )
-  names = [sequence.name for sequence in jhmdb.read(tree)]
+  names = [sequence.name for sequence in jhmdb_data.read(tree)]
   assert names == ['walk/b_walk_0', 'jump/c_jump_0']
 
 
@@ -129,19 +129,19 @@ def _remove_a_frame(root):
 def test_says_what_is_wrong_with_a_folder(tree, spoil, message):
   spoil(tree)
   with pytest.raises(errors.UserError, match=message):
-    jhmdb.read(tree)
+    jhmdb_data.read(tree)
 
 
 def test_says_which_frame_is_cut_short(tree):
   path = tree / 'Rename_Images/walk/a_walk_0/00001.png'
-  _, walk = jhmdb.read(tree)
+  _, walk = jhmdb_data.read(tree)
   path.write_bytes(path.read_bytes()[:60])
   with pytest.raises(errors.UserError, match=str(path)):
     walk.frames[0]
 
 
 def test_identity_scores_what_the_hand_computes(tree, tmp_path):
-  results, sections = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  results, sections = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
   # Off by 31 and 0 in the jump, by 6 and 12.5 in the walk, of a size of 60.
   assert list(results['overall'].values()) == [0.5, 0.5, 0.75, 0.75, 0.75]
   assert results['overall_without_lost'] == results['overall']
@@ -151,20 +151,20 @@ def test_identity_scores_what_the_hand_computes(tree, tmp_path):
   assert list(per_sequence['walk/a_walk_0']) == [
       'PCK@0.1', 'PCK@0.2', 'PCK@0.3', 'PCK@0.4', 'PCK@0.5'
   ]  # fmt: skip
-  assert list(results['per_joint']) == list(jhmdb.JOINTS)
+  assert list(results['per_joint']) == list(jhmdb_data.JOINTS)
   for row in results['per_joint'].values():
     assert row == results['overall']
   json.dumps(results, allow_nan=False)
   for section in sections:
     for media in section.media:
-      frames = list(video.read_frames(tmp_path / media.file))
+      frames = list(decoding.read_frames(tmp_path / media.file))
       assert len(frames) == 3
 
 
 def test_scores_the_predictions_it_wrote(tree, tmp_path):
-  results, _ = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  results, _ = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
   predictions = tmp_path / 'predictions'
-  again, _ = benchmark.score(predictions, tree, tmp_path)
+  again, _ = jhmdb_run.score(predictions, tree, tmp_path)
   assert again == results
   path = predictions / 'walk/a_walk_0/joint_positions.mat'
   np.testing.assert_array_equal(
@@ -173,13 +173,13 @@ def test_scores_the_predictions_it_wrote(tree, tmp_path):
 
 
 def test_lost_joints_are_wrong_but_for_the_fields_code(tree, tmp_path):
-  for sequence in jhmdb.read(tree):
+  for sequence in jhmdb_data.read(tree):
     joints = sequence.joints.copy()
     joints[1, :3] = -1
     joints[:, 3] = np.nan
     path = tmp_path / sequence.name / 'joint_positions.mat'
-    jhmdb.write_joints(path, joints)
-  results, _ = benchmark.score(tmp_path, tree, tmp_path)
+    jhmdb_data.write_joints(path, joints)
+  results, _ = jhmdb_run.score(tmp_path, tree, tmp_path)
   assert results['per_joint']['neck']['PCK@0.5'] == 0.5
   assert results['per_joint']['right shoulder']['PCK@0.5'] == 0
   assert results['overall']['PCK@0.1'] == pytest.approx(12.5 / 15)
@@ -191,23 +191,23 @@ def test_joints_that_are_never_in_the_picture_have_no_score(tree, tmp_path):
   joints[:, -1] = 60, -5
   for name in 'walk/a_walk_0', 'jump/c_jump_0':
     path = tree / 'joint_positions' / name / 'joint_positions.mat'
-    jhmdb.write_joints(path, joints)
-  results, _ = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
-  assert list(results['per_joint']) == list(jhmdb.JOINTS[:-1])
+    jhmdb_data.write_joints(path, joints)
+  results, _ = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  assert list(results['per_joint']) == list(jhmdb_data.JOINTS[:-1])
   assert results['overall']['PCK@0.1'] == 1
 
 
 def test_a_video_of_one_frame_has_no_score_and_no_rank(tree, tmp_path):
   path = tree / 'joint_positions/walk/a_walk_0/joint_positions.mat'
   io.savemat(path, {'pos_img': _moving([0])[0].T + 1})  # As MATLAB does.
-  results, sections = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  results, sections = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
   row = results['per_sequence']['walk/a_walk_0']
   assert np.isnan(list(row.values())).all()
   assert results['overall'] == results['per_sequence']['jump/c_jump_0']
   for media in sections[0].media:
     assert 'jump/c_jump_0' in media.caption
   (tree / 'splits/jump_test_split1.txt').unlink()
-  results, sections = benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  results, sections = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
   assert np.isnan(list(results['overall'].values())).all()
   assert not sections[0].media
 
@@ -225,7 +225,7 @@ def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
     told.append([np.zeros((4, 4, 3), np.uint8)] * len(sequence.joints))
     return told[-1]
 
-  benchmark.evaluate(Tracker(), tree, tmp_path, frames_of=frames_of)
+  jhmdb_run.evaluate(Tracker(), tree, tmp_path, frames_of=frames_of)
   assert list(map(id, fed)) == list(map(id, told)) and len(fed) == 2
 
 
@@ -234,10 +234,10 @@ def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
     [(None, 'joint_positions.mat'), (2, 'is for 2 frames: track the 3')],
 )
 def test_says_which_prediction_is_wrong(tree, tmp_path, num_frames, message):
-  benchmark.evaluate(baselines.Identity(), tree, tmp_path)
+  jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
   path = tmp_path / 'predictions/walk/a_walk_0/joint_positions.mat'
   path.unlink()
   if num_frames:
-    jhmdb.write_joints(path, _moving(num_frames * [0]))
+    jhmdb_data.write_joints(path, _moving(num_frames * [0]))
   with pytest.raises(errors.UserError, match=f'walk/a_walk_0.*{message}'):
-    benchmark.score(tmp_path / 'predictions', tree, tmp_path)
+    jhmdb_run.score(tmp_path / 'predictions', tree, tmp_path)

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from data_prep.kinetics import kinetics
 from vidcolor import errors
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 
 def _write(path, num_frames=24, height=48, width=64, frames_per_second=12.0):

@@ -8,9 +8,9 @@ import pytest
 
 from tests import odd_videos
 from vidcolor import errors
-from vidcolor.data import footage
-from vidcolor.data import mp4
-from vidcolor.data import video
+from vidcolor.video import decoding
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
 _RATE = 48_000
 _SECONDS = 4
@@ -73,7 +73,7 @@ def _read_sound(path):
 
 
 def _times(path):
-  return [frame.time for frame in video.decode(path)]
+  return [frame.time for frame in decoding.decode(path)]
 
 
 def test_write_then_read(tmp_path):
@@ -83,7 +83,7 @@ def test_write_then_read(tmp_path):
   ]
   frames = [np.tile(frame.astype(np.uint8), (48, 1, 1)) for frame in frames]
   mp4.write(tmp_path / 'a.mp4', frames, 12.5)
-  read = list(video.read_frames(tmp_path / 'a.mp4'))
+  read = list(decoding.read_frames(tmp_path / 'a.mp4'))
   assert [frame.shape for frame in read] == [(48, 64, 3)] * 5
   assert read[0].dtype == np.uint8
   assert np.abs(np.stack(read) - np.stack(frames).astype(int)).mean() < 4
@@ -106,7 +106,7 @@ def test_colors_are_what_they_were(tmp_path, height, width):
   mp4.write(tmp_path / 'a.mp4', [frame] * 2, 25.0)
   with av.open(tmp_path / 'a.mp4') as container:
     assert next(container.decode(video=0)).colorspace == 1  # BT.709
-  read = next(video.read_frames(tmp_path / 'a.mp4'))
+  read = next(decoding.read_frames(tmp_path / 'a.mp4'))
   np.testing.assert_allclose(read.mean((0, 1)), [200, 30, 60], atol=4)
 
 
@@ -114,7 +114,7 @@ def test_odd_sides_are_padded(tmp_path):
   frame = _grey(50, 47, 65)
   frame[-1], frame[:, -1] = 200, 120
   mp4.write(tmp_path / 'a.mp4', [frame] * 2, 10.0)
-  read = next(video.read_frames(tmp_path / 'a.mp4'))
+  read = next(decoding.read_frames(tmp_path / 'a.mp4'))
   assert read.shape == (48, 66, 3)
   np.testing.assert_allclose(read[-2:, :64].mean((1, 2)), 200, atol=8)
   np.testing.assert_allclose(read[:46, -2:].mean((0, 2)), 120, atol=8)
@@ -147,7 +147,7 @@ _SOUNDS = {
 def test_times_and_sound_are_kept(tmp_path, name):
   codec, kept = _SOUNDS[name]
   _write_talkie(tmp_path / name, codec)
-  whole = footage.Footage(tmp_path / name)
+  whole = video_source.VideoSource(tmp_path / name)
   assert mp4.write_like(tmp_path / 'out.mp4', whole, whole) is None
   times = [frame.seconds for frame in whole]
   np.testing.assert_allclose(_times(tmp_path / 'out.mp4'), times, atol=1e-4)
@@ -163,7 +163,7 @@ def test_times_and_sound_are_kept(tmp_path, name):
 @pytest.mark.parametrize('name', ['a.mp4', 'a.ts'])
 def test_sound_is_cut(tmp_path, name):
   _write_talkie(tmp_path / name, _SOUNDS[name][0])
-  part = footage.Footage(tmp_path / name, start=1.48, end=3.2)
+  part = video_source.VideoSource(tmp_path / name, start=1.48, end=3.2)
   mp4.write_like(tmp_path / 'out.mp4', part, part)
   assert part.start == pytest.approx(1.48, abs=0.041)
   times = [frame.seconds for frame in part]
@@ -179,7 +179,7 @@ def test_sound_is_cut(tmp_path, name):
 
 def test_sound_ends_with_the_frames(tmp_path):
   _write_talkie(tmp_path / 'a.mp4', 'aac', 'mono')
-  whole = footage.Footage(tmp_path / 'a.mp4')
+  whole = video_source.VideoSource(tmp_path / 'a.mp4')
   frames = itertools.islice(whole, 26)
   mp4.write_like(tmp_path / 'out.mp4', frames, whole)
   assert len(_read_sound(tmp_path / 'out.mp4')[1]) == 10
@@ -187,7 +187,7 @@ def test_sound_ends_with_the_frames(tmp_path):
 
 def test_silent_video_stays_silent(tmp_path):
   odd_videos.write(tmp_path / 'a.mp4')
-  whole = footage.Footage(tmp_path / 'a.mp4')
+  whole = video_source.VideoSource(tmp_path / 'a.mp4')
   assert mp4.write_like(tmp_path / 'out.mp4', whole, whole) is None
   with av.open(tmp_path / 'out.mp4') as file:
     assert not file.streams.audio
@@ -202,7 +202,7 @@ def test_damaged_sound_is_left_out(tmp_path):
     if packet:
       data = data.replace(packet, bytes(len(packet)))
   (tmp_path / 'a.mkv').write_bytes(data)
-  whole = footage.Footage(tmp_path / 'a.mkv')
+  whole = video_source.VideoSource(tmp_path / 'a.mkv')
   note = mp4.write_like(tmp_path / 'out.mp4', whole, whole)
   assert note == f'some sound of {tmp_path}/a.mkv is left out: it is damaged'
   assert len(_times(tmp_path / 'out.mp4')) == 25 * _SECONDS
@@ -212,8 +212,8 @@ def test_damaged_sound_is_left_out(tmp_path):
 
 def test_any_damage_leaves_the_film(tmp_path):
   _write_talkie(tmp_path / 'good.mp4', 'aac')
-  frames = list(footage.Footage(tmp_path / 'good.mp4', end=0.2))
-  source = footage.Footage(tmp_path / 'good.mp4')
+  frames = list(video_source.VideoSource(tmp_path / 'good.mp4', end=0.2))
+  source = video_source.VideoSource(tmp_path / 'good.mp4')
   data, rng = (tmp_path / 'good.mp4').read_bytes(), random.Random(0)
   source.path, notes = tmp_path / 'bad.mp4', []
   for damage in odd_videos.DAMAGES:

@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _FOLDER = _ROOT / 'experiments' / 'colab'

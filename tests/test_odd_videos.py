@@ -8,22 +8,22 @@ import pytest
 
 from tests import odd_videos
 from vidcolor import errors
-from vidcolor.data import video
+from vidcolor.video import decoding
 
 _LEVELS = list(odd_videos.LEVELS)
 
 
 def _read(path):
   """Returns the levels of a video's frames, which must be upright."""
-  return [odd_videos.level_of(frame) for frame in video.read_frames(path)]
+  return [odd_videos.level_of(frame) for frame in decoding.read_frames(path)]
 
 
 def _times(path):
-  return [round(frame.time, 3) for frame in video.decode(path)]
+  return [round(frame.time, 3) for frame in decoding.decode(path)]
 
 
 def _first(path):
-  return next(video.read_frames(path))
+  return next(decoding.read_frames(path))
 
 
 _QUIET_HEVC = {'x265-params': 'log-level=none'}
@@ -65,7 +65,7 @@ def test_turned_and_flipped_video_is_upright(tmp_path, degrees, hflip, vflip):
   odd_videos.write_rotated(path, degrees, hflip, vflip)
   assert _read(path) == _LEVELS
   assert _first(path).shape == (48, 64, 3)
-  thumbnail = video.Converter().thumbnail(next(video.decode(path)))
+  thumbnail = decoding.Converter().thumbnail(next(decoding.decode(path)))
   assert odd_videos.level_of(thumbnail) == _LEVELS[0]
 
 
@@ -80,7 +80,7 @@ def test_odd_sides(tmp_path):
 def test_interlaced_video_loses_its_comb(tmp_path):
   odd_videos.write_interlaced(tmp_path / 'a.mp4')
   frames = [
-      frame.astype(int) for frame in video.read_frames(tmp_path / 'a.mp4')
+      frame.astype(int) for frame in decoding.read_frames(tmp_path / 'a.mp4')
   ]
   assert len(frames) == 6
   assert _times(tmp_path / 'a.mp4') == [0, 0.08, 0.16, 0.24, 0.32, 0.4]
@@ -146,9 +146,9 @@ def test_size_that_changes(tmp_path):
   path = tmp_path / 'a.h264'
   odd_videos.write_changing_size(path, [(48, 64), (24, 32), (96, 128)])
   assert _read(path) == 3 * _LEVELS
-  assert {frame.shape for frame in video.read_frames(path)} == {(48, 64, 3)}
+  assert {frame.shape for frame in decoding.read_frames(path)} == {(48, 64, 3)}
   odd_videos.write_changing_size(path, [(48, 64), (64, 48)])
-  frames = video.read_frames(path)
+  frames = decoding.read_frames(path)
   head = [odd_videos.level_of(next(frames)) for _ in _LEVELS]
   assert head == _LEVELS
   with pytest.raises(errors.UserError, match='beyond 0.3 s: its picture cha'):
@@ -160,13 +160,13 @@ def test_clocks_that_jump(tmp_path):
   odd_videos.write_clock(path, [0, 80, 160, 200_000_000, 200_000_080])
   steps = np.diff(_times(path))
   np.testing.assert_allclose(steps, [0.08, 0.08, 0.04, 0.08], atol=0.041)
-  assert len(list(video.read_frames(path, frames_per_second=10.0))) < 6
+  assert len(list(decoding.read_frames(path, frames_per_second=10.0))) < 6
   odd_videos.write_clock(path, [-500, -420, -340, -260])
   assert _times(path) == [0, 0.08, 0.16, 0.24]
   # A pause of nine seconds is one.
   odd_videos.write_clock(path, [0, 80, 9080, 9160])
   assert _times(path) == [0, 0.08, 9.08, 9.16]
-  assert len(list(video.read_frames(path, frames_per_second=2.0))) == 19
+  assert len(list(decoding.read_frames(path, frames_per_second=2.0))) == 19
 
 
 def test_clock_set_back(tmp_path):
@@ -234,7 +234,7 @@ def test_no_video(tmp_path):
   for name, reason in _REASONS.items():
     message = f'cannot read {tmp_path}/{name}: .*({reason})'
     with pytest.raises(errors.UserError, match=message):
-      list(video.decode(tmp_path / name))
+      list(decoding.decode(tmp_path / name))
 
 
 def test_no_permission(tmp_path):
@@ -243,7 +243,7 @@ def test_no_permission(tmp_path):
   if os.access(tmp_path / 'a.mp4', os.R_OK):
     pytest.skip('the superuser may read every file')
   with pytest.raises(errors.UserError, match='a.mp4: Permission denied'):
-    list(video.decode(tmp_path / 'a.mp4'))
+    list(decoding.decode(tmp_path / 'a.mp4'))
 
 
 def test_addresses(tmp_path):
@@ -255,7 +255,7 @@ def test_addresses(tmp_path):
       ('nonsense://a.mp4', 'Protocol not known'),
   ):
     with pytest.raises(errors.UserError, match=f'read {address}: {reason}'):
-      list(video.decode(address))
+      list(decoding.decode(address))
 
 
 def test_names_are_no_addresses(tmp_path, monkeypatch):
@@ -270,7 +270,7 @@ def test_4k_shrinks(tmp_path):
   frame = odd_videos.picture(100, 2160, 3840)
   options = {'preset': 'ultrafast'}
   odd_videos.write(tmp_path / 'a.mp4', [frame] * 3, options=options)
-  frames = list(video.read_frames(tmp_path / 'a.mp4', short_side=256))
+  frames = list(decoding.read_frames(tmp_path / 'a.mp4', short_side=256))
   assert [frame.shape for frame in frames] == [(256, 455, 3)] * 3
   assert odd_videos.level_of(frames[0]) == 100
 
@@ -279,8 +279,8 @@ def test_thumbnails_are_averages(tmp_path):
   frame = odd_videos.picture(120, 96, 192)
   frame[48::2] = 40
   odd_videos.write(tmp_path / 'a.mp4', [frame] * 2, options={'qp': '4'})
-  thumbnail = video.Converter().thumbnail(
-      next(video.decode(tmp_path / 'a.mp4'))
+  thumbnail = decoding.Converter().thumbnail(
+      next(decoding.decode(tmp_path / 'a.mp4'))
   )
   assert thumbnail.shape == (48, 48, 3)
   assert odd_videos.level_of(thumbnail) == 80
@@ -292,7 +292,7 @@ def test_frames_that_refer_to_damage_are_not_yielded(tmp_path):
   frames = [np.roll(texture, 2 * i, 1) for i in range(24)]
   options = {'bf': '2', 'g': '24'}
   odd_videos.write(path, frames, codec='mpeg4', options=options)
-  whole = list(video.read_frames(path))
+  whole = list(decoding.read_frames(path))
   with av.open(path) as container:
     packets = [bytes(packet) for packet in container.demux(video=0)]
   # Frame 12, which frames 10 and 11 refer to and the decoder gives after them.
@@ -301,7 +301,7 @@ def test_frames_that_refer_to_damage_are_not_yielded(tmp_path):
   path.write_bytes(path.read_bytes().replace(packets[10], damaged))
   read = []
   with pytest.raises(errors.UserError, match='beyond 0.7 s: it is damaged'):
-    for frame in video.read_frames(path):
+    for frame in decoding.read_frames(path):
       read.append(frame)
   np.testing.assert_array_equal(read, whole[:10])
 
@@ -314,7 +314,7 @@ def test_damaged_files_decode_or_say_why(tmp_path, caplog, capfd):
   for path in paths:
     start, last = time.monotonic(), -1.0
     try:
-      for frame in video.decode(path):
+      for frame in decoding.decode(path):
         assert 0 < frame.time - last <= 11
         last = frame.time
       counts['whole'] += 1
@@ -340,4 +340,4 @@ def test_real_clips_decode_whole(shared_dir):
   for path in sorted((shared_dir / 'clips').glob('*.mp4'))[::60]:
     with av.open(path) as container:
       count = sum(1 for _ in container.decode(video=0))
-    assert sum(1 for _ in video.decode(path)) == count
+    assert sum(1 for _ in decoding.decode(path)) == count

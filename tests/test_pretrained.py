@@ -9,7 +9,7 @@ import vidcolor
 from vidcolor import errors
 from vidcolor import models
 from vidcolor import pretrained
-from vidcolor.evaluation import davis
+from vidcolor.benchmarks.davis import metrics as davis_metrics
 
 _GREY = np.random.default_rng(0).uniform(-1, 1, (1, 1, 32, 32, 1))
 
@@ -78,5 +78,5 @@ def test_the_shipped_one_is_small_loads_offline_and_tracks():
       for mask in masks
   ]
   result = tracker.track(np.stack(frames), masks=masks[0])
-  assert davis.jaccard(result.masks[-1] == 1, masks[-1] == 1) > 0.8
-  assert davis.jaccard(masks[0] == 1, masks[-1] == 1) < 0.4
+  assert davis_metrics.jaccard(result.masks[-1] == 1, masks[-1] == 1) > 0.8
+  assert davis_metrics.jaccard(masks[0] == 1, masks[-1] == 1) < 0.4

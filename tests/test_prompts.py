@@ -18,7 +18,7 @@ def _two_squares():
 
 
 def test_a_mask_shrinks_with_its_frame():
-  mask = prompts.Mask(_two_squares())
+  mask = prompts.MaskPrompt(_two_squares())
   np.testing.assert_array_equal(mask.at(FULL, FULL), _two_squares())
   half = mask.at(FULL, HALF)
   np.testing.assert_array_equal(half, _two_squares()[::2, ::2])
@@ -27,32 +27,32 @@ def test_a_mask_shrinks_with_its_frame():
 def test_of_masks_in_a_stack_later_ones_lie_on_top():
   stack = np.zeros((2, *FULL), bool)
   stack[0, :20], stack[1, 10:30] = True, True
-  mask = prompts.Mask(stack).at(FULL, FULL)
+  mask = prompts.MaskPrompt(stack).at(FULL, FULL)
   assert mask[5, 0] == 1 and mask[15, 0] == 2 and mask[35, 0] == 0
 
 
 def test_white_is_one_object():
   drawn = np.where(_two_squares() > 0, 255, 0)
-  mask = prompts.Mask(drawn).at(FULL, FULL)
+  mask = prompts.MaskPrompt(drawn).at(FULL, FULL)
   np.testing.assert_array_equal(mask, _two_squares() > 0)
 
 
 def test_there_are_numbers_for_254_objects():
   stack = np.eye(FULL[0] * FULL[1], dtype=bool).reshape(-1, *FULL)
-  mask = prompts.Mask(stack[:254]).at(FULL, FULL)
+  mask = prompts.MaskPrompt(stack[:254]).at(FULL, FULL)
   assert mask.max() == 254
   with pytest.raises(errors.UserError, match='255 objects: give at most 254'):
-    prompts.Mask(stack[:255]).at(FULL, FULL)
+    prompts.MaskPrompt(stack[:255]).at(FULL, FULL)
 
 
 def test_objects_of_a_stack_must_be_seen():
   stack = np.zeros((3, *FULL), bool)
   stack[0, :20], stack[2, 10:] = True, True
   with pytest.raises(errors.UserError, match='nothing is left of object 2'):
-    prompts.Mask(stack).at(FULL, FULL)
+    prompts.MaskPrompt(stack).at(FULL, FULL)
   stack[1], stack[2] = stack[0], True
   with pytest.raises(errors.UserError, match='nothing is left of object 1'):
-    prompts.Mask(stack).at(FULL, FULL)
+    prompts.MaskPrompt(stack).at(FULL, FULL)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_objects_of_a_stack_must_be_seen():
 )
 def test_a_mask_that_does_not_fit_is_one_line(mask, message):
   with pytest.raises(errors.UserError, match=message):
-    prompts.Mask(mask, '--mask=a.png').at(FULL, FULL)
+    prompts.MaskPrompt(mask, '--mask=a.png').at(FULL, FULL)
 
 
 def test_points_and_boxes_shrink_about_pixel_centres():
-  points = prompts.Points([[0.5, 0.5], [59, 39]]).at(FULL, HALF)
+  points = prompts.PointPrompt([[0.5, 0.5], [59, 39]]).at(FULL, HALF)
   np.testing.assert_allclose(points, [[0, 0], [29.25, 19.25]])
-  boxes = prompts.Boxes([[-9, 4.5, 20.5, 99]]).at(FULL, HALF)
+  boxes = prompts.BoxPrompt([[-9, 4.5, 20.5, 99]]).at(FULL, HALF)
   np.testing.assert_allclose(boxes, [[-0.25, 2, 10, 19.25]])
 
 
@@ -91,7 +91,7 @@ def test_points_and_boxes_shrink_about_pixel_centres():
 )
 def test_points_that_are_not_in_the_frame_are_one_line(points, message):
   with pytest.raises(errors.UserError, match=message):
-    prompts.Points(points).at(FULL, FULL)
+    prompts.PointPrompt(points).at(FULL, FULL)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_points_that_are_not_in_the_frame_are_one_line(points, message):
 )
 def test_boxes_that_make_no_sense_are_one_line(box, message):
   with pytest.raises(errors.UserError, match=message):
-    prompts.Boxes([box]).at(FULL, FULL)
+    prompts.BoxPrompt([box]).at(FULL, FULL)
 
 
 def test_points_come_as_text_and_as_csv(tmp_path):

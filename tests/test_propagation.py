@@ -47,16 +47,18 @@ def _moving_square(num_frames, shift=4):
 @pytest.mark.parametrize(
     'options',
     [
-        propagation.Options(temperature=0.01, top_k=1),
-        propagation.Options(temperature=0.01, recent=1, keep_first=False),
-        propagation.Options(
+        propagation.PropagationOptions(temperature=0.01, top_k=1),
+        propagation.PropagationOptions(
+            temperature=0.01, recent=1, keep_first=False
+        ),
+        propagation.PropagationOptions(
             temperature=0.01, radius=None, top_k=None, keep_first=False
         ),
     ],
 )
 def test_follows_a_square(options):
   frames, masks = _moving_square(8)
-  tracker = propagation.Tracker(_Pixels(), options)
+  tracker = propagation.LabelPropagator(_Pixels(), options)
   tracked = list(tracker.track(frames, masks[0]))
   assert len(tracked) == len(frames)
   for actual, expected in zip(tracked, masks, strict=True):
@@ -67,7 +69,9 @@ def test_follows_a_square(options):
 
 def test_state_is_as_large_after_many_frames_as_after_one():
   frames, masks = _moving_square(6, shift=0)
-  tracker = propagation.Tracker(_Pixels(), propagation.Options(recent=2))
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions(recent=2)
+  )
   state = tracker.init(frames[0], labels.from_mask(jnp.asarray(masks[0]), 2))
   shapes = jax.tree.map(jnp.shape, state)
   for frame in frames[1:]:
@@ -76,8 +80,8 @@ def test_state_is_as_large_after_many_frames_as_after_one():
 
 
 def test_keeps_the_first_frame_and_the_recent_ones_in_order():
-  tracker = propagation.Tracker(
-      _Pixels(), propagation.Options(recent=2, keep_first=True)
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions(recent=2, keep_first=True)
   )
 
   # Flat frames of their own brightness: the features tell which is which.
@@ -86,8 +90,9 @@ def test_keeps_the_first_frame_and_the_recent_ones_in_order():
     def encode(self, grey):
       return grey.mean(axis=(2, 3), keepdims=True) * jnp.ones((1, 1, 2, 2, 4))
 
-  tracker = propagation.Tracker(
-      _Brightness(), propagation.Options(recent=2, keep_first=True, radius=1)
+  tracker = propagation.LabelPropagator(
+      _Brightness(),
+      propagation.PropagationOptions(recent=2, keep_first=True, radius=1),
   )
   flat = lambda value: np.full((8, 8, 3), value, np.uint8)
   state = tracker.init(flat(0), jnp.ones((8, 8, 1)))
@@ -103,7 +108,9 @@ def test_keeps_the_first_frame_and_the_recent_ones_in_order():
 
 def test_without_recent_frames_copies_from_the_first_alone():
   frames, masks = _moving_square(3)
-  tracker = propagation.Tracker(_Pixels(), propagation.Options(recent=0))
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions(recent=0)
+  )
   given = labels.from_mask(jnp.asarray(masks[0]), 2)
   state = tracker.init(frames[0], given)
   first = jax.tree.map(np.asarray, state)
@@ -115,7 +122,9 @@ def test_without_recent_frames_copies_from_the_first_alone():
 def test_labels_stay_a_distribution_for_any_number_of_objects():
   frames, masks = _moving_square(3)
   mask = masks[0] + 2 * np.roll(masks[0], -20, axis=0)
-  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions()
+  )
   state = tracker.init(frames[0], labels.from_mask(jnp.asarray(mask), 3))
   for frame in frames[1:]:
     state, soft = tracker.step(state, frame)
@@ -125,9 +134,9 @@ def test_labels_stay_a_distribution_for_any_number_of_objects():
 
 def test_papers_network_and_scheme_run_on_any_frame_size():
   model = nnx.view(models.create('colorizer'), use_running_average=True)
-  tracker = propagation.Tracker(
+  tracker = propagation.LabelPropagator(
       model,
-      propagation.Options(
+      propagation.PropagationOptions(
           recent=3,
           keep_first=False,
           temperature=0.5,
@@ -146,17 +155,19 @@ def test_papers_network_and_scheme_run_on_any_frame_size():
 def test_network_over_time_refuses_another_number_of_references():
   model = models.create('colorizer')
   with pytest.raises(ValueError, match='needs 3 references, not 4'):
-    propagation.Tracker(model, propagation.Options(recent=4, keep_first=False))
+    propagation.LabelPropagator(
+        model, propagation.PropagationOptions(recent=4, keep_first=False)
+    )
 
 
 def test_any_callable_embeds():
   frames, masks = _moving_square(4)
   model = _Pixels()
-  options = propagation.Options(temperature=0.01)
+  options = propagation.PropagationOptions(temperature=0.01)
   embeddings = [propagation.encode(model, frame) for frame in frames]
-  expected = propagation.Tracker(model, options).track(frames, masks[0])
+  expected = propagation.LabelPropagator(model, options).track(frames, masks[0])
   # Such as features that were computed elsewhere.
-  tracked = propagation.Tracker(lambda x: x, options).track(
+  tracked = propagation.LabelPropagator(lambda x: x, options).track(
       embeddings, masks[0]
   )
   np.testing.assert_array_equal(list(tracked), list(expected))
@@ -166,7 +177,9 @@ def test_void_in_the_first_mask_is_background():
   frames, masks = _moving_square(3)
   void = masks[0].copy()
   void[:8] = 255
-  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions()
+  )
   np.testing.assert_array_equal(
       list(tracker.track(frames, void)), list(tracker.track(frames, masks[0]))
   )
@@ -174,8 +187,8 @@ def test_void_in_the_first_mask_is_background():
 
 def test_copies_from_every_frame_with_given_labels():
   frames, masks = _moving_square(3, shift=0)
-  tracker = propagation.Tracker(
-      _Pixels(), propagation.Options(temperature=0.01, top_k=1)
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions(temperature=0.01, top_k=1)
   )
   one_hot = lambda mask: labels.from_mask(jnp.asarray(mask), 2)
   state = tracker.init(frames[0], one_hot(np.zeros_like(masks[0])))
@@ -189,8 +202,8 @@ def test_follows_points_through_a_square_that_moves_over_one():
   frames, _ = _moving_square(8)
   # Two on the square, and one on the ground that it soon covers and uncovers.
   points = np.array([[15.5, 30.5], [17.0, 33.0], [29.5, 32.5]])
-  tracker = propagation.Tracker(
-      _Pixels(), propagation.Options(temperature=0.01, top_k=1)
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions(temperature=0.01, top_k=1)
   )
   tracked = list(tracker.track_points(iter(frames), points))
   assert len(tracked) == len(frames)
@@ -210,7 +223,9 @@ def test_follows_points_through_a_square_that_moves_over_one():
 def test_points_do_not_depend_on_how_many_there_are():
   frames, _ = _moving_square(3)
   points = np.random.default_rng(0).uniform(0, SIDE - 1, (300, 2))
-  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions()
+  )
   few = list(tracker.track_points(frames, points[:3]))
   many = list(tracker.track_points(frames, points))
   assert many[-1].position.shape == (300, 2)
@@ -221,7 +236,9 @@ def test_points_do_not_depend_on_how_many_there_are():
 
 def test_no_points_stay_no_points():
   frames, _ = _moving_square(3)
-  tracker = propagation.Tracker(_Pixels(), propagation.Options())
+  tracker = propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions()
+  )
   tracked = list(tracker.track_points(frames, np.zeros((0, 2))))
   assert [points.position.shape for points in tracked] == 3 * [(0, 2)]
   assert [points.confidence.shape for points in tracked] == 3 * [(0,)]
@@ -243,4 +260,4 @@ def test_single_image_embeds_a_video_that_stands_still():
 
 def test_refuses_an_unknown_way_to_shrink_labels():
   with pytest.raises(ValueError, match="shrink_labels is 'area', not one of"):
-    propagation.Options(shrink_labels='area')
+    propagation.PropagationOptions(shrink_labels='area')

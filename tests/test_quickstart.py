@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests import programs
-from vidcolor.data import mp4
-from vidcolor.data import video
+from vidcolor.video import decoding
+from vidcolor.video import mp4
 
 
 def _quickstart(*args):
@@ -72,7 +72,7 @@ def test_trains_tracks_and_reports(videos_and_davis, tmp_path):
   page = (output / 'report.html').read_text()
   assert page.count('src="data:video/mp4;') == 2
   assert page.count('src="data:image/png;') == 4
-  assert len(list(video.read_frames(output / 'tracked.mp4'))) == 10
+  assert len(list(decoding.read_frames(output / 'tracked.mp4'))) == 10
   assert not list(output.rglob('*.tmp*'))
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from vidcolor import masks
-from vidcolor.render import figures
 from vidcolor.render import heat
 from vidcolor.render import overlay
 from vidcolor.render import panels
 from vidcolor.render import pca
+from vidcolor.render import plots
 from vidcolor.render import report
 
 
@@ -205,11 +205,9 @@ def test_pca_of_a_constant_is_defined():
 
 
 def test_figures_are_whole_png_files(tmp_path):
-  figures.loss_curve(
-      np.arange(50), np.linspace(3, 1, 50), tmp_path / 'loss.png'
-  )
-  figures.j_by_frame({'ours': np.linspace(1, 0, 9)}, tmp_path / 'j.png')
-  figures.scatter(
+  plots.loss_curve(np.arange(50), np.linspace(3, 1, 50), tmp_path / 'loss.png')
+  plots.j_by_frame({'ours': np.linspace(1, 0, 9)}, tmp_path / 'j.png')
+  plots.scatter(
       np.array([0.1, 0.5]),
       np.array([0.2, 0.9]),
       ['a $b$', 'c_d'],
@@ -218,7 +216,7 @@ def test_figures_are_whole_png_files(tmp_path):
       ylabel='y',
       title='ρ = 1',
   )
-  figures.bars(
+  plots.bars(
       {'ours': {'fast': 0.5, 'dark': 0.2}, 'flow': {'dark': 0.1, 'far': 1}},
       tmp_path / 'bars.png',
       xlabel='mean J',
@@ -235,7 +233,7 @@ def _ink(path, bgr):
 
 def test_bars_are_as_long_as_scores_and_stand_in_groups(tmp_path):
   scores = {'flow': {'fast': 1.0, 'dark': 0.5}, 'ours': {'dark': 1.0}}
-  figures.bars(scores, tmp_path / 'bars.png', xlabel='mean J')
+  plots.bars(scores, tmp_path / 'bars.png', xlabel='mean J')
   legend = 60  # Rows of pixels.
   blue = _ink(tmp_path / 'bars.png', (0xB2, 0x72, 0))[legend:].sum(1)
   orange = _ink(tmp_path / 'bars.png', (0, 0x9F, 0xE6))[legend:].sum(1)
@@ -255,7 +253,7 @@ def test_scatter_labels_points_where_there_is_room(tmp_path):
   def ink(x, label):
     path, labels = tmp_path / 'scatter.png', len(x) * [label]
     y = np.zeros(len(x))
-    figures.scatter(np.array(x), y, labels, path, xlabel='x', ylabel='y')
+    plots.scatter(np.array(x), y, labels, path, xlabel='x', ylabel='y')
     return np.sum(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) < 60)
 
   two = ink([0.0, 1.0], 'label') - ink([0.0, 1.0], '')
@@ -272,7 +270,7 @@ def test_color_grid_has_a_row_for_each_sample():
       name: np.full((3, 40, 60, 3), value, np.uint8)
       for name, value in [('grey', 90), ('true', 160), ('copied', 230)]
   }
-  grid = figures.color_grid(columns)
+  grid = plots.color_grid(columns)
   assert grid.shape[1] == 3 * 60 + 2 * 4
   for value in 90, 160, 230:
     assert np.sum(np.all(grid == value, -1)) >= 3 * 40 * 60
@@ -281,7 +279,7 @@ def test_color_grid_has_a_row_for_each_sample():
 
 def test_film_strip_takes_the_first_the_last_and_between():
   frames = [np.full((4, 6, 3), index, np.uint8) for index in range(11)]
-  strip = figures.film_strip(frames, 3)
+  strip = plots.film_strip(frames, 3)
   assert strip[0, [0, 10, -1], 0].tolist() == [0, 5, 10]
 
 

@@ -9,10 +9,10 @@ from selenium.webdriver.support import wait
 
 from tests import browsers
 from tests import tiny
-from vidcolor.benchmarks import davis
-from vidcolor.data import mp4
+from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.render import report
 from vidcolor.tracking import baselines
+from vidcolor.video import mp4
 
 _HOSTILE = (
     '"\'>&lt;<script>window.harmed = true</script>'
@@ -167,7 +167,7 @@ def test_on_a_phone_only_tables_scroll_sideways(page):
 
 
 def test_the_report_of_an_evaluation_plays_and_sorts(browser, tmp_path):
-  _, sections = davis.evaluate(
+  _, sections = davis_run.evaluate(
       baselines.Identity(), tiny.write_davis(tmp_path / 'DAVIS'), tmp_path,
       year=2017,
   )  # fmt: skip

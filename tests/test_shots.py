@@ -6,7 +6,7 @@ import pytest
 
 from data_prep import shots
 from vidcolor.data import synthetic
-from vidcolor.data import video
+from vidcolor.video import decoding
 
 
 def _thumbnails(frames):
@@ -99,7 +99,7 @@ def test_runs_two_frames_behind(clips):
 def test_cuts_in_real_video_are_found(shared_dir):
   paths = sorted((shared_dir / 'clips').glob('*.mp4'))[::31]
   clips = [
-      _thumbnails(itertools.islice(video.read_frames(path), 40))
+      _thumbnails(itertools.islice(decoding.read_frames(path), 40))
       for path in paths
   ]
   ends = np.cumsum([len(clip) for clip in clips])

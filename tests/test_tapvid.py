@@ -8,11 +8,11 @@ from PIL import Image
 import pytest
 
 from vidcolor import errors
-from vidcolor.benchmarks import tapvid as benchmark
-from vidcolor.data import tapvid as reader
-from vidcolor.data import video
-from vidcolor.evaluation import tapvid
+from vidcolor.benchmarks.tapvid import data as tapvid_data
+from vidcolor.benchmarks.tapvid import metrics as tapvid_metrics
+from vidcolor.benchmarks.tapvid import run as tapvid_run
 from vidcolor.tracking import labels
+from vidcolor.video import decoding
 
 
 def _example(time=4, size=(12, 16)):
@@ -40,7 +40,7 @@ def test_reads_davis(tmp_path, protocol):
   example = _example()
   example['points'][0, 0] = 0, 1  # The lower left corner of the frame.
   path = _write(tmp_path / 'tapvid_davis.pkl', {'goat': example}, protocol)
-  (goat,) = reader.read(path, size=(12, 16))
+  (goat,) = tapvid_data.read(path, size=(12, 16))
   assert goat.name == 'goat' and goat.size == (12, 16)
   np.testing.assert_array_equal(goat.frames, example['video'])
   assert goat.frame_names == ['00000', '00001', '00002', '00003']
@@ -54,7 +54,7 @@ def test_resizes_frames_and_points_alike(tmp_path):
   points = np.float32([[[70 / 80, 25 / 40]]])
   example = {'video': video, 'points': points, 'occluded': [[False]]}
   path = _write(tmp_path / 'a.pkl', [example])
-  (sequence,) = reader.read(path, size=(256, 256))
+  (sequence,) = tapvid_data.read(path, size=(256, 256))
   frame = sequence.frames[0, ..., 0] / 255.0
   y, x = np.mgrid[:256, :256]
   middle = [np.average(x, weights=frame), np.average(y, weights=frame)]
@@ -73,12 +73,12 @@ def test_reads_the_jpeg_files_of_kinetics(tmp_path, container):
   shard = [_example(2) | {'video': video}, _example(2)]
   _write(tmp_path / '0001_of_0002.pkl', [])
   _write(tmp_path / '0000_of_0002.pkl', shard)
-  paths = reader.find(tmp_path)
+  paths = tapvid_data.find(tmp_path)
   assert [path.name[:4] for path in paths] == ['0000', '0001']
-  first, second = reader.read(paths[0], size=(24, 32))
+  first, second = tapvid_data.read(paths[0], size=(24, 32))
   assert [first.name, second.name] == ['0000_of_0002_000', '0000_of_0002_001']
   assert np.abs(first.frames[1] - np.array([200.0, 100, 20])).max() < 4
-  assert reader.read(paths[1]) == []
+  assert tapvid_data.read(paths[1]) == []
 
 
 def test_reads_arrays_that_older_numpy_pickled(tmp_path):
@@ -86,7 +86,7 @@ def test_reads_arrays_that_older_numpy_pickled(tmp_path):
   assert b'numpy._core' in data
   path = tmp_path / 'tapvid_rgb_stacking.pkl'
   path.write_bytes(data.replace(b'numpy._core', b'numpy.core'))
-  assert reader.read(path)[0].name == 'tapvid_rgb_stacking_000'
+  assert tapvid_data.read(path)[0].name == 'tapvid_rgb_stacking_000'
 
 
 class _Malicious:
@@ -109,7 +109,7 @@ def test_refuses_to_run_what_a_pickle_holds(tmp_path, protocol):
   ):
     path = _write(tmp_path / 'a.pkl', [_Malicious(*call)], protocol)
     with pytest.raises(errors.UserError, match='a.pkl .*asks for') as error:
-      reader.read(path)
+      tapvid_data.read(path)
     assert '\n' not in str(error.value)
   assert not trap.exists()
 
@@ -136,25 +136,25 @@ def test_says_which_file_is_no_tapvid(tmp_path, content):
   path = tmp_path / 'tapvid_davis.pkl'
   path.write_bytes(content)
   with pytest.raises(errors.UserError, match='tapvid_davis.pkl'):
-    reader.read(path)
+    tapvid_data.read(path)
 
 
 def test_says_which_videos_frame_is_cut_short(tmp_path):
   jpeg = _jpeg(np.full((24, 32, 3), 99, np.uint8))
   video = [jpeg, jpeg[: len(jpeg) // 2]]
   path = _write(tmp_path / 'a.pkl', [_example(2) | {'video': video}])
-  (sequence,) = reader.read(path)
+  (sequence,) = tapvid_data.read(path)
   with pytest.raises(errors.UserError, match='a_000'):
     _ = sequence.frames
 
 
 def test_finds_a_folders_pickles_or_says_that_there_is_none(tmp_path):
   with pytest.raises(errors.UserError, match='tapvid_davis.pkl'):
-    reader.find(tmp_path)
+    tapvid_data.find(tmp_path)
   with pytest.raises(errors.UserError, match='missing.pkl'):
-    reader.find(tmp_path / 'missing.pkl')
+    tapvid_data.find(tmp_path / 'missing.pkl')
   path = _write(tmp_path / 'a.pkl', [])
-  assert reader.find(tmp_path) == reader.find(path) == [path]
+  assert tapvid_data.find(tmp_path) == tapvid_data.find(path) == [path]
 
 
 @pytest.mark.parametrize('other', ['b.pkl', '0000_of_0002.pkl'])
@@ -164,7 +164,7 @@ def test_refuses_a_folder_of_more_than_one_benchmark(tmp_path, other):
   with pytest.raises(
       errors.UserError, match=f'more than one .*: give .*{path}'
   ):
-    reader.find(tmp_path)
+    tapvid_data.find(tmp_path)
 
 
 OCCLUDED = np.array(
@@ -178,18 +178,18 @@ OCCLUDED = np.array(
 
 
 def test_queries_where_points_are_first_seen():
-  track, frame = tapvid.sample_queries(OCCLUDED, 'first')
+  track, frame = tapvid_metrics.sample_queries(OCCLUDED, 'first')
   assert track.tolist() == [0, 2] and frame.tolist() == [1, 0]
 
 
 def test_queries_every_fifth_frame_in_which_points_are_seen():
-  track, frame = tapvid.sample_queries(OCCLUDED, 'strided')
+  track, frame = tapvid_metrics.sample_queries(OCCLUDED, 'strided')
   assert track.tolist() == [2, 0] and frame.tolist() == [0, 5]
 
 
 def test_refuses_an_unknown_query_mode():
   with pytest.raises(ValueError, match="query_mode is 'second', not one of"):
-    tapvid.sample_queries(OCCLUDED, 'second')
+    tapvid_metrics.sample_queries(OCCLUDED, 'second')
   with pytest.raises(ValueError, match="query_mode is 'second', not one of"):
     _metrics('second')
 
@@ -203,7 +203,7 @@ SAID_SEEN = np.array([[1, 0, 1, 1, 0, 1]], bool)
 
 
 def _metrics(mode):
-  return tapvid.compute_metrics(
+  return tapvid_metrics.compute_metrics(
       np.array([1]), TRUE_POINTS, HIDDEN, TRUE_POINTS + ERRORS, SAID_SEEN, mode
   )
 
@@ -213,10 +213,14 @@ def test_queried_first_scores_what_comes_after():
   # Frames 2 and 5 are told rightly, 3 and 4 are not.
   assert metrics['occlusion_accuracy'] == 1 / 2
   # Of 2, 4 and 5; 16 pixels are not less than 16.
-  assert [metrics[f'pts_within_{n}'] for n in tapvid.THRESHOLDS] == [2 / 3] * 5
+  assert [metrics[f'pts_within_{n}'] for n in tapvid_metrics.THRESHOLDS] == [
+      2 / 3
+  ] * 5
   assert metrics['average_pts_within_thresh'] == pytest.approx(2 / 3)
   # Frame 2 of the three seen and the false positives 3 and 5.
-  assert [metrics[f'jaccard_{n}'] for n in tapvid.THRESHOLDS] == [1 / 5] * 5
+  assert [metrics[f'jaccard_{n}'] for n in tapvid_metrics.THRESHOLDS] == [
+      1 / 5
+  ] * 5
   assert metrics['average_jaccard'] == pytest.approx(1 / 5)
 
 
@@ -224,15 +228,17 @@ def test_queried_strided_scores_what_comes_before_too():
   metrics = _metrics('strided')
   assert metrics['occlusion_accuracy'] == 3 / 5
   within = [2 / 4, 2 / 4, 3 / 4, 3 / 4, 3 / 4]
-  assert [metrics[f'pts_within_{n}'] for n in tapvid.THRESHOLDS] == within
+  assert [
+      metrics[f'pts_within_{n}'] for n in tapvid_metrics.THRESHOLDS
+  ] == within
   assert metrics['average_pts_within_thresh'] == pytest.approx(13 / 20)
   jaccard = [1 / 7, 1 / 7, 2 / 6, 2 / 6, 2 / 6]
-  assert [metrics[f'jaccard_{n}'] for n in tapvid.THRESHOLDS] == jaccard
+  assert [metrics[f'jaccard_{n}'] for n in tapvid_metrics.THRESHOLDS] == jaccard
   assert metrics['average_jaccard'] == pytest.approx(np.mean(jaccard))
 
 
 def test_nothing_to_score_is_not_a_number():
-  metrics = tapvid.compute_metrics(
+  metrics = tapvid_metrics.compute_metrics(
       np.array([5]), TRUE_POINTS, HIDDEN, TRUE_POINTS, SAID_SEEN, 'first'
   )
   assert np.isnan(list(metrics.values())).all()
@@ -247,7 +253,9 @@ class _Tracker:
   def track_points(self, frames, points):
     self.asked.append((len(frames), frames[0][0, 0, 0], len(points)))
     for t in range(len(frames)):
-      yield labels.Points(points + [2 * t, 0], np.full(len(points), 0.7**t))
+      yield labels.TrackedPoints(
+          points + [2 * t, 0], np.full(len(points), 0.7**t)
+      )
 
 
 @pytest.fixture
@@ -274,7 +282,7 @@ def data_dir(tmp_path):
 
 def test_tracks_forward_from_each_frame_with_queries(tmp_path, data_dir):
   tracker = _Tracker()
-  results, sections = benchmark.evaluate(tracker, data_dir, tmp_path)
+  results, sections = tapvid_run.evaluate(tracker, data_dir, tmp_path)
   # Frames left, brightness of the first one, points.
   assert tracker.asked == [(6, 0, 1), (5, 1, 1), (6, 0, 1), (1, 5, 1)]
   assert list(results['per_sequence']) == ['goat']
@@ -286,12 +294,12 @@ def test_tracks_forward_from_each_frame_with_queries(tmp_path, data_dir):
   assert results['overall']['average_jaccard'] == pytest.approx(2 / 5)
   json.dumps(results, allow_nan=False)
   for media in sections[0].media:
-    film = list(video.read_frames(tmp_path / media.file))
+    film = list(decoding.read_frames(tmp_path / media.file))
     assert len(film) == 6
 
 
 def test_predictions_are_what_the_published_metrics_take(tmp_path, data_dir):
-  benchmark.evaluate(_Tracker(), data_dir, tmp_path)
+  tapvid_run.evaluate(_Tracker(), data_dir, tmp_path)
   with np.load(tmp_path / 'predictions' / 'goat.npz') as arrays:
     # In raster coordinates: the middle is 128 from the edge.
     expected = [[0, 128, 128], [1, 128, 130]]
@@ -308,7 +316,7 @@ def test_predictions_are_what_the_published_metrics_take(tmp_path, data_dir):
 
 def test_tracks_backward_too_where_queries_are_strided(tmp_path, data_dir):
   tracker = _Tracker()
-  results, _ = benchmark.evaluate(
+  results, _ = tapvid_run.evaluate(
       tracker, data_dir, tmp_path, query_mode='strided'
   )
   # The first video has a point in frame 0, the second one in frame 5 too.
@@ -322,7 +330,7 @@ def test_scores_tracks_that_any_method_wrote(tmp_path, data_dir):
   predictions_dir = tmp_path / 'other'
   predictions_dir.mkdir()
   with pytest.raises(errors.UserError, match='other/goat.npz'):
-    benchmark.score(predictions_dir, data_dir, tmp_path)
+    tapvid_run.score(predictions_dir, data_dir, tmp_path)
   arrays = {
       'query_points': np.array([[0, 128, 128], [1, 128, 130]]),
       'tracks': np.full((2, 6, 2), 128.0) + np.arange(6)[:, None] * [2, 0],
@@ -331,22 +339,22 @@ def test_scores_tracks_that_any_method_wrote(tmp_path, data_dir):
   np.savez(predictions_dir / 'goat.npz', **arrays)
   yak = arrays | {'query_points': [[0, 128, 128], [5, 128, 128]]}
   np.savez(predictions_dir / 'yak.npz', **yak)
-  results, _ = benchmark.score(predictions_dir, data_dir, tmp_path)
+  results, _ = tapvid_run.score(predictions_dir, data_dir, tmp_path)
   assert results['overall']['average_jaccard'] == 1
   assert results['overall']['occlusion_accuracy'] == 1
   with pytest.raises(errors.UserError, match='goat.npz.*--query_mode'):
-    benchmark.score(predictions_dir, data_dir, tmp_path, query_mode='strided')
+    tapvid_run.score(predictions_dir, data_dir, tmp_path, query_mode='strided')
 
 
 def test_refuses_two_videos_of_one_name(tmp_path):
   for index in range(2):
     _write(tmp_path / f'{index}_of_2.pkl', {'goat': _example()})
   with pytest.raises(errors.UserError, match='1_of_2.pkl .*another video goat'):
-    benchmark.evaluate(_Tracker(), tmp_path, tmp_path)
+    tapvid_run.evaluate(_Tracker(), tmp_path, tmp_path)
 
 
 def test_says_that_there_is_nothing_to_score(tmp_path):
   example = _example() | {'occluded': np.ones((3, 4), bool)}
   _write(tmp_path / 'a.pkl', [example])
   with pytest.raises(errors.UserError, match='no point of'):
-    benchmark.evaluate(_Tracker(), tmp_path, tmp_path)
+    tapvid_run.evaluate(_Tracker(), tmp_path, tmp_path)

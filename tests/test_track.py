@@ -11,7 +11,7 @@ from tests import odd_videos
 from tests import programs
 from tests import tiny
 from vidcolor import masks
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 CLIP, IS_SQUARE = tiny.red_square()
 HEIGHT, WIDTH = IS_SQUARE[0].shape

@@ -68,8 +68,8 @@ def _propagate(features, labels, references, near, temperature, top_k):
 
 
 def _assert_same_masks(config, features, mask, expected):
-  options = propagation.Options(**config.tracking)
-  tracker = propagation.Tracker(lambda embeddings: embeddings, options)
+  options = propagation.PropagationOptions(**config.tracking)
+  tracker = propagation.LabelPropagator(lambda embeddings: embeddings, options)
   tracked = list(tracker.track(features, mask))[1:]
   assert len(np.unique(tracked[-1])) == 3
   np.testing.assert_array_equal(tracked, expected)

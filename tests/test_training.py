@@ -26,9 +26,9 @@ from tests import tiny
 from vidcolor import errors
 from vidcolor import models
 from vidcolor import sharding
-from vidcolor.benchmarks import davis
+from vidcolor.benchmarks.davis import metrics as davis_metrics
+from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.data import synthetic
-from vidcolor.evaluation import davis as davis_metrics
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
 from vidcolor.training import loop
@@ -397,8 +397,12 @@ def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
   assert f'davis2016_J {told[3, "davis2016_J"]:.3f}' in lines[1]
   # The last one is that of the checkpoint.
   model, _, config = checkpoint.load_model(tmp_path / 'run')
-  tracker = propagation.Tracker(model, propagation.Options(**config.tracking))
-  results, _ = davis.evaluate(tracker, davis_dir, tmp_path / 'alone', year=2016)
+  tracker = propagation.LabelPropagator(
+      model, propagation.PropagationOptions(**config.tracking)
+  )
+  results, _ = davis_run.evaluate(
+      tracker, davis_dir, tmp_path / 'alone', year=2016
+  )
   assert told[3, 'davis2016_J'] == pytest.approx(results['overall']['J_mean'])
   evaluated = tmp_path / 'run' / 'evaluations' / '3' / 'predictions'
   assert len(list(evaluated.glob('*/*.png'))) == 11
@@ -435,7 +439,7 @@ def test_learning_rate_joins_its_knots():
 
 
 def _mean_j(model, options, sequences):
-  tracker = propagation.Tracker(model, options)
+  tracker = propagation.LabelPropagator(model, options)
   js = []
   for clip in sequences:
     tracked = list(tracker.track(clip.frames, clip.masks[0]))
@@ -466,7 +470,7 @@ def test_a_minute_of_training_beats_none(tmp_path):
   sequences = [
       synthetic.render_clip(10_000 + seed, num_frames=40) for seed in range(4)
   ]
-  options = propagation.Options(**config.tracking)
+  options = propagation.PropagationOptions(**config.tracking)
   trained = _mean_j(model, options, sequences)
   control = _mean_j(untrained, options, sequences)
   print(f'J {trained:.3f}, untrained {control:.3f}')

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidcolor import upsampling
+from vidcolor.tracking import upsampling
 
 CELL = 8
 

@@ -5,13 +5,13 @@ import pytest
 
 from tests import odd_videos
 from tests import programs
-from vidcolor import inspection
-from vidcolor.data import footage
-from vidcolor.data import mp4
-from vidcolor.data import video
+from vidcolor import visualization
 from vidcolor.render import pca
 from vidcolor.tracking import affinity
 from vidcolor.tracking import propagation
+from vidcolor.video import decoding
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
 _CELL = 8
 _SIZE = (96, 128)
@@ -68,9 +68,11 @@ def _embed(frame):
   return jnp.asarray(values / length, jnp.float32)
 
 
-_TRACKER = propagation.Tracker(
+_TRACKER = propagation.LabelPropagator(
     _embed,
-    propagation.Options(recent=1, keep_first=False, radius=3, top_k=None),
+    propagation.PropagationOptions(
+        recent=1, keep_first=False, radius=3, top_k=None
+    ),
 )
 
 
@@ -82,12 +84,14 @@ def _square(index):
   return frame
 
 
-_FRAMES = [footage.Frame(_square(index), index / 5) for index in range(5)]
+_FRAMES = [
+    video_source.VideoFrame(_square(index), index / 5) for index in range(5)
+]
 
 
 def test_embeddings_keep_their_colours_where_they_go():
   basis = pca.fit(_embed(frame.rgb) for frame in _FRAMES)
-  moments = list(inspection.embeddings(_embed, iter(_FRAMES), basis))
+  moments = list(visualization.embeddings(_embed, iter(_FRAMES), basis))
   assert [moment.seconds for moment in moments] == [0, 0.2, 0.4, 0.6, 0.8]
   for index, moment in enumerate(moments):
     frame, colors = moment.panels.values()
@@ -101,7 +105,7 @@ def test_embeddings_keep_their_colours_where_they_go():
 
 def test_affinity_is_hot_where_the_point_is_now():
   points = np.array([[48.0, 48.0]])
-  moments = inspection.affinity(
+  moments = visualization.affinity(
       _embed, iter(_FRAMES), _FRAMES[2].rgb, points, 0.05
   )
   for index, moment in enumerate(moments):
@@ -116,7 +120,7 @@ def test_affinity_is_hot_where_the_point_is_now():
 
 
 def test_affinity_has_a_panel_for_each_point():
-  moments = inspection.affinity(
+  moments = visualization.affinity(
       _embed, iter(_FRAMES), _FRAMES[0].rgb, POINTS, 0.05
   )
   titles = [list(moment.panels) for moment in moments]
@@ -125,7 +129,7 @@ def test_affinity_has_a_panel_for_each_point():
 
 def test_colors_are_those_of_the_first_frame():
   turned = [frame._replace(rgb=frame.rgb[..., ::-1]) for frame in _FRAMES[1:]]
-  first, *_, last = inspection.colors(_TRACKER, [_FRAMES[0], *turned])
+  first, *_, last = visualization.colors(_TRACKER, [_FRAMES[0], *turned])
   grey, true, copied = first.panels.values()
   assert np.ptp(grey.astype(int), axis=-1).max() <= 2
   np.testing.assert_array_equal(true, _FRAMES[0].rgb)
@@ -140,10 +144,10 @@ def test_colors_are_those_of_the_first_frame():
 
 
 def test_the_default_is_a_corner_near_the_centre():
-  ((x, y),) = inspection.salient_point(_square(2))
+  ((x, y),) = visualization.salient_point(_square(2))
   assert min(abs(x - 40), abs(x - 56)) < 3 and min(abs(y - 40), abs(y - 56)) < 3
   flat = np.full((48, 64, 3), 90, np.uint8)
-  assert inspection.salient_point(flat).tolist() == [[31.5, 23.5]]
+  assert visualization.salient_point(flat).tolist() == [[31.5, 23.5]]
 
 
 @pytest.fixture(scope='module')
@@ -164,7 +168,7 @@ def test_the_program_writes_three_films_a_strip_and_a_page(clip, tmp_path):
   done = _run(clip, tmp_path, '--points=40,48;0,0', '--query_frame=1')
   assert done.returncode == 0, done.stderr
   for name, panels in (('embeddings', 2), ('affinity', 3), ('colors', 3)):
-    frames = list(video.read_frames(tmp_path / f'{name}.mp4'))
+    frames = list(decoding.read_frames(tmp_path / f'{name}.mp4'))
     assert len(frames) == 5
     assert frames[0].shape[1] == panels * 128 + (panels - 1) * 4
   page = (tmp_path / 'report.html').read_text()

@@ -11,7 +11,7 @@ from data_prep.kinetics import kinetics
 from experiments.configs import compact
 from vidcolor import color
 from vidcolor import masks
-from vidcolor.data import mp4
+from vidcolor.video import mp4
 
 
 def build_dataset(folder: pathlib.Path) -> str:

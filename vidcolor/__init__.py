@@ -32,10 +32,10 @@ __all__ = [
 
 
 def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
-  """Returns a `tracker.Tracker`, which follows objects and points.
+  """Returns a `video_tracker.VideoTracker`, which follows objects and points.
 
     tracker = vidcolor.load_pretrained()
-    result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
+    result = video_tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
 
   Args:
     path: A run, one checkpoint of it, or what experiments.export wrote; by
@@ -48,9 +48,9 @@ def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
   # To import the package alone is to take no time.
   # pylint: disable=import-outside-toplevel
   from vidcolor import pretrained
-  from vidcolor import tracker
+  from vidcolor import video_tracker
   from vidcolor.tracking import propagation
 
   model, _, config = pretrained.load(path or pretrained.SHIPPED)
-  options = propagation.Options(**config.tracking)
-  return tracker.Tracker(propagation.Tracker(model, options))
+  options = propagation.PropagationOptions(**config.tracking)
+  return video_tracker.VideoTracker(propagation.LabelPropagator(model, options))

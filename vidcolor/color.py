@@ -119,7 +119,7 @@ def save_palette(
     path: str | os.PathLike[str], palette: Float[np.ndarray, 'num_colors 2']
 ) -> None:
   """Writes the palette as .npy, whole or not at all."""
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     np.save(temporary, palette)
 
 

@@ -34,34 +34,24 @@ from vidcolor import color
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
-from vidcolor.data import footage
-from vidcolor.data import mp4
-from vidcolor.data import sequences
-from vidcolor.evaluation import colorization
-from vidcolor.render import figures
+from vidcolor import program
+from vidcolor.benchmarks.colorization import metrics as colorization_metrics
+from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.render import overlay
-from vidcolor.tracking import colors
+from vidcolor.render import plots
+from vidcolor.tracking import color_propagation
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
-_VIDEO = flags.DEFINE_string(
-    'video', None, 'File or folder of frames.', required=True
-)
+_VIDEO = program.define_video()
 _REFERENCE = flags.DEFINE_string(
     'reference', None, 'Picture of the scene in colour.'
 )
 _NUM_GIVEN = flags.DEFINE_integer(
     'num_given', None, 'So many first frames of the video are in colour.', 1
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where everything is written to.', required=True
-)
-_START = flags.DEFINE_float('start', 0, 'Seconds left out at the start.', 0)
-_END = flags.DEFINE_float('end', None, 'Second to stop at.', 0)
-_CHECKPOINT = flags.DEFINE_string(
-    'checkpoint',
-    None,
-    'A run, one checkpoint of it, or what experiments.export wrote; default:'
-    ' the network in the package.',
-)
+_OUTPUT_DIR = program.define_output_dir()
+_CHECKPOINT = program.define_checkpoint()
 
 _SAME_SHAPE = 0.02
 # In Lab, where 2.3 is just noticeable: less chroma is taken for none.
@@ -71,16 +61,16 @@ _PICTURED = 8
 _PICTURED_HEIGHT = 160
 
 
-def main(argv):
+def main() -> None:
   """Colours the video and writes what came of it."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   if (_REFERENCE.value is None) == (_NUM_GIVEN.value is None):
     raise errors.UserError(
         'give --reference=FILE or --num_given=N, one of both'
     )
   start = time.time()
-  video = footage.Footage(_VIDEO.value, start=_START.value, end=_END.value)
+  video = video_source.VideoSource(
+      _VIDEO.path.value, start=_VIDEO.start.value, end=_VIDEO.end.value
+  )
   path = _REFERENCE.value
   reference = _read_reference(path, video.size) if path else None
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
@@ -102,19 +92,19 @@ def main(argv):
   if warning:
     print(f'warning: {warning}')
   summary: dict[str, Any] = {
-      'video': _VIDEO.value,
+      'video': _VIDEO.path.value,
       'reference': _REFERENCE.value,
       'num_given': _NUM_GIVEN.value,
-      'start': _START.value,
-      'end': _END.value,
+      'start': _VIDEO.start.value,
+      'end': _VIDEO.end.value,
       **scores.summary(),
       'seconds': round(time.time() - start),
       **environment.describe(),
   }
   files.write_json(output_dir / 'summary.json', summary)
   columns = pictures.columns(with_truth=summary['truth_known'])
-  with files.written_whole(output_dir / 'strip.jpg') as temporary:
-    cv2.imwrite(str(temporary), figures.color_grid(columns)[..., ::-1])
+  with files.atomic_write(output_dir / 'strip.jpg') as temporary:
+    cv2.imwrite(str(temporary), plots.color_grid(columns)[..., ::-1])
   if summary['truth_known']:
     for method, mean in summary['mean'].items():
       print(f'{method}: PSNR {mean["psnr"]:.1f} dB')
@@ -123,7 +113,7 @@ def main(argv):
 
 def _read_reference(path, size):
   """The reference at the video's size."""
-  reference = sequences.read_frame(pathlib.Path(path))
+  reference = davis_data.read_frame(pathlib.Path(path))
   height, width = size
   its_height, its_width, _ = reference.shape
   if not math.isclose(
@@ -141,7 +131,7 @@ def _read_reference(path, size):
 
 def _colorized(
     tracker, video, reference, scores, pictures
-) -> Iterator[footage.Frame]:
+) -> Iterator[video_source.VideoFrame]:
   """Yields the video in colour, and lays down what is told of it."""
   before = [] if reference is None else [reference]
   num_given: int = len(before) or _NUM_GIVEN.value  # pyrefly: ignore
@@ -149,7 +139,7 @@ def _colorized(
   with contextlib.closing(progress):
     shown, fed = itertools.tee(progress)
     fed = itertools.chain(before, (frame.rgb for frame in fed))
-    colorized = colors.colorize(tracker, fed, num_given)
+    colorized = color_propagation.colorize(tracker, fed, num_given)
     colorized = itertools.islice(colorized, len(before), None)
     given_ab = None if reference is None else _ab(reference)
     for index, frame in enumerate(shown):
@@ -157,12 +147,14 @@ def _colorized(
       yield frame._replace(rgb=rgb)
       lab = np.asarray(_to_lab(frame.rgb))
       lightness, true_ab = lab[..., 0], lab[..., 1:]
-      grey = np.asarray(colors.colored(lightness, np.zeros_like(true_ab)))
+      grey = np.asarray(
+          color_propagation.colored(lightness, np.zeros_like(true_ab))
+      )
       pictures.add(grey, rgb, frame.rgb)
       if index < num_given - len(before):
         given_ab = true_ab
         continue
-      unmoved = np.asarray(colors.colored(lightness, given_ab))
+      unmoved = np.asarray(color_propagation.colored(lightness, given_ab))
       scores.add(frame.rgb, true_ab, (rgb, grey, unmoved))
   if not scores.num_frames:
     raise errors.UserError(
@@ -179,7 +171,7 @@ def _ab(frame):
 
 
 def _chroma(ab):
-  return float(colorization.ab_error(np.zeros_like(ab), ab))
+  return float(colorization_metrics.ab_error(np.zeros_like(ab), ab))
 
 
 class _Scores:
@@ -193,9 +185,9 @@ class _Scores:
   def add(self, true, true_ab, frames):
     self.num_frames += 1
     for method, frame in zip(_METHODS, frames, strict=True):
-      psnr = colorization.psnr_rgb(frame, true)
+      psnr = colorization_metrics.psnr_rgb(frame, true)
       self._psnr[method].append(float(psnr))
-      error = colorization.ab_error(_ab(frame), true_ab)
+      error = colorization_metrics.ab_error(_ab(frame), true_ab)
       self._ab_error[method].append(float(error))
 
   def summary(self):
@@ -246,4 +238,4 @@ class _Pictures:
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

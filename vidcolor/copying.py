@@ -76,7 +76,7 @@ def copy(
     if block_size is not None:
       raise ValueError('block_size goes with neither radius nor top_k.')
     one = functools.partial(
-        windowed.copy,
+        windowed.copy_windowed,
         radius=radius,
         square=square_window,
         unwindowed=unwindowed,

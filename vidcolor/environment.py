@@ -35,7 +35,7 @@ def _processor():
   return rest.partition('\n')[0] or platform.processor() or platform.machine()
 
 
-def keep_compiled() -> None:
+def enable_compilation_cache() -> None:
   """Keeps what JAX compiles, so that the next process need not wait for it.
 
   In vidcolor/compiled of $XDG_CACHE_HOME or ~/.cache. Does nothing where that

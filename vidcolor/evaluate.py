@@ -34,11 +34,12 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
 from vidcolor import pretrained
-from vidcolor.benchmarks import color_failure
-from vidcolor.benchmarks import davis
-from vidcolor.benchmarks import jhmdb
-from vidcolor.benchmarks import kinetics_color
-from vidcolor.benchmarks import tapvid
+from vidcolor import program
+from vidcolor.benchmarks.colorization import run as colorization_run
+from vidcolor.benchmarks.davis import color_failure
+from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.benchmarks.jhmdb import run as jhmdb_run
+from vidcolor.benchmarks.tapvid import run as tapvid_run
 from vidcolor.data import features
 from vidcolor.render import report
 from vidcolor.tracking import baselines
@@ -85,9 +86,7 @@ _DATASET = flags.DEFINE_enum(
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Where the benchmark lies.', required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where everything is written to.', required=True
-)
+_OUTPUT_DIR = program.define_output_dir()
 _SPLIT = flags.DEFINE_string(
     'split',
     None,
@@ -112,10 +111,8 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def main(argv):
+def main() -> None:
   """Evaluates and writes what came of it."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   start = time.time()
   _check_method()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
@@ -171,11 +168,11 @@ def _score():
   arguments: Any = _PREDICTIONS.value, _DATA_DIR.value, _OUTPUT_DIR.value
   match _DATASET.value:
     case 'davis2016' | 'davis2017':
-      return davis.score(*arguments, **_davis_options())
+      return davis_run.score(*arguments, **_davis_options())
     case 'jhmdb':
-      return jhmdb.score(*arguments, split=_jhmdb_split())
+      return jhmdb_run.score(*arguments, split=_jhmdb_split())
     case 'tapvid':
-      return tapvid.score(*arguments, **_tapvid_options())
+      return tapvid_run.score(*arguments, **_tapvid_options())
   raise errors.UserError(
       f'--predictions is not for {_DATASET.value}, where nothing is submitted'
   )
@@ -192,11 +189,11 @@ def _evaluate():
   arguments: Any = tracker, _DATA_DIR.value, _OUTPUT_DIR.value
   match _DATASET.value:
     case 'jhmdb':
-      return jhmdb.evaluate(*arguments, split=_jhmdb_split(), **options)
+      return jhmdb_run.evaluate(*arguments, split=_jhmdb_split(), **options)
     case 'tapvid':
-      return tapvid.evaluate(*arguments, **_tapvid_options(), **options)
+      return tapvid_run.evaluate(*arguments, **_tapvid_options(), **options)
   options |= _davis_options()
-  results, sections = davis.evaluate(*arguments, **options)
+  results, sections = davis_run.evaluate(*arguments, **options)
   if not _COLOR_FAILURE.value or not results:
     return results, sections
   more, section = color_failure.analyze(
@@ -216,7 +213,7 @@ def _evaluate_color():
     raise errors.UserError(
         'give --workdir or --checkpoint: its palette is needed'
     )
-  return kinetics_color.evaluate(
+  return colorization_run.evaluate(
       _propagation(model, config),
       _DATA_DIR.value,
       _OUTPUT_DIR.value,
@@ -255,10 +252,10 @@ def _tracker() -> Any:
 
 def _propagation(model, config):
   try:
-    options = propagation.Options(**config['tracking'])
+    options = propagation.PropagationOptions(**config['tracking'])
     if _BASELINE.value == 'single_image':
       model = propagation.single_image(model, options.short_side)
-    return propagation.Tracker(model, options)
+    return propagation.LabelPropagator(model, options)
   except (KeyError, TypeError, ValueError) as error:
     raise errors.UserError(f'mend `tracking` of the config: {error}') from error
 
@@ -284,4 +281,4 @@ def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

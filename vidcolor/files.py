@@ -17,7 +17,7 @@ from vidcolor import errors
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
   """Yields a temporary path beside `path`, which is renamed when all went well.
 
   Args:
@@ -44,7 +44,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def folder_written_whole(
+def atomic_folder(
     path: str | os.PathLike[str],
 ) -> Iterator[pathlib.Path]:
   """Yields a temporary folder, which takes `path`'s place when all went well.
@@ -107,7 +107,7 @@ def refuse_to_replace(
 
 
 @contextlib.contextmanager
-def full_disk_in_one_line(folder: str | os.PathLike[str]) -> Iterator[None]:
+def report_full_disk(folder: str | os.PathLike[str]) -> Iterator[None]:
   """Turns what libraries raise, when a folder's disk is full, into a UserError.
 
   Raises:
@@ -130,5 +130,5 @@ def full_disk_in_one_line(folder: str | os.PathLike[str]) -> Iterator[None]:
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
   """Writes JSON for people to read; what is no number (NaN) becomes null."""
   valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
-  with written_whole(path) as temporary:
+  with atomic_write(path) as temporary:
     temporary.write_text(json.dumps(valid, indent=2))

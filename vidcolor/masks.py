@@ -176,5 +176,5 @@ def write(path: str | os.PathLike, mask: Mask) -> None:
   """Writes a palette PNG, as DAVIS has them; it is there only once complete."""
   picture = Image.fromarray(mask)
   picture.putpalette(palette().ravel().tolist())
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     picture.save(temporary, 'PNG')

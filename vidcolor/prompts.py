@@ -24,7 +24,7 @@ Size = tuple[int, int]  # Height and width.
 LEAST_SIDE = 2  # Of a box, in pixels.
 
 
-class Mask(NamedTuple):
+class MaskPrompt(NamedTuple):
   """Objects, pixel by pixel.
 
   Attributes:
@@ -69,8 +69,8 @@ class Mask(NamedTuple):
     return mask
 
 
-class Points(NamedTuple):
-  """Points; or joints, which have names and limbs between them.
+class PointPrompt(NamedTuple):
+  """PointPrompt; or joints, which have names and limbs between them.
 
   Attributes:
     position: [points 2], (x, y).
@@ -106,7 +106,7 @@ class Points(NamedTuple):
     return _shrunk(points, full_size, size)
 
 
-class Boxes(NamedTuple):
+class BoxPrompt(NamedTuple):
   """A box around each object.
 
   Attributes:
@@ -146,7 +146,7 @@ class Boxes(NamedTuple):
     return _shrunk(corners, full_size, size).reshape(-1, 4)
 
 
-Prompt = Mask | Points | Boxes
+Prompt = MaskPrompt | PointPrompt | BoxPrompt
 
 
 def paint(
@@ -181,20 +181,22 @@ def paint(
   return mask
 
 
-def read_mask(path: str | os.PathLike) -> Mask:
+def read_mask(path: str | os.PathLike) -> MaskPrompt:
   """Reads a mask of any number of objects: see `masks.read_drawn`."""
-  return Mask(masks_lib.read_drawn(path), f'--mask={path}')
+  return MaskPrompt(masks_lib.read_drawn(path), f'--mask={path}')
 
 
-def read_points(text: str) -> Points:
-  """Points from 'x,y;x,y', or from a CSV file with columns x, y and maybe name.
+def read_points(text: str) -> PointPrompt:
+  """PointPrompt from 'x,y;x,y', or from a CSV file with columns x, y and maybe name.
 
   Raises:
     UserError: it is neither.
   """
   name = f'--points={text}'
   if not text.lower().endswith('.csv'):
-    return Points(_numbers(text, name, 'x,y;x,y or a file points.csv'), name)
+    return PointPrompt(
+        _numbers(text, name, 'x,y;x,y or a file points.csv'), name
+    )
   try:
     rows = [row for row in csv.reader(_read(text).splitlines()) if row]
   except csv.Error as error:
@@ -213,20 +215,20 @@ def read_points(text: str) -> Points:
     raise errors.UserError(
         f'{name}: a line does not have numbers x and y'
     ) from error
-  return Points(points, name, names)
+  return PointPrompt(points, name, names)
 
 
-def read_boxes(text: str) -> Boxes:
-  """Boxes from 'x0,y0,x1,y1;...'.
+def read_boxes(text: str) -> BoxPrompt:
+  """BoxPrompt from 'x0,y0,x1,y1;...'.
 
   Raises:
     UserError: it has another form.
   """
   name = f'--boxes={text}'
-  return Boxes(_numbers(text, name, 'left,top,right,bottom;...'), name)
+  return BoxPrompt(_numbers(text, name, 'left,top,right,bottom;...'), name)
 
 
-def read_pose(path: str | os.PathLike) -> Points:
+def read_pose(path: str | os.PathLike) -> PointPrompt:
   """Joints from JSON: {"joints": {NAME: [x, y], ...}, "limbs": [[NAME, NAME]]}.
 
   Raises:
@@ -245,7 +247,7 @@ def read_pose(path: str | os.PathLike) -> Points:
     position = [[float(x), float(y)] for x, y in joints.values()]
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise errors.UserError(f'{name}: it is not of the form {form}') from error
-  return Points(position, name, tuple(numbers), limbs)
+  return PointPrompt(position, name, tuple(numbers), limbs)
 
 
 def _read(path):

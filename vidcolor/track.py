@@ -31,44 +31,35 @@ import vidcolor
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import program
 from vidcolor import prompts
-from vidcolor import results
-from vidcolor.data import footage
+from vidcolor import track_output
+from vidcolor.video import video_source
 
-_VIDEO = flags.DEFINE_string(
-    'video', None, 'A video file, or a folder of pictures.', required=True
-)
+_VIDEO = program.define_video()
 _PROMPTS = {
     prompts.read_mask: flags.DEFINE_string('mask', None, 'Objects, drawn.'),
     prompts.read_boxes: flags.DEFINE_string('boxes', None, 'Around objects.'),
     prompts.read_points: flags.DEFINE_string('points', None, 'Points.'),
     prompts.read_pose: flags.DEFINE_string('pose', None, 'Joints.'),
 }
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where everything is written to.', required=True
-)
+_OUTPUT_DIR = program.define_output_dir()
 _QUERY_FRAME = flags.DEFINE_integer(
     'query_frame', 0, 'The frame on which it is given.', 0
 )
-_START = flags.DEFINE_float('start', 0, 'Seconds left out at the start.', 0)
-_END = flags.DEFINE_float('end', None, 'Second to stop at.', 0)
 _SCALE = flags.DEFINE_float('scale', 1, 'By which frames are shrunk.', 0, 1)
-_CHECKPOINT = flags.DEFINE_string(
-    'checkpoint',
-    None,
-    'A run, one checkpoint of it, or what experiments.export wrote; default:'
-    ' the network in the package.',
-)
+_CHECKPOINT = program.define_checkpoint()
 
 
-def main(argv):
+def main() -> None:
   """Follows, draws and sums up."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   start = time.perf_counter()
   prompt = _prompt()
-  video = footage.Footage(
-      _VIDEO.value, start=_START.value, end=_END.value, scale=_SCALE.value
+  video = video_source.VideoSource(
+      _VIDEO.path.value,
+      start=_VIDEO.start.value,
+      end=_VIDEO.end.value,
+      scale=_SCALE.value,
   )
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.refuse_to_replace(
@@ -79,12 +70,16 @@ def main(argv):
   found = tracker.stream(video, prompt, _QUERY_FRAME.value)
   # Whatever is wrong ends in one line without a bar.
   progress = functools.partial(tqdm.tqdm, delay=1)
-  summary = results.write(output_dir, video, prompt, found, progress)
+  summary = track_output.write(output_dir, video, prompt, found, progress)
   files.write_json(
       output_dir / 'summary.json',
       summary
       | {'given': prompt.name, 'query_frame': _QUERY_FRAME.value}
-      | {'start': _START.value, 'end': _END.value, 'scale': _SCALE.value}
+      | {
+          'start': _VIDEO.start.value,
+          'end': _VIDEO.end.value,
+          'scale': _SCALE.value,
+      }
       | {'checkpoint': _CHECKPOINT.value}
       | {'seconds': round(time.perf_counter() - start, 1)}
       | environment.describe(),
@@ -105,4 +100,4 @@ def _prompt():
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

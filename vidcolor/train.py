@@ -15,7 +15,8 @@ from ml_collections import config_flags
 
 from vidcolor import errors
 from vidcolor import files
-from vidcolor.benchmarks import while_training
+from vidcolor import program
+from vidcolor.benchmarks.davis import during_training
 from vidcolor.training import loop
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -47,18 +48,16 @@ _PROCESS_ID = flags.DEFINE_integer(
 )
 
 
-def main(argv):
+def main() -> None:
   """Trains; run it again with the same line to resume."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   config, workdir = _CONFIG.value, _WORKDIR.value
   profile_steps = _profile_steps()
   _join_processes()
-  with files.full_disk_in_one_line(workdir):
+  with files.report_full_disk(workdir):
     loop.train(
         config,
         workdir,
-        evaluate=while_training.make(config, workdir),
+        evaluate=during_training.make(config, workdir),
         profile_steps=profile_steps,
     )
 
@@ -98,4 +97,4 @@ def _join_processes():
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('config')
-  errors.run(main)
+  program.run(main)

@@ -21,20 +21,17 @@ import tqdm
 import vidcolor
 from vidcolor import errors
 from vidcolor import files
-from vidcolor import inspection
+from vidcolor import program
 from vidcolor import prompts
-from vidcolor.data import footage as footage_lib
-from vidcolor.data import mp4
+from vidcolor import visualization
 from vidcolor.render import panels
 from vidcolor.render import pca
 from vidcolor.render import report
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
-_VIDEO = flags.DEFINE_string(
-    'video', None, 'A video file, or a folder of pictures.', required=True
-)
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Where everything is written to.', required=True
-)
+_VIDEO = program.define_video()
+_OUTPUT_DIR = program.define_output_dir()
 _POINTS = flags.DEFINE_string(
     'points',
     None,
@@ -44,19 +41,12 @@ _POINTS = flags.DEFINE_string(
 _QUERY_FRAME = flags.DEFINE_integer(
     'query_frame', 0, 'The frame of the points; the first one read is 0.', 0
 )
-_START = flags.DEFINE_float('start', 0.0, 'From here on, in seconds.')
-_END = flags.DEFINE_float('end', None, 'Up to here, in seconds.')
 _SCALE = flags.DEFINE_float(
     'scale',
     None,
     'Shrinks frames; by default to a short side of 480 pixels.',
 )
-_CHECKPOINT = flags.DEFINE_string(
-    'checkpoint',
-    None,
-    'A run, one checkpoint of it, or what experiments.export wrote; default:'
-    ' the network in the package.',
-)
+_CHECKPOINT = program.define_checkpoint()
 
 _FILMS = 'embeddings', 'affinity', 'colors'
 _MAX_POINTS = 4
@@ -66,10 +56,8 @@ _STRIP_FRAMES = 6
 _MAX_EMBEDDED_BYTES = 20e6
 
 
-def main(argv):
+def main() -> None:
   """Writes the films and the page."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   footage = _footage()
   query = _query(footage)
   points = _points(footage, query)
@@ -84,11 +72,11 @@ def main(argv):
   first_pass = _watched(footage, 'principal components', footage.num_frames)
   basis = pca.fit(tracker.embed(frame.rgb) for frame in first_pass)
   films = {
-      'embeddings': inspection.embeddings(tracker.embed, footage, basis),
-      'affinity': inspection.affinity(
+      'embeddings': visualization.embeddings(tracker.embed, footage, basis),
+      'affinity': visualization.affinity(
           tracker.embed, footage, query, points, tracker.options.temperature
       ),
-      'colors': inspection.colors(tracker, footage),
+      'colors': visualization.colors(tracker, footage),
   }
   strip = np.linspace(0, first_pass.n - 1, _STRIP_FRAMES).round()
   rows = []
@@ -107,7 +95,10 @@ def main(argv):
 
 def _footage():
   read = functools.partial(
-      footage_lib.Footage, _VIDEO.value, start=_START.value, end=_END.value
+      video_source.VideoSource,
+      _VIDEO.path.value,
+      start=_VIDEO.start.value,
+      end=_VIDEO.end.value,
   )
   if _SCALE.value is not None:
     return read(scale=_SCALE.value)
@@ -133,7 +124,7 @@ def _query(footage):
 def _points(footage, query):
   """Points in pixels of the frames, as they are shrunk."""
   if _POINTS.value is None:
-    points = inspection.salient_point(query)
+    points = visualization.salient_point(query)
     enlarged = np.divide(footage.full_size, footage.size)[::-1]
     x, y = (points[0] + 0.5) * enlarged - 0.5
     print(f'Without --points it looks for that of a corner, {x:.0f},{y:.0f}')
@@ -197,4 +188,4 @@ def _section(output_dir, name, title, text):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

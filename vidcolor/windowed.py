@@ -23,7 +23,7 @@ _TILE = 8
 _GROUP = 16
 
 
-def copy(
+def copy_windowed(
     target: Float[Array, 'height width dim'],
     reference: Float[Array, 'time height width dim'],
     values: Float[Array, 'time height width channels'],

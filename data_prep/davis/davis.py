@@ -6,8 +6,8 @@ import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
 from vidcolor import errors
-from vidcolor.data import sequences
-from vidcolor.evaluation import analysis
+from vidcolor.benchmarks.davis import analysis
+from vidcolor.benchmarks.davis import data as davis_data
 
 
 class Davis(clip_builder.ClipBuilder):
@@ -60,7 +60,7 @@ class Davis(clip_builder.ClipBuilder):
     clips = {}
     for path in lists:
       year, split = path.parent.name, path.stem
-      found = sequences.read_davis(root, year=int(year), split=split)
+      found = davis_data.read_davis(root, year=int(year), split=split)
       clips[f'{split}_{year}'] = [
           {
               'name': sequence.name,
@@ -79,7 +79,7 @@ class Davis(clip_builder.ClipBuilder):
   @staticmethod
   def read_clip(clip):
     """See base class."""
-    frames, masks = sequences.find_files(clip['source_dir'], clip['name'])
+    frames, masks = davis_data.find_files(clip['source_dir'], clip['name'])
     yield {
         'name': clip['name'],
         'frame_names': [path.stem for path in frames],

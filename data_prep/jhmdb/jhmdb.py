@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
-from vidcolor.data import jhmdb
+from vidcolor.benchmarks.jhmdb import data as jhmdb_data
 
 
 class Jhmdb(clip_builder.ClipBuilder):
@@ -29,7 +29,7 @@ class Jhmdb(clip_builder.ClipBuilder):
             tfds.features.Image(shape=(None, None, 3), encoding_format='png')
         ),
         'joints': tfds.features.Tensor(
-            shape=(None, len(jhmdb.JOINTS), 2),
+            shape=(None, len(jhmdb_data.JOINTS), 2),
             dtype=np.float64,
             encoding='zlib',
             doc='(x, y) in pixels, whose centres have whole coordinates.',
@@ -45,21 +45,21 @@ class Jhmdb(clip_builder.ClipBuilder):
   def list_clips(self):
     """See base class."""
     root = pathlib.Path(self.source_dir())
-    splits = [s for s in jhmdb.SPLITS if jhmdb.list_names(root, s)]
+    splits = [s for s in jhmdb_data.SPLITS if jhmdb_data.list_names(root, s)]
     # Reading the first split tells what is missing if there are no lists.
     clips = {
         f'test_{split}': [
             {'name': sequence.name, 'source_dir': str(root)}
-            for sequence in jhmdb.read(root, split=split)
+            for sequence in jhmdb_data.read(root, split=split)
         ]
-        for split in splits or jhmdb.SPLITS[:1]
+        for split in splits or jhmdb_data.SPLITS[:1]
     }
     return clips, []
 
   @staticmethod
   def read_clip(clip):
     """See base class."""
-    frames, joints = jhmdb.find_files(clip['source_dir'], clip['name'])
+    frames, joints = jhmdb_data.find_files(clip['source_dir'], clip['name'])
     yield {
         'name': clip['name'],
         'frames': [path.read_bytes() for path in frames],

@@ -13,7 +13,7 @@ from data_prep import shots
 from data_prep import training_clips
 from data_prep.kinetics import layout
 from vidcolor import errors
-from vidcolor.data import video
+from vidcolor.video import decoding
 
 _FRAMES_PER_SECOND = 6.0
 _MAX_FRAMES = 120  # In a record: twenty seconds, of which Kinetics has ten.
@@ -97,10 +97,10 @@ class _Frame(NamedTuple):
 
 def _read_frames(path) -> Iterator[_Frame]:
   """Yields the frames on show at each sixth of a second."""
-  converter = video.Converter()
+  converter = decoding.Converter()
 
   def looked_at():
-    for index, frame in enumerate(video.decode(path)):
+    for index, frame in enumerate(decoding.decode(path)):
       thumbnail = converter.thumbnail(frame)
       yield (frame, (index, thumbnail)), thumbnail
 
@@ -111,7 +111,7 @@ def _read_frames(path) -> Iterator[_Frame]:
       yield frame, (noted, shot)
 
   previous = None
-  for frame, ((index, thumbnail), shot) in video.sample(
+  for frame, ((index, thumbnail), shot) in decoding.sample(
       in_shots(), _FRAMES_PER_SECOND
   ):
     if previous is None or previous.index != index:

@@ -7,11 +7,11 @@ import tensorflow_datasets as tfds
 from data_prep import clip_builder
 from data_prep import training_clips
 from vidcolor.data import synthetic
-from vidcolor.data import video
+from vidcolor.video import decoding
 
 _JPEG_QUALITY = 95
 _FRAMES_PER_SECOND = 6.0  # If what is rendered were filmed.
-_THUMBNAIL = (video.THUMBNAIL_SIDE, video.THUMBNAIL_SIDE)
+_THUMBNAIL = (decoding.THUMBNAIL_SIDE, decoding.THUMBNAIL_SIDE)
 # Clips of the splits differ in their seeds: training never sees these.
 _FIRST_TEST_SEED = 1_000_000_000
 

@@ -9,7 +9,7 @@ from PIL import Image
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
-from vidcolor.data import tapvid
+from vidcolor.benchmarks.tapvid import data as tapvid_data
 
 
 class Tapvid(clip_builder.ClipBuilder):
@@ -53,7 +53,7 @@ class Tapvid(clip_builder.ClipBuilder):
     root = pathlib.Path(self.source_dir())
     pickles = [*sorted(root.glob('*.pkl')), *sorted(root.glob('*/*.pkl'))]
     clips = {}
-    for path in pickles or tapvid.find(root):
+    for path in pickles or tapvid_data.find(root):
       clip = {'name': path.stem, 'path': str(path)}
       clips.setdefault(_split(path.stem), []).append(clip)
     return clips, []
@@ -61,7 +61,7 @@ class Tapvid(clip_builder.ClipBuilder):
   @staticmethod
   def read_clip(clip):
     """See base class."""
-    for name, example in tapvid.read_examples(clip['path']).items():
+    for name, example in tapvid_data.read_examples(clip['path']).items():
       yield {
           'name': name,
           'frames': [_encoded(frame) for frame in example.video],

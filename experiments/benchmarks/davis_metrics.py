@@ -18,6 +18,7 @@ import time
 from absl import flags
 
 from vidcolor import errors
+from vidcolor import program
 
 _TOOLKIT = flags.DEFINE_string('toolkit', None, 'Its clone.', required=True)
 _DATA_DIR = flags.DEFINE_string(
@@ -30,10 +31,8 @@ _SPLIT = flags.DEFINE_string('split', 'val', 'Name of the list.')
 _RUNS = flags.DEFINE_integer('runs', 3, 'Runs of each.', 1)
 
 
-def main(argv):
+def main() -> None:
   """Runs both by turns; prints medians and the ratio."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   arguments = _TOOLKIT.value, _DATA_DIR.value, _PREDICTIONS.value, _SPLIT.value
   runs = {'toolkit': [], 'vidcolor': []}
   for _ in range(_RUNS.value):
@@ -83,9 +82,9 @@ def measure_toolkit(toolkit, data_dir, predictions, split):
 
 def measure_vidcolor(_, data_dir, predictions, split):
   """Prints our means, time and peak memory."""
+  from vidcolor import lazy_sequence
   from vidcolor import masks
-  from vidcolor.data import lazy
-  from vidcolor.evaluation import davis
+  from vidcolor.benchmarks.davis import metrics as davis_metrics
 
   start = time.perf_counter()
   data_dir, predictions = pathlib.Path(data_dir), pathlib.Path(predictions)
@@ -94,12 +93,12 @@ def measure_vidcolor(_, data_dir, predictions, split):
   for name in names:
     truth = sorted((data_dir / 'Annotations' / '480p' / name).glob('*.png'))
     predicted = [predictions / name / path.name for path in truth]
-    scores[name] = davis.score(
-        lazy.Lazy(predicted[1:-1], masks.read),
-        lazy.Lazy(truth[1:-1], masks.read),
+    scores[name] = davis_metrics.score(
+        lazy_sequence.LazySequence(predicted[1:-1], masks.read),
+        lazy_sequence.LazySequence(truth[1:-1], masks.read),
         int(masks.without_void(masks.read(truth[0])).max()),
     )
-  _print(start, davis.summarize(scores)['overall'])
+  _print(start, davis_metrics.summarize(scores)['overall'])
 
 
 def _print(start, means):
@@ -118,4 +117,4 @@ def _print(start, means):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

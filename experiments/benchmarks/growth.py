@@ -73,7 +73,7 @@ def draw(curves: list[measuring.Curve], path: str | os.PathLike) -> None:
     _panel(above, f'ms, {curve.time}', curve.values, curve.seconds, 1e3)
     _panel(below, 'MB', curve.values, curve.memory, 1e-6)
     below.set_xlabel(curve.name)
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     plot.savefig(temporary, format='png', dpi=120)
 
 
@@ -92,11 +92,11 @@ def _track(case):
   Compiling is in neither, nor what a process has with the network loaded.
   """
   model, _, config = pretrained.load()
-  options = propagation.Options(**config.tracking)
+  options = propagation.PropagationOptions(**config.tracking)
   options = dataclasses.replace(
       options, short_side=None, recent=case.references - 1
   )
-  tracker = propagation.Tracker(model, options)
+  tracker = propagation.LabelPropagator(model, options)
   clip = synthetic.render_clip(
       0, num_frames=6, height=case.height, width=_width(case.height)
   )

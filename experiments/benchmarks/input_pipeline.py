@@ -29,6 +29,7 @@ from data_prep.kinetics import kinetics
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import program
 from vidcolor.data import clips
 
 _CLIPS_DIR = flags.DEFINE_string(
@@ -50,10 +51,8 @@ _CLIP = dict(
 )
 
 
-def main(argv):
+def main() -> None:
   """Prints medians and the profile of the pipeline."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   paths = _choose_videos(_CLIPS_DIR.value, _NUM_CLIPS.value)
   os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
   with tempfile.TemporaryDirectory() as folder:
@@ -319,4 +318,4 @@ def _print_table(title, rates):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main)

@@ -14,9 +14,9 @@ from experiments.benchmarks import measuring
 from experiments.benchmarks import peers
 from vidcolor import masks as masks_lib
 from vidcolor import pretrained
-from vidcolor.data import sequences
+from vidcolor.benchmarks.davis import data as davis_data
+from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.data import synthetic
-from vidcolor.evaluation import davis
 from vidcolor.tracking import labels as labels_lib
 from vidcolor.tracking import propagation
 
@@ -32,10 +32,10 @@ _COMMON: dict[str, Any] = {
 }
 # Ours as theirs: their windows differ, and what they do at the start.
 _OPTIONS = {
-    'DINO': propagation.Options(
+    'DINO': propagation.PropagationOptions(
         radius=_KNOBS.radius, square_window=True, **_COMMON
     ),
-    'CRW': propagation.Options(
+    'CRW': propagation.PropagationOptions(
         radius=_KNOBS.radius - 1e-6,
         window_first=False,
         repeat_first=True,
@@ -77,7 +77,7 @@ def _sequence(davis_dir):
         0, num_frames=_NUM_FRAMES, height=480, width=854
     )
     return clip.frames, clip.masks
-  sequence = sequences.read_davis(davis_dir)[0]
+  sequence = davis_data.read_davis(davis_dir)[0]
   masks = [masks_lib.without_void(x) for x in sequence.masks[:_NUM_FRAMES]]
   return sequence.frames[:_NUM_FRAMES], masks
 
@@ -143,7 +143,7 @@ def _run(name, peers_dir, embeddings, first):
 
 
 def _ours(name):
-  tracker = propagation.Tracker(jnp.asarray, _OPTIONS[name])
+  tracker = propagation.LabelPropagator(jnp.asarray, _OPTIONS[name])
 
   def propagate(embeddings, first):
     state = tracker.init(embeddings[0], jnp.asarray(first))
@@ -161,5 +161,5 @@ def _mean_j(labels, masks):
       np.asarray(labels_lib.to_mask(jnp.asarray(x), height, width))
       for x in labels
   ]
-  scores = davis.score([masks[0], *found], masks, int(masks[0].max()))
+  scores = davis_metrics.score([masks[0], *found], masks, int(masks[0].max()))
   return float(scores.j[:, 1:].mean())

@@ -35,6 +35,7 @@ from experiments.benchmarks import training
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import program
 from vidcolor.render import report
 
 _OUTPUT = flags.DEFINE_string(
@@ -64,12 +65,12 @@ _BENCHMARKS = {
 }
 
 
-def main(argv):
+def main(arguments: list[str]) -> None:
   """Runs, prints and writes."""
   everything = [
       name for name in _BENCHMARKS if _PEERS_DIR.value or name != 'propagation'
   ]
-  names = argv[1:] or everything
+  names = arguments or everything
   if unknown := set(names) - set(_BENCHMARKS):
     raise errors.UserError(
         f'no benchmark {unknown.pop()}; there are {", ".join(_BENCHMARKS)}'
@@ -179,4 +180,4 @@ def _write_page(output, results, about):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  program.run(main, takes_arguments=True)

@@ -8,8 +8,8 @@ import tempfile
 
 from experiments.benchmarks import measuring
 from vidcolor import errors
-from vidcolor.data import mp4
 from vidcolor.data import synthetic
+from vidcolor.video import mp4
 
 _ROUNDS = 3
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from experiments.benchmarks import measuring
 import vidcolor
-from vidcolor.data import footage
-from vidcolor.data import mp4
 from vidcolor.data import synthetic
 from vidcolor.render import overlay
 from vidcolor.tracking import confidence
 from vidcolor.tracking import labels as labels_lib
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
 _SIZE = 480, 854
 _NUM_FRAMES = 24
@@ -36,7 +36,7 @@ def measure(settings: measuring.Settings) -> list[measuring.Figure]:
         0, num_frames=_NUM_FRAMES, height=_SIZE[0], width=_SIZE[1]
     )
     mp4.write(f'{folder}/clip.mp4', clip.frames, 24.0)
-    video = footage.Footage(f'{folder}/clip.mp4')
+    video = video_source.VideoSource(f'{folder}/clip.mp4')
     seconds = _time_stages(video, pathlib.Path(folder) / 'drawn.mp4')
   figures = []
   for stage, values in seconds.items():

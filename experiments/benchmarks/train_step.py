@@ -41,8 +41,8 @@ from data_prep.synthetic_clips import synthetic_clips
 from experiments.benchmarks import plain_step
 from vidcolor import color
 from vidcolor import environment
-from vidcolor import errors
 from vidcolor import files
+from vidcolor import program
 from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.training import hardware
@@ -80,10 +80,8 @@ _TURNS = 3  # Of each in a round.
 _AHEAD_SECONDS = 0.3  # After which the batches to be made ahead are made.
 
 
-def main(argv):
+def main() -> None:
   """Prints a table."""
-  if len(argv) > 1:
-    raise errors.UserError(f'{argv[1]} is not a flag; see --help')
   machine = environment.describe()
   print(machine['machine'])
   if _MEASURE.value == 'step':
@@ -330,4 +328,4 @@ def _top_operations(trace_dir, hlo):
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('config')
-  errors.run(main)
+  program.run(main)

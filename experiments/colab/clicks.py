@@ -52,16 +52,16 @@ class Clicks(anywidget.AnyWidget):
         picture=jpeg.tobytes(), height=height, width=width, **kwargs
     )
 
-  def prompt(self) -> prompts.Points | prompts.Boxes:
+  def prompt(self) -> prompts.PointPrompt | prompts.BoxPrompt:
     """What is marked, as `Tracker.stream` takes it.
 
     Raises:
       UserError: nothing is.
     """
     if self.boxes:
-      return prompts.Boxes(self.boxes, 'your boxes')
+      return prompts.BoxPrompt(self.boxes, 'your boxes')
     if self.points:
-      return prompts.Points(self.points, 'your points')
+      return prompts.PointPrompt(self.points, 'your points')
     raise errors.UserError(
         'nothing is marked: click points or drag a box on the picture above,'
         ' then run this cell again'

@@ -3,9 +3,9 @@
 import pathlib
 import sys
 
-from vidcolor.data import footage
-from vidcolor.data import mp4
 from vidcolor.data import synthetic
+from vidcolor.video import mp4
+from vidcolor.video import video_source
 
 # So few that `data_prep` takes every frame.
 _FRAMES_PER_SECOND = 6
@@ -45,12 +45,12 @@ def render(
 
 def shrunk(
     path: str | pathlib.Path, short_side: int, seconds: float
-) -> footage.Footage:
+) -> video_source.VideoSource:
   """Opens the first seconds of a video, shrunk to a short side in pixels.
 
   Raises:
     UserError: it cannot be read.
   """
-  video = footage.Footage(path, end=seconds)
+  video = video_source.VideoSource(path, end=seconds)
   scale = min(1, short_side / min(video.size))
-  return footage.Footage(path, end=seconds, scale=scale)
+  return video_source.VideoSource(path, end=seconds, scale=scale)

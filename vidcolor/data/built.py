@@ -12,8 +12,8 @@ import cv2
 import tensorflow_datasets as tfds
 
 from vidcolor import errors
+from vidcolor import lazy_sequence
 from vidcolor.data import clips
-from vidcolor.data import lazy
 
 
 def splits(name: str, data_dir: str | os.PathLike) -> list[str]:
@@ -22,7 +22,9 @@ def splits(name: str, data_dir: str | os.PathLike) -> list[str]:
   return list(builder.info.splits) if builder else []
 
 
-def records(name: str, data_dir: str | os.PathLike, split: str) -> lazy.Lazy:
+def records(
+    name: str, data_dir: str | os.PathLike, split: str
+) -> lazy_sequence.LazySequence:
   """The records of a split, read when asked for.
 
   Each is a dict of features: tensors are arrays, text and pictures the bytes
@@ -42,12 +44,12 @@ def records(name: str, data_dir: str | os.PathLike, split: str) -> lazy.Lazy:
         for key, value in source[index].items()
     }
 
-  return lazy.Lazy(range(len(source)), read)
+  return lazy_sequence.LazySequence(range(len(source)), read)
 
 
 def pictures(
     encoded: Any, decode: Callable[[bytes], Any], origin: str
-) -> lazy.Lazy:
+) -> lazy_sequence.LazySequence:
   """The pictures of a record, decoded when asked for.
 
   Args:
@@ -68,4 +70,4 @@ def pictures(
           ' and build the dataset again'
       ) from error
 
-  return lazy.Lazy(encoded, read)
+  return lazy_sequence.LazySequence(encoded, read)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidcolor import errors
-from vidcolor.data import lazy
+from vidcolor import lazy_sequence
 
 
 class FrameFeatures(NamedTuple):
@@ -22,7 +22,9 @@ class FrameFeatures(NamedTuple):
   shape: tuple[int, ...]
 
 
-def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
+def read(
+    features_dir: str | os.PathLike, sequence: Any
+) -> lazy_sequence.LazySequence:
   """Finds a sequence's features, <features_dir>/<sequence>/<frame>.npy.
 
   Args:
@@ -51,7 +53,9 @@ def read(features_dir: str | os.PathLike, sequence: Any) -> lazy.Lazy:
           ' features of one shape for all frames of a sequence'
       )
   frame_shape = sequence.frames[0].shape
-  return lazy.Lazy(paths, lambda path: FrameFeatures(_read(path), frame_shape))
+  return lazy_sequence.LazySequence(
+      paths, lambda path: FrameFeatures(_read(path), frame_shape)
+  )
 
 
 def _open(path):

@@ -47,7 +47,7 @@ def save(
       for names, variable in nnx.to_flat_state(nnx.state(model))
   }
   about = {'palette': palette, 'config': np.array(config.to_json())}
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     np.savez_compressed(temporary, allow_pickle=False, **about, **arrays)
 
 
@@ -66,7 +66,7 @@ def load(
   Raises:
     UserError: there is no such file, or it holds no network of this version.
   """
-  environment.keep_compiled()
+  environment.enable_compilation_cache()
   if not os.fspath(path).endswith('.npz'):
     # Here, as Orbax takes a second to import.
     from vidcolor.training import checkpoint

@@ -9,8 +9,8 @@ from jaxtyping import UInt8
 import numpy as np
 
 from vidcolor import files
-from vidcolor.data import footage
 from vidcolor.render import overlay
+from vidcolor.video import video_source
 
 Picture = UInt8[np.ndarray, 'height width 3']
 
@@ -34,7 +34,7 @@ def film(
     moments: Iterable[Moment],
     wanted: Collection[int],
     thumbnails: list[list[Picture]],
-) -> Iterator[footage.Frame]:
+) -> Iterator[video_source.VideoFrame]:
   """Yields the frames of a film, for `mp4.write_like`.
 
   Args:
@@ -51,7 +51,9 @@ def film(
               for picture in pictures
           ]
       )
-    yield footage.Frame(_grid(pictures, list(moment.panels)), moment.seconds)
+    yield video_source.VideoFrame(
+        _grid(pictures, list(moment.panels)), moment.seconds
+    )
 
 
 def write_strip(
@@ -59,7 +61,7 @@ def write_strip(
 ) -> None:
   """Writes a picture of rows of pictures; it is there only once complete."""
   picture = overlay.stacked([overlay.side_by_side(row) for row in rows])
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     cv2.imwrite(str(temporary), picture[..., ::-1])
 
 

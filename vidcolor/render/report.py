@@ -97,7 +97,7 @@ def write(
           _section(section, path.parent) for section in sections
       ),
   )
-  with files.written_whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     # Names of files may hold bytes that are no text.
     temporary.write_text(page, encoding='utf-8', errors='replace')
 

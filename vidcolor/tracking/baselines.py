@@ -35,10 +35,10 @@ class Identity:
 
   def track_points(
       self, frames: Frames, points: Float[np.ndarray, 'points 2']
-  ) -> Iterator[labels.Points]:
+  ) -> Iterator[labels.TrackedPoints]:
     """Yields the same points for every frame, all visible."""
     for _ in frames:
-      yield labels.Points(points, np.ones(len(points)))
+      yield labels.TrackedPoints(points, np.ones(len(points)))
 
 
 class OpticalFlow:
@@ -83,10 +83,10 @@ class OpticalFlow:
 
   def track_points(
       self, frames: Frames, points: Float[np.ndarray, 'points 2']
-  ) -> Iterator[labels.Points]:
+  ) -> Iterator[labels.TrackedPoints]:
     """Moves the points along; hidden are those outside the frame."""
     position = points
-    yield labels.Points(points, np.ones(len(points)))
+    yield labels.TrackedPoints(points, np.ones(len(points)))
     for before, now in self._pairs(frames):
       position = points if self._from_first else position
       if len(points):  # OpenCV cannot sample nothing.
@@ -94,7 +94,7 @@ class OpticalFlow:
         flow = _sample(self._estimate(before, now), x, y)
         position = position + flow.reshape(position.shape)
       inside = (position >= 0) & (position <= np.array(now.shape[::-1]) - 1)
-      yield labels.Points(position, inside.all(axis=1).astype(float))
+      yield labels.TrackedPoints(position, inside.all(axis=1).astype(float))
 
   def _pairs(self, frames):
     """Grey frames from the second on, each with the one to compare it with."""

@@ -24,8 +24,8 @@ _REACH = 3
 _HALF_SURE = 0.1
 
 
-class Points(NamedTuple):
-  """Points in one frame.
+class TrackedPoints(NamedTuple):
+  """TrackedPoints in one frame.
 
   Attributes:
     position: (x, y) in pixels, whose centres have whole coordinates.

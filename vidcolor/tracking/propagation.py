@@ -32,7 +32,7 @@ _MIN_POINTS, _MAX_POINTS = 16, 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class PropagationOptions:
   """How labels are propagated.
 
   Attributes:
@@ -81,7 +81,7 @@ class Options:
       )
 
 
-class Objects(NamedTuple):
+class TrackedObjects(NamedTuple):
   """The objects in one frame.
 
   Attributes:
@@ -96,7 +96,7 @@ class Objects(NamedTuple):
   by_object: Float[np.ndarray, ' objects']
 
 
-class State(NamedTuple):
+class PropagationState(NamedTuple):
   """The memory: reference frames in order of time, the oldest first."""
 
   features: Float[Array, 'memory rows columns channels']
@@ -104,17 +104,17 @@ class State(NamedTuple):
   valid: Bool[Array, ' memory']
 
 
-class Tracker:
+class LabelPropagator:
   """Propagates labels through a video by what embeddings have in common.
 
-  The paper's scheme is `Options(recent=3, keep_first=False, temperature=0.5,
+  The paper's scheme is `PropagationOptions(recent=3, keep_first=False, temperature=0.5,
   radius=None, top_k=None)`.
 
   Attributes:
     options: How labels are propagated.
   """
 
-  def __init__(self, model: Any, options: Options):
+  def __init__(self, model: Any, options: PropagationOptions):
     """Compiles the steps for an embedding network, or for any embeddings.
 
     Args:
@@ -164,22 +164,22 @@ class Tracker:
       self,
       frame: Any,
       labels: Float[Array, 'height width labels'],
-  ) -> State:
+  ) -> PropagationState:
     """The state after the first frame, whose labels are given."""
     return self._start(self._embed(frame), labels)
 
   def observe(
       self,
-      state: State,
+      state: PropagationState,
       frame: Any,
       labels: Float[Array, 'height width labels'],
-  ) -> State:
+  ) -> PropagationState:
     """The state after a further frame with given labels; donates `state`."""
     return self._observe(state, self._embed(frame), labels)
 
   def step(
-      self, state: State, frame: Any
-  ) -> tuple[State, Float[Array, 'rows columns labels']]:
+      self, state: PropagationState, frame: Any
+  ) -> tuple[PropagationState, Float[Array, 'rows columns labels']]:
     """Labels the next frame, at the embeddings' resolution; donates `state`."""
     return self._step(state, self._embed(frame))
 
@@ -205,11 +205,11 @@ class Tracker:
       self,
       frames: Iterable[Any],
       first_mask: UInt8[np.ndarray, 'height width'],
-  ) -> Iterator[Objects]:
+  ) -> Iterator[TrackedObjects]:
     """Yields what `track` does, and how sure it is; of the first frame, all."""
     first_mask = masks.without_void(first_mask)
     num_objects = int(first_mask.max())
-    yield Objects(
+    yield TrackedObjects(
         first_mask,
         np.ones(first_mask.shape, np.float32),
         np.ones(num_objects),
@@ -222,7 +222,7 @@ class Tracker:
           )
       )
       by_object = confidence_lib.of_objects(sure, mask, num_objects)
-      yield Objects(mask, sure, by_object)
+      yield TrackedObjects(mask, sure, by_object)
 
   def _labels(self, frames, first_mask):
     """The labels copied to each frame but the first."""
@@ -243,7 +243,7 @@ class Tracker:
       self,
       frames: Iterable[Any],
       points: Float[np.ndarray, 'points 2'],
-  ) -> Iterator[labels_lib.Points]:
+  ) -> Iterator[labels_lib.TrackedPoints]:
     """Yields where the points are in each frame; first those given, all sure.
 
     Args:
@@ -261,7 +261,7 @@ class Tracker:
         for part in _parts(points)
     ]
     position = points
-    yield labels_lib.Points(points, np.ones(len(points), np.float32))
+    yield labels_lib.TrackedPoints(points, np.ones(len(points), np.float32))
     for frame in frames:
       features = self._embed(frame)
       steps = [self._step(state, features) for state in states]
@@ -273,7 +273,7 @@ class Tracker:
       )
       # What is lost stays where it was.
       position = np.where(np.isnan(found), position, found)
-      yield labels_lib.Points(position, confidence)
+      yield labels_lib.TrackedPoints(position, confidence)
 
 
 def _parts(points):
@@ -293,7 +293,7 @@ def _start(options, features, labels):
   repeat = lambda x: jnp.broadcast_to(x, (memory, *x.shape))
   valid = jnp.full(memory, options.repeat_first)
   valid = valid.at[0 if options.keep_first else -1].set(True)
-  return State(repeat(features), repeat(labels), valid)
+  return PropagationState(repeat(features), repeat(labels), valid)
 
 
 def _observe(options, state, features, labels):
@@ -351,7 +351,7 @@ def _remember(options, state, features, labels):
     recent = jnp.concatenate([memory[first:], new[None]])
     return jnp.concatenate([memory[:first], recent[1:]])
 
-  return State(
+  return PropagationState(
       push(state.features, features),
       push(state.labels, labels),
       push(state.valid, jnp.array(True)),
@@ -365,7 +365,7 @@ def single_image(
 
   Args:
     model: An embedding network.
-    short_side: As in `Options`.
+    short_side: As in `PropagationOptions`.
   """
   graphdef, variables = nnx.split(model)
 
@@ -386,7 +386,7 @@ def encode(
   Args:
     model: An embedding network.
     frame: RGB.
-    short_side: As in `Options`.
+    short_side: As in `PropagationOptions`.
   """
   height, width, _ = frame.shape
   scale = 1.0

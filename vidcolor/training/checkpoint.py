@@ -158,7 +158,7 @@ class Checkpoints:
   @contextlib.contextmanager
   def _in_one_line(self):
     try:
-      with files.full_disk_in_one_line(self._workdir):
+      with files.report_full_disk(self._workdir):
         yield
     except errors.UserError:
       raise

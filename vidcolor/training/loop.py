@@ -14,7 +14,7 @@ from vidcolor import files
 from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.training import checkpoint
-from vidcolor.training import losses
+from vidcolor.training import loss_monitor
 from vidcolor.training import preemption
 from vidcolor.training import profile as profile_lib
 from vidcolor.training import step as step_lib
@@ -51,7 +51,7 @@ def train(
         ' every machine) and give a folder of it'
     )
   files.make_folder(workdir)
-  environment.keep_compiled()
+  environment.enable_compilation_cache()
   mesh = sharding.make_mesh(config.fsdp)
   _check_batch_size(config, mesh)
 
@@ -90,7 +90,7 @@ def train(
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
     inference = step_lib.make_inference(graphdef, mesh)
 
-    watch, metrics = losses.Watch(), {}
+    watch, metrics = loss_monitor.LossMonitor(), {}
     with (
         contextlib.closing(telemetry),
         contextlib.closing(watchdog_lib.Watchdog(_STEP_SECONDS)) as watchdog,

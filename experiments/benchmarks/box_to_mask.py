@@ -1,0 +1,111 @@
+"""Measures masks from boxes beside simpler ways, on DAVIS.
+
+python -m experiments.benchmarks.regions --data_dir=DAVIS
+
+The boxes are the bounds of the human masks of the first frame, the 20th and the
+40th after it, each side moved by up to 5% of the box's size.
+"""
+
+from collections.abc import Callable, Mapping
+import statistics
+import time
+
+from absl import flags
+import cv2
+import numpy as np
+
+import vidcolor
+from vidcolor import program
+from vidcolor.benchmarks.davis import data as davis_data
+from vidcolor.tracking import box_to_mask
+
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', None, 'Folder of DAVIS 2016.', required=True
+)
+
+_FRAMES = 0, 20, 40
+_JITTER = 0.05
+# By these nothing was chosen.
+_HELD_OUT = 'camel', 'horsejump-high', 'soapbox'
+
+
+def main() -> None:
+  """Prints the mean IoU of each way over sequences, and its seconds."""
+  embed = vidcolor.load_pretrained().propagator.embed
+  ways = {
+      'box': _filled,
+      'ellipse': _ellipse,
+      'grabcut': _grabcut,
+      'from_box': lambda frame, box: box_to_mask.from_box(embed, frame, box),
+  }
+  scores, seconds = _measure(_DATA_DIR.value, ways)
+  print(f'{"way":10}{"chosen by":>11}{"held out":>10}{"all":>7}{"seconds":>9}')
+  for way, by_name in scores.items():
+    held_out = [by_name[name] for name in _HELD_OUT if name in by_name]
+    others = [by_name[name] for name in by_name if name not in _HELD_OUT]
+    print(
+        f'{way:10}{_mean(others):11.3f}{_mean(held_out):10.3f}'
+        f'{_mean(by_name.values()):7.3f}'
+        f'{statistics.median(seconds[way]):9.2f}'
+    )
+
+
+def _measure(
+    data_dir: str, ways: Mapping[str, Callable]
+) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
+  """IoU by way and sequence, and the seconds of each call by way."""
+  rng = np.random.default_rng(0)
+  scores, seconds = {way: {} for way in ways}, {way: [] for way in ways}
+  for sequence in davis_data.read_davis(data_dir, year=2016):
+    ious = {way: [] for way in ways}
+    for index in filter(lambda index: index < len(sequence.masks), _FRAMES):
+      truth = np.asarray(sequence.masks[index]) == 1
+      frame = sequence.frames[index]
+      x, y, width, height = cv2.boundingRect(truth.view(np.uint8))
+      size = np.array([width, height, width, height])
+      box = np.array([x, y, x + width, y + height]) + size * rng.uniform(
+          -_JITTER, _JITTER, 4
+      )
+      for way, mask_of in ways.items():
+        start = time.perf_counter()
+        mask = mask_of(frame, box)
+        seconds[way].append(time.perf_counter() - start)
+        ious[way].append((mask & truth).sum() / (mask | truth).sum())
+    for way in ways:
+      scores[way][sequence.name] = _mean(ious[way])
+  return scores, seconds
+
+
+def _mean(values):
+  values = list(values)
+  return statistics.fmean(values) if values else float('nan')
+
+
+def _filled(frame, box):
+  return _drawn(frame, box, lambda x, y: np.maximum(abs(x), abs(y)) <= 1)
+
+
+def _ellipse(frame, box):
+  return _drawn(frame, box, lambda x, y: x**2 + y**2 <= 1)
+
+
+def _drawn(frame, box, shape):
+  x0, y0, x1, y1 = box
+  y, x = np.indices(frame.shape[:2]) + 0.5
+  return shape((2 * x - x0 - x1) / (x1 - x0), (2 * y - y0 - y1) / (y1 - y0))
+
+
+def _grabcut(frame, box):
+  """OpenCV's, from the box alone, at full resolution."""
+  height, width, _ = frame.shape
+  x0, y0, x1, y1 = np.clip(np.round(box).astype(int), 0, [width, height] * 2)
+  label = np.zeros((height, width), np.uint8)
+  cv2.setRNGSeed(0)
+  models = np.zeros((1, 65)), np.zeros((1, 65))
+  rectangle = int(x0), int(y0), int(x1 - x0), int(y1 - y0)
+  cv2.grabCut(frame, label, rectangle, *models, 5, cv2.GC_INIT_WITH_RECT)
+  return label % 2 == 1
+
+
+if __name__ == '__main__':
+  program.run(main)

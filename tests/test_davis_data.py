@@ -1,0 +1,252 @@
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+import tensorflow_datasets as tfds
+
+from vidcolor import errors
+from vidcolor import masks
+from vidcolor.benchmarks.davis import data as davis_data
+
+
+def _write_sequence(root, name, masks, size=(24, 32)):
+  frames_dir = root / 'JPEGImages/480p' / name
+  masks_dir = root / 'Annotations/480p' / name
+  frames_dir.mkdir(parents=True)
+  masks_dir.mkdir(parents=True)
+  for index, mask in enumerate(masks):
+    frame = np.full((*size, 3), (200, 100, 20), np.uint8)
+    Image.fromarray(frame).save(frames_dir / f'{index:05}.jpg', quality=95)
+    mask.save(masks_dir / f'{index:05}.png')
+
+
+def _mask(value, mode='L', size=(24, 32)):
+  pixels = np.zeros(size, np.uint8)
+  pixels[4:8, 4:9] = value
+  mask = Image.fromarray(pixels)
+  if mode == 'P':
+    mask.putpalette([128, 0, 0] * 256)
+  return mask.convert(mode) if mode != 'P' else mask
+
+
+def _write_list(root, year, lines, split='val'):
+  path = root / 'ImageSets' / str(year) / f'{split}.txt'
+  path.parent.mkdir(parents=True)
+  path.write_text('\n'.join(lines) + '\n')
+
+
+def test_reads_rgb_frames_and_masks_when_asked(tmp_path):
+  _write_sequence(tmp_path, 'bear', [_mask(255), _mask(255)])
+  (bear,) = davis_data.read_davis(tmp_path)
+  assert bear.name == 'bear' and len(bear.frames) == len(bear.masks) == 2
+  assert np.abs(bear.frames[1] - np.array([200.0, 100, 20])).max() < 6
+  assert bear.masks[1].sum() == 20 and bear.masks[1][4, 4] == 1
+  assert len(bear.frames[1:]) == 1 and bear.frames[1:][0].shape == (24, 32, 3)
+
+
+def test_lists_name_the_sequences_in_order(tmp_path):
+  for name in 'ant', 'bear', 'cow':
+    _write_sequence(tmp_path, name, [_mask(255)])
+  assert [s.name for s in davis_data.read_davis(tmp_path)] == [
+      'ant',
+      'bear',
+      'cow',
+  ]
+  official = [
+      f'/JPEGImages/480p/{name}/{i:05}.jpg'
+      f' /Annotations/480p/{name}/{i:05}.png'
+      for name in ('cow', 'bear')
+      for i in range(2)
+  ]
+  _write_list(tmp_path, 2016, official)
+  assert [s.name for s in davis_data.read_davis(tmp_path)] == ['cow', 'bear']
+  _write_list(tmp_path, 2017, ['ant', ''])
+  assert [s.name for s in davis_data.read_davis(tmp_path)] == ['ant']
+  assert len(davis_data.read_davis(tmp_path, year=2016)) == 2
+
+
+def test_2017_keeps_objects_apart_and_2016_does_not(tmp_path):
+  pixels = np.zeros((24, 32), np.uint8)
+  pixels[1], pixels[2], pixels[3] = 1, 3, 255
+  mask = Image.fromarray(pixels)
+  mask.putpalette(list(range(256)) * 3)
+  _write_sequence(tmp_path, 'dogs', [mask])
+  (dogs,) = davis_data.read_davis(tmp_path)
+  np.testing.assert_array_equal(dogs.masks[0], pixels)
+  _write_list(tmp_path, 2016, ['dogs'])
+  (dogs,) = davis_data.read_davis(tmp_path)
+  np.testing.assert_array_equal(dogs.masks[0][1:4, 0], [1, 1, 0])
+
+
+@pytest.mark.parametrize('mode', ['L', 'RGB', 'RGBA', '1', 'LA'])
+def test_white_is_one_object(tmp_path, mode):
+  _mask(255, mode).save(tmp_path / 'mask.png')
+  mask = masks.read(tmp_path / 'mask.png')
+  assert np.unique(mask).tolist() == [0, 1] and mask.sum() == 20
+
+
+def test_greys_in_a_palette_are_greys(tmp_path):
+  _mask(255).convert('P').save(tmp_path / 'mask.png')
+  with Image.open(tmp_path / 'mask.png') as picture:
+    assert picture.mode == 'P'
+  for one_object in (False, True):
+    mask = masks.read(tmp_path / 'mask.png', one_object=one_object)
+    assert mask.max() == 1 and mask.sum() == 20
+
+
+def test_void_is_never_taken_for_an_object(tmp_path):
+  pixels = np.zeros((24, 32), np.uint8)
+  pixels[3] = 255
+  masks.write(tmp_path / 'mask.png', pixels)
+  np.testing.assert_array_equal(masks.read(tmp_path / 'mask.png'), pixels)
+  assert not masks.read(tmp_path / 'mask.png', one_object=True).any()
+  pixels[4], pixels[5] = 1, 2
+  Image.fromarray(pixels).save(tmp_path / 'mask.png')
+  numbers = np.unique(masks.read(tmp_path / 'mask.png'))
+  assert numbers.tolist() == [0, 1, 2]
+
+
+def test_several_colours_tell_no_numbers(tmp_path):
+  pixels = np.zeros((24, 32, 3), np.uint8)
+  pixels[3], pixels[4] = (200, 0, 0), (0, 200, 0)
+  Image.fromarray(pixels).save(tmp_path / 'mask.png')
+  with pytest.raises(errors.UserError, match='mask.png has objects of several'):
+    masks.read(tmp_path / 'mask.png')
+  assert masks.read(tmp_path / 'mask.png', one_object=True).sum() == 64
+
+
+def test_grey_numbers_are_objects_unless_one_is_wanted(tmp_path):
+  _mask(2).save(tmp_path / 'mask.png')
+  assert masks.read(tmp_path / 'mask.png').max() == 2
+  one = masks.read(tmp_path / 'mask.png', one_object=True)
+  assert one.max() == 1 and one.sum() == 20
+
+
+def _remove_frames_folder(root):
+  (root / 'JPEGImages').rename(root / 'elsewhere')
+
+
+def _list_a_sequence_that_is_not_there(root):
+  _write_list(root, 2017, ['yak'])
+
+
+def _remove_a_mask(root):
+  (root / 'Annotations/480p/bear/00001.png').unlink()
+
+
+def _remove_a_frame(root):
+  (root / 'JPEGImages/480p/bear/00001.jpg').unlink()
+
+
+def _spoil_a_mask(root):
+  (root / 'Annotations/480p/bear/00000.png').write_bytes(b'no picture')
+
+
+def _shrink_a_mask(root):
+  _mask(255, size=(12, 16)).save(root / 'Annotations/480p/bear/00001.png')
+
+
+def _empty_the_list(root):
+  _write_list(root, 2017, ['', ' '])
+
+
+def _list_another_split(root):
+  _write_list(root, 2017, ['bear'], split='train')
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (_remove_frames_folder, 'JPEGImages'),
+        (_list_a_sequence_that_is_not_there, 'yak'),
+        (_remove_a_mask, 'bear/00001.png'),
+        (_remove_a_frame, 'no frame .*bear/00001.jpg'),
+        (_spoil_a_mask, 'bear/00000.png'),
+        (_shrink_a_mask, 'bear/00001.png is 16x12 but its frame is 32x24'),
+        (_list_another_split, '2017/val.txt'),
+        (_empty_the_list, 'no sequence in the list .*2017/val.txt'),
+    ],
+)
+def test_says_what_is_wrong_with_a_folder(tmp_path, spoil, message):
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
+  spoil(tmp_path)
+  with pytest.raises(errors.UserError, match=message):
+    davis_data.read_davis(tmp_path)
+
+
+def test_a_first_mask_alone_is_enough(tmp_path):
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
+  for index in (1, 2):
+    (tmp_path / f'Annotations/480p/bear/{index:05}.png').unlink()
+  (bear,) = davis_data.read_davis(tmp_path)
+  assert len(bear.frames) == 3 and len(bear.masks) == 1
+  assert bear.frame_names == ['00000', '00001', '00002']
+
+
+@pytest.mark.parametrize('kind', ['frames', 'masks'])
+def test_says_which_file_is_cut_short(tmp_path, kind):
+  _write_sequence(tmp_path, 'bear', [_mask(255)], size=(24, 32))
+  folder = 'JPEGImages' if kind == 'frames' else 'Annotations'
+  (path,) = (tmp_path / folder / '480p/bear').iterdir()
+  (bear,) = davis_data.read_davis(tmp_path)
+  path.write_bytes(path.read_bytes()[:60])
+  with pytest.raises(errors.UserError, match=str(path)):
+    getattr(bear, kind)[0]
+
+
+class SmallMasks(tfds.core.GeneratorBasedBuilder):
+  """Two frames, with the features that `read_tfds` reads."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def _info(self):
+    return tfds.core.DatasetInfo(
+        builder=self,
+        features=tfds.features.FeaturesDict(
+            {
+                'name': tfds.features.Text(),
+                'frames': tfds.features.Sequence(
+                    tfds.features.Image(
+                        shape=(24, 32, 3), encoding_format='jpeg'
+                    )
+                ),
+                'masks': tfds.features.Sequence(
+                    tfds.features.Image(
+                        shape=(24, 32, 1), encoding_format='png'
+                    )
+                ),
+            }
+        ),
+    )
+
+  def _split_generators(self, dl_manager):
+    return {'test': self._generate_examples()}
+
+  def _generate_examples(self):
+    frame = np.full((24, 32, 3), (20, 100, 200), np.uint8)  # BGR
+    jpeg = cv2.imencode('.jpg', frame)[1].tobytes()
+    masks = [cv2.imencode('.png', np.array(_mask(k)))[1] for k in (1, 2)]
+    for key in range(2):
+      yield key, {
+          'name': f'clip-{key}',
+          'frames': [io.BytesIO(jpeg) for _ in range(2)],
+          'masks': [io.BytesIO(mask.tobytes()) for mask in masks],
+      }
+
+
+def test_reads_what_tfds_prepared(tmp_path):
+  SmallMasks(
+      data_dir=str(tmp_path), file_format='array_record'
+  ).download_and_prepare()
+  clips = davis_data.read_tfds('small_masks', tmp_path, 'test')
+  assert sorted(clip.name for clip in clips) == ['clip-0', 'clip-1']
+  assert np.abs(clips[0].frames[1] - np.array([200.0, 100, 20])).max() < 6
+  assert [mask.max() for mask in clips[0].masks] == [1, 2]
+  assert clips[0].masks[0].shape == (24, 32)
+  assert len(davis_data.read_tfds('small_masks', tmp_path, 'test[:1]')) == 1
+  with pytest.raises(errors.UserError, match='val'):
+    davis_data.read_tfds('small_masks', tmp_path, 'val')
+  with pytest.raises(errors.UserError, match='large_masks'):
+    davis_data.read_tfds('large_masks', tmp_path, 'test')

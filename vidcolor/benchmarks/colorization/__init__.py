@@ -1,0 +1,1 @@
+"""Video colorization of held-out clips."""

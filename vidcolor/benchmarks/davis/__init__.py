@@ -1,0 +1,1 @@
+"""DAVIS 2016 and 2017: mask propagation, scored by J&F."""

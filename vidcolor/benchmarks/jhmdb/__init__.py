@@ -1,0 +1,1 @@
+"""JHMDB: joint propagation, scored by PCK."""

@@ -1,0 +1,1 @@
+"""TAP-Vid: point tracking."""

@@ -1,1 +1,0 @@
-"""Metrics: numpy in, numbers out."""

@@ -1,0 +1,122 @@
+"""How every program starts: its flags, and errors that end in one line.
+
+def main() -> None:
+  ...
+
+if __name__ == '__main__':
+  program.run(main)
+"""
+
+from collections.abc import Callable
+import os
+import signal
+import sys
+from typing import NamedTuple
+
+from absl import app
+from absl import flags
+from absl import logging
+from ml_collections import config_flags
+
+from vidcolor import errors
+
+
+class VideoFlags(NamedTuple):
+  """The flags of a program that reads one video."""
+
+  path: flags.FlagHolder[str]
+  start: flags.FlagHolder[float]
+  end: flags.FlagHolder[float | None]
+
+
+def define_video() -> VideoFlags:
+  """Defines --video, --start and --end."""
+  return VideoFlags(
+      flags.DEFINE_string(
+          'video', None, 'Video file, or folder of pictures.', required=True
+      ),
+      flags.DEFINE_float('start', 0, 'Second of the first frame to read.', 0),
+      flags.DEFINE_float('end', None, 'Second at which reading stops.', 0),
+  )
+
+
+def define_checkpoint() -> flags.FlagHolder[str | None]:
+  """Defines --checkpoint, for `Network.load`."""
+  return flags.DEFINE_string(
+      'checkpoint',
+      None,
+      'Training run, one of its checkpoints, or a file that'
+      ' experiments.export wrote. Default: the network in the package.',
+  )
+
+
+def define_output_dir(
+    default: str | None = None,
+) -> flags.FlagHolder[str]:
+  """Defines --output_dir, which is required if it has no default."""
+  return flags.DEFINE_string(
+      'output_dir',
+      default,
+      'Folder to write all results to.',
+      required=default is None,
+  )
+
+
+def run(main: Callable[..., object], *, takes_arguments: bool = False) -> None:
+  """Runs an absl program whose errors end in one line on standard error.
+
+  The exit code is 2 after a `UserError`, 75 (EX_TEMPFAIL: try again) after a
+  `PreemptedError`, and 130 after Ctrl-C.
+
+  Args:
+    main: The program. Flags are parsed before it is called.
+    takes_arguments: Whether `main` takes the list of arguments that are not
+      flags. If not, such an argument is an error.
+  """
+
+  def wrapped(argv):
+    # Orbax, TFDS and Grain log a lot, and log each error before they raise it.
+    # Only --verbosity turns these logs on.
+    if not flags.FLAGS['verbosity'].present:
+      logging.set_verbosity(logging.FATAL)
+    try:
+      _require_config_file()
+      if takes_arguments:
+        return main(argv[1:])
+      if len(argv) > 1:
+        raise errors.UserError(f'{argv[1]} is not a flag; see --help')
+      return main()
+    except errors.UserError as error:
+      _exit(error)
+    except errors.PreemptedError as error:
+      print(error, file=sys.stderr)
+      sys.exit(os.EX_TEMPFAIL)
+    except KeyboardInterrupt:
+      print('interrupted', file=sys.stderr)
+      sys.exit(128 + signal.SIGINT)
+
+  app.run(wrapped, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv):
+  try:
+    return flags.FLAGS(argv)
+  # ml_collections raises these two for a field that the config lacks.
+  except (AttributeError, KeyError) as error:
+    _exit(f'--config: there is no such field: {error}')
+  except (flags.Error, errors.UserError) as error:
+    _exit(error)
+
+
+def _require_config_file():
+  """Checks --config here: ml_collections reports a missing file at length."""
+  if 'config' in flags.FLAGS and flags.FLAGS['config'].present:
+    path = config_flags.get_config_filename(flags.FLAGS['config'])
+    if not os.path.isfile(path):
+      raise errors.UserError(f'--config={path}: there is no such file')
+
+
+def _exit(error):
+  message = ' '.join(str(error).replace('\\n', ' ').split())
+  print(f'error: {message}', file=sys.stderr)
+  sys.exit(2)

@@ -1,0 +1,1 @@
+"""Video: decoding, the user's source, MP4 output."""
