@@ -11,7 +11,9 @@ same line, it goes on where it was stopped. `--workdir=DIR` trains nothing, and
 only changes how a checkpoint tracks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import functools
 import json
 import pathlib
 import shutil
@@ -30,14 +32,13 @@ from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import masks
-from vidcolor import models
+from vidcolor import network
 from vidcolor import program
 from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.data import clips
 from vidcolor.render import report
 from vidcolor.tracking import propagation
-from vidcolor.training import checkpoint
 from vidcolor.training import loop
 
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Holds `kinetics`.')
@@ -205,15 +206,12 @@ def _ablate_training(results, sequences, output_dir):
     start = time.perf_counter()
     loop.train(config, workdir)
     seconds = time.perf_counter() - start
-    model, _, config = checkpoint.load_model(workdir)
-    options = propagation.PropagationOptions(**config.tracking)
-    row = _measure(propagation.LabelPropagator(model, options), sequences)
-    control = config.model.to_json(), seed, str(options)
+    trained = network.Network.load(workdir)
+    row = _measure(trained.propagator(), sequences)
+    control = config.model.to_json(), seed, config.tracking.to_json()
     if control not in controls:
-      untrained = models.create(**config.model, seed=seed)
-      untrained = nnx.view(untrained, use_running_average=True)
-      tracker = propagation.LabelPropagator(untrained, options)
-      controls[control] = _measure(tracker, sequences)['J']
+      untrained = trained.untrained(seed).propagator()
+      controls[control] = _measure(untrained, sequences)['J']
     row |= {'untrained': controls[control], 'training_seconds': seconds}
     results.add(name, seed, row)
 
@@ -257,52 +255,44 @@ def _link_with_palette(dataset, folder, num_colors):
 
 def _ablate_tracking(results, sequences, workdir):
   """Tracks with one network in many ways."""
-  model, _, config = checkpoint.load_model(workdir)
+  trained = network.Network.load(workdir)
   trackers = {
-      name: tracker
-      for name, tracker in _trackers(model, config.tracking)
-      if _wanted(name)
+      name: tracker for name, tracker in _trackers(trained) if _wanted(name)
   }
   for name, tracker in tqdm.tqdm(trackers.items(), unit='setting'):
     if (name, 0) not in results.rows:
       results.add(name, 0, _measure(tracker(), sequences))
 
 
-def _trackers(model, tracking) -> Iterator[tuple[str, Any]]:
-  """Names, and what makes the tracker."""
-  options = lambda **changes: propagation.PropagationOptions(
-      **{**tracking, **changes}
-  )
+def _trackers(
+    trained: network.Network,
+) -> Iterator[tuple[str, Callable[[], propagation.LabelPropagator]]]:
+  """Yields names, and functions that make the trackers."""
   if _WORKDIR.value:
-    yield _BASE, lambda: propagation.LabelPropagator(model, options())
+    yield _BASE, trained.propagator
+  options = trained.propagator().options
   for field, values in _TRACKING.items():
-    # A network over time wants as many references as it was trained with.
-    if model.num_frames > 1 and field in ('recent', 'keep_first'):
+    # A network over time needs as many references as in training.
+    if trained.model.num_frames > 1 and field in ('recent', 'keep_first'):
       continue
     for value in values:
-      changed = options(**{field: value})
-      if changed != options():
-        yield (
-            f'tracking: {field} {value}',
-            lambda changed=changed: propagation.LabelPropagator(model, changed),
-        )
+      if value != getattr(options, field):
+        change = {field: value}
+        name = f'tracking: {field} {value}'
+        yield name, functools.partial(trained.propagator, **change)
   for name, layer in _PARTS.items():
-    if hasattr(model, layer):
-      yield (
-          f'tracking: {name}',
-          lambda layer=layer: propagation.LabelPropagator(
-              _without(model, layer), options()
-          ),
-      )
+    if hasattr(trained.model, layer):
+      part = _without(trained, layer)
+      yield f'tracking: {name}', part.propagator
 
 
-def _without(model, layer):
-  """A copy of the network, in which a convolution gives nothing."""
-  model = nnx.clone(model)
+def _without(trained, layer):
+  """Returns a copy of the network in which the output of a layer is zero."""
+  model = nnx.clone(trained.model)
   convolution = getattr(model, layer)
   convolution.kernel[...] = jnp.zeros_like(convolution.kernel[...])
   convolution.bias[...] = jnp.zeros_like(convolution.bias[...])
-  return model
+  return dataclasses.replace(trained, model=model)
 
 
 def _measure(tracker, sequences):

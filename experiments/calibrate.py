@@ -19,17 +19,14 @@ from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import masks
-from vidcolor import pretrained
+from vidcolor import network
 from vidcolor import program
 from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.render import plots
 from vidcolor.tracking import calibration
-from vidcolor.tracking import propagation
 
-_CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', str(pretrained.SHIPPED), 'Written by experiments.export.'
-)
+_CHECKPOINT = program.define_checkpoint()
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'DAVIS folder to track.', required=True
 )
@@ -48,11 +45,9 @@ def main() -> None:
   """Tracks, fits and draws."""
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  model, _, config = pretrained.load(_CHECKPOINT.value)
+  trained = network.Network.load(_CHECKPOINT.value)
   # As it comes: 1 and 0 leave the log-odds as they are.
-  config.tracking.calibration = (1.0, 0.0)
-  options = propagation.PropagationOptions(**config.tracking)
-  tracker = propagation.LabelPropagator(model, options)
+  tracker = trained.propagator(calibration=(1.0, 0.0))
   tracked = {
       sequence.name: _track(tracker, sequence)
       for sequence in tqdm.tqdm(davis_run.read(_DATA_DIR.value), unit='video')

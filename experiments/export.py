@@ -10,9 +10,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from vidcolor import errors
-from vidcolor import pretrained
+from vidcolor import network
 from vidcolor import program
-from vidcolor.training import checkpoint
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'An .npz.', required=True)
@@ -25,10 +24,10 @@ def main() -> None:
   """Exports."""
   if not _OUTPUT.value.endswith('.npz'):
     raise errors.UserError(f'--output={_OUTPUT.value}: give a name in .npz')
-  model, palette, config = checkpoint.load_model(_WORKDIR.value)
+  trained = network.Network.load(_WORKDIR.value)
   if _CONFIG.value:
-    config.tracking = _CONFIG.value.tracking
-  pretrained.save(_OUTPUT.value, model, palette, config)
+    trained.config.tracking = _CONFIG.value.tracking
+  trained.save(_OUTPUT.value)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,6 @@ import time
 import zlib
 
 from absl import flags
-from flax import nnx
 import numpy as np
 import tqdm
 
@@ -25,13 +24,11 @@ from experiments import quickstart_report
 from experiments.configs import compact
 from vidcolor import environment
 from vidcolor import files
-from vidcolor import models
+from vidcolor import network
 from vidcolor import program
 from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.tracking import baselines
-from vidcolor.tracking import propagation
-from vidcolor.training import checkpoint
 from vidcolor.training import loop
 
 _CLIPS_DIR = flags.DEFINE_string(
@@ -67,10 +64,10 @@ def main() -> None:
   data_dir = pathlib.Path(config.dataset.data_dir)
   workdir = output_dir / f'train_{data_dir.name}'
   loop.train(config, workdir)
-  model, palette, config = checkpoint.load_model(workdir)
+  trained = network.Network.load(workdir)
 
   _headline('3/4 Tracking: masks copied by the same operation')
-  methods = _methods(model, config)
+  methods = _methods(trained)
   tracked = []
   for sequence in tqdm.tqdm(sequences, unit='sequence'):
     tracked.append(_track(methods, sequence))
@@ -81,7 +78,7 @@ def main() -> None:
   _headline('4/4 Report')
   results = _results(tracked, time.time() - start)
   files.write_json(output_dir / 'results.json', results)
-  quickstart_report.draw(output_dir, tracked, workdir, model, palette, config)
+  quickstart_report.draw(output_dir, tracked, workdir, trained)
   quickstart_report.write_page(
       output_dir,
       results,
@@ -134,16 +131,13 @@ def _held_out_clips(output_dir):
   return sorted(sequences, key=lambda sequence: sequence.name)
 
 
-def _methods(model, config):
+def _methods(trained):
   """Trackers by name: callables (frames, first mask) -> masks."""
-  options = propagation.PropagationOptions(**config.tracking)
-  untrained = models.create(**config.model, seed=config.seed)
-  untrained = nnx.view(untrained, use_running_average=True)
   return {
       'identity': baselines.Identity().track,
       'optical_flow': baselines.OpticalFlow(baselines.dis).track,
-      'untrained': propagation.LabelPropagator(untrained, options).track,
-      'trained': propagation.LabelPropagator(model, options).track,
+      'untrained': trained.untrained().propagator().track,
+      'trained': trained.propagator().track,
   }
 
 

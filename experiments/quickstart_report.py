@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import jax
-from jaxtyping import Float
 import numpy as np
 
 from vidcolor import files
+from vidcolor import network
 from vidcolor.benchmarks.davis import analysis
 from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.render import overlay
@@ -64,20 +64,18 @@ def draw(
     output_dir: pathlib.Path,
     tracked: Sequence[Tracked],
     workdir: str | os.PathLike[str],
-    model: Any,
-    palette: Float[np.ndarray, 'colors 2'],
-    config: Any,
+    trained: network.Network,
 ) -> None:
   """Draws the films and figures that the page shows."""
   drawn = tracked[:NUM_DRAWN]
   mp4.write(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
   mp4.write(
       output_dir / 'embeddings.mp4',
-      _embedding_film(model, config, drawn[0].sequence.frames),
+      _embedding_film(trained, drawn[0].sequence.frames),
       _FILM_RATE,
   )
   _write_image(output_dir / 'tracked.png', _strips(drawn))
-  colors = _colors(model, palette, config, [t.sequence.frames for t in drawn])
+  colors = _colors(trained, [t.sequence.frames for t in drawn])
   _write_image(output_dir / 'colors.png', colors)
   metrics = telemetry.read_metrics(workdir)
   plots.loss_curve(metrics['step'], metrics['loss'], output_dir / 'loss.png')
@@ -118,10 +116,12 @@ def _panel(frame, mask, size):
   return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
 
 
-def _embedding_film(model, config, frames):
+def _embedding_film(trained, frames):
   """Frames beside their embeddings' principal components."""
   height, width = frames[0].shape[:2]
-  embed = propagation.single_image(model, config.tracking.short_side)
+  embed = propagation.single_image(
+      trained.model, trained.config.tracking.short_side
+  )
   basis = pca.fit(map(embed, frames))
   for frame in frames:
     colors = pca.colors(embed(frame), basis)
@@ -131,8 +131,9 @@ def _embedding_film(model, config, frames):
     )
 
 
-def _colors(model, palette, config, videos):
+def _colors(trained, videos):
   """Colours copied between frames of held-out videos, in rows."""
+  config = trained.config
   clips = np.stack(
       [
           [
@@ -145,7 +146,11 @@ def _colors(model, palette, config, videos):
   result = jax.jit(
       lambda clips: objective.side_by_side(
           objective.colorize(
-              model, clips, palette, target=config.target, **config.copy
+              trained.model,
+              clips,
+              trained.palette,
+              target=config.target,
+              **config.copy,
           )
       )
   )(clips)

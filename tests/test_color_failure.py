@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vidcolor.benchmarks.davis import color_failure
+from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.tracking import propagation
 
 

@@ -26,7 +26,7 @@ def test_the_step_is_the_same():
     config = tiny.config('', remat=remat)
     mesh = sharding.make_mesh()
     graphdef, state = step_lib.create_state(config, mesh)
-    step = step_lib.make_train_step(config, graphdef, _PALETTE, mesh)
+    step = step_lib.make_train_step(config, graphdef, state, _PALETTE, mesh)
     results.append(step(state, frames))
   for result in results[1:]:
     leaves = map(jax.tree.leaves, (result, results[0]))
@@ -66,6 +66,6 @@ def test_less_is_kept_for_the_gradient(name):
 
 def test_an_unknown_policy_is_one_line():
   config, mesh = tiny.config('', remat='all'), sharding.make_mesh()
-  graphdef, _ = step_lib.create_state(config, mesh)
+  graphdef, state = step_lib.create_state(config, mesh)
   with pytest.raises(errors.UserError, match='config.remat=all: give one of'):
-    step_lib.make_train_step(config, graphdef, _PALETTE, mesh)
+    step_lib.make_train_step(config, graphdef, state, _PALETTE, mesh)

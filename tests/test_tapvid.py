@@ -8,10 +8,10 @@ from PIL import Image
 import pytest
 
 from vidcolor import errors
+from vidcolor import tracking
 from vidcolor.benchmarks.tapvid import data as tapvid_data
 from vidcolor.benchmarks.tapvid import metrics as tapvid_metrics
 from vidcolor.benchmarks.tapvid import run as tapvid_run
-from vidcolor.tracking import labels
 from vidcolor.video import decoding
 
 
@@ -253,7 +253,7 @@ class _Tracker:
   def track_points(self, frames, points):
     self.asked.append((len(frames), frames[0][0, 0, 0], len(points)))
     for t in range(len(frames)):
-      yield labels.TrackedPoints(
+      yield tracking.TrackedPoints(
           points + [2 * t, 0], np.full(len(points), 0.7**t)
       )
 

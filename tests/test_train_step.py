@@ -25,7 +25,7 @@ def test_the_plain_step_trains_as_ours_does(data_dir):
   frames = rng.integers(0, 256, (2, 2, 32, 32, 3), np.uint8)
   mesh = sharding.make_mesh()
   graphdef, ours = step_lib.create_state(config, mesh)
-  our_step = step_lib.make_train_step(config, graphdef, palette, mesh)
+  our_step = step_lib.make_train_step(config, graphdef, ours, palette, mesh)
   plain, by_hand = plain_step.make(config, palette)
   losses = []
   for _ in range(5):

@@ -142,7 +142,7 @@ graphdef, state = step_lib.create_state(config, mesh)
 parts = [x.addressable_shards[0].data.size for x in jax.tree.leaves(state)]
 whole = [x.size for x in jax.tree.leaves(state)]
 assert (parts != whole) == (sys.argv[2] != '1')
-step = step_lib.make_train_step(config, graphdef, palette, mesh)
+step = step_lib.make_train_step(config, graphdef, state, palette, mesh)
 for _ in range(8):
   frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
   state, metrics = step(state, sharding.global_batch(mesh, frames))
@@ -172,7 +172,7 @@ def test_gradients_of_the_parts_of_a_batch_are_averaged():
   for parts in (1, 2):
     config = tiny.config('', accumulate=parts)
     graphdef, state = step_lib.create_state(config, mesh)
-    step = step_lib.make_train_step(config, graphdef, palette, mesh)
+    step = step_lib.make_train_step(config, graphdef, state, palette, mesh)
     state, metrics = step(state, jnp.asarray(frames.repeat(parts, axis=0)))
     states.append((state.params, metrics))
   for whole, parts in zip(*map(jax.tree.leaves, states), strict=True):
@@ -358,8 +358,8 @@ def test_flops_are_those_of_the_products():
 
   def count(**changes):
     config = tiny.config('', **changes)
-    graphdef, _ = step_lib.create_state(config, sharding.make_mesh())
-    return step_lib.count_flops(config, graphdef)
+    graphdef, state = step_lib.create_state(config, sharding.make_mesh())
+    return step_lib.count_flops(config, graphdef, state)
 
   # What two more channels of the embedding cost: their part in the last
   # convolutions, at strides 4 and 8, and in the affinity of 64 cells.

@@ -1,56 +1,100 @@
-"""vidcolor: trackers that emerge from learning to colorize video."""
+"""vidcolor: trackers that emerge from learning to colorize video.
 
+    import vidcolor as vc
+
+    tracker = vc.load_pretrained()
+    result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
+    vc.draw('clip.mp4', result, 'overlay.mp4')
+
+All names, and all modules of the package, are imported when they are first
+used: `import vidcolor` alone takes no time.
+"""
+
+import importlib
 import os
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-# All but the programs. `pdoc vidcolor` writes the reference of these.
-__all__ = [
+if TYPE_CHECKING:
+  # ruff: noqa: F401
+  from vidcolor.network import Network
+  from vidcolor.track_output import draw
+  from vidcolor.tracking.propagation import LabelPropagator
+  from vidcolor.tracking.propagation import PropagationOptions
+  from vidcolor.training.loop import train
+  from vidcolor.video_tracker import VideoTracker
+
+# Where each name is defined.
+_NAMES = {
+    'LabelPropagator': 'vidcolor.tracking.propagation',
+    'Network': 'vidcolor.network',
+    'PropagationOptions': 'vidcolor.tracking.propagation',
+    'VideoTracker': 'vidcolor.video_tracker',
+    'draw': 'vidcolor.track_output',
+    'train': 'vidcolor.training.loop',
+}
+_MODULES = (
     'benchmarks',
     'color',
     'copying',
     'data',
     'environment',
     'errors',
-    'evaluation',
     'files',
-    'inspection',
-    'load_pretrained',
-    'marking',
+    'lazy_sequence',
     'masks',
     'models',
+    'network',
     'pretrained',
+    'program',
     'prompts',
     'render',
-    'results',
     'sharding',
-    'tracker',
+    'track_output',
     'tracking',
     'training',
-    'upsampling',
+    'video',
+    'video_tracker',
+    'visualization',
     'windowed',
-]
+)
+
+__all__ = ['load_pretrained', 'load_pretrained_network', *_NAMES, *_MODULES]
 
 
-def load_pretrained(path: str | os.PathLike[str] | None = None) -> Any:
-  """Returns a `video_tracker.VideoTracker`, which follows objects and points.
-
-    tracker = vidcolor.load_pretrained()
-    result = video_tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
+def load_pretrained(
+    path: str | os.PathLike[str] | None = None,
+) -> 'VideoTracker[LabelPropagator]':
+  """Returns a tracker of objects and points in videos.
 
   Args:
-    path: A run, one checkpoint of it, or what experiments.export wrote; by
-      default the network in this package, which vidcolor/pretrained/
-      MODEL_CARD.md describes.
+    path: As `Network.load` takes it. Default: the network in the package,
+      which vidcolor/pretrained/MODEL_CARD.md describes.
 
   Raises:
-    UserError: there is no network.
+    UserError: There is no network at the path.
   """
-  # To import the package alone is to take no time.
-  # pylint: disable=import-outside-toplevel
-  from vidcolor import pretrained
   from vidcolor import video_tracker
-  from vidcolor.tracking import propagation
 
-  model, _, config = pretrained.load(path or pretrained.SHIPPED)
-  options = propagation.PropagationOptions(**config.tracking)
-  return video_tracker.VideoTracker(propagation.LabelPropagator(model, options))
+  propagator = load_pretrained_network(path).propagator()
+  return video_tracker.VideoTracker(propagator)
+
+
+def load_pretrained_network(
+    path: str | os.PathLike[str] | None = None,
+) -> 'Network':
+  """Returns a network, as `Network.load` does."""
+  from vidcolor import network
+
+  return network.Network.load(path)
+
+
+def __getattr__(name: str) -> Any:
+  if name in _NAMES:
+    return getattr(importlib.import_module(_NAMES[name]), name)
+  if name in _MODULES:
+    return importlib.import_module(f'vidcolor.{name}')
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+  return sorted(__all__)

@@ -29,11 +29,11 @@ import jax
 import numpy as np
 import tqdm
 
-import vidcolor
 from vidcolor import color
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import network
 from vidcolor import program
 from vidcolor.benchmarks.colorization import metrics as colorization_metrics
 from vidcolor.benchmarks.davis import data as davis_data
@@ -82,7 +82,7 @@ def main() -> None:
   # 20 best matches instead of 5 4.96, both 5.50; the best alone 5.10, with more
   # flicker; half the window 5.46, twice the window 4.69, in twice the time. On
   # three of them, at 240 pixels 5.49, at 360 5.15.
-  tracker = vidcolor.load_pretrained(_CHECKPOINT.value).propagator
+  tracker = network.Network.load(_CHECKPOINT.value).propagator()
   scores, pictures = _Scores(), _Pictures()
   warning = mp4.write_like(
       output_dir / 'colorized.mp4',

@@ -25,15 +25,12 @@ import time
 from typing import Any
 
 from absl import flags
-from flax import nnx
-import ml_collections
 from ml_collections import config_flags
 
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
-from vidcolor import models
-from vidcolor import pretrained
+from vidcolor import network
 from vidcolor import program
 from vidcolor.benchmarks.colorization import run as colorization_run
 from vidcolor.benchmarks.davis import color_failure
@@ -208,16 +205,16 @@ def _evaluate_color():
         'kinetics_color is for networks; it compares with copying the same'
         ' position itself'
     )
-  model, palette, config = _load()
-  if palette is None:
+  loaded = _load()
+  if loaded.palette is None:
     raise errors.UserError(
         'give --workdir or --checkpoint: its palette is needed'
     )
   return colorization_run.evaluate(
-      _propagation(model, config),
+      loaded.propagator(),
       _DATA_DIR.value,
       _OUTPUT_DIR.value,
-      palette=palette,
+      palette=loaded.palette,
       split=_SPLIT.value or 'validation',
       num_clips=_NUM_CLIPS.value,
   )
@@ -244,40 +241,34 @@ def _tracker() -> Any:
   if _BASELINE.value in _METHODS:
     return _METHODS[_BASELINE.value]
   if not _FEATURES_DIR.value:
-    model, _, config = _load()
-    return _propagation(model, config)
-  config = _CONFIG.value or {'tracking': {'unit_length': True}}
-  return _propagation(operator.attrgetter('embeddings'), config)
-
-
-def _propagation(model, config):
-  try:
-    options = propagation.PropagationOptions(**config['tracking'])
+    loaded = _load()
     if _BASELINE.value == 'single_image':
-      model = propagation.single_image(model, options.short_side)
-    return propagation.LabelPropagator(model, options)
-  except (KeyError, TypeError, ValueError) as error:
-    raise errors.UserError(f'mend `tracking` of the config: {error}') from error
+      return _single_image(loaded)
+    return loaded.propagator()
+  config = _CONFIG.value or {'tracking': {'unit_length': True}}
+  options = propagation.PropagationOptions.from_config(config)
+  return propagation.LabelPropagator(operator.attrgetter('embeddings'), options)
 
 
-def _load() -> tuple[Any, Any, ml_collections.ConfigDict]:
-  """The network, the palette and the config, --config's tracking in it."""
+def _single_image(loaded):
+  options = propagation.PropagationOptions.from_config(loaded.config)
+  embed = propagation.single_image(loaded.model, options.short_side)
+  return propagation.LabelPropagator(embed, options)
+
+
+def _load() -> network.Network:
+  """The network, with the options of tracking of --config."""
   path = _WORKDIR.value or _CHECKPOINT.value
-  if (
-      not path
-      and _BASELINE.value == 'untrained'
-      and 'model' in (_CONFIG.value or ())
-  ):
-    model = palette = None
-    config = _CONFIG.value
-  else:
-    model, palette, config = pretrained.load(path or pretrained.SHIPPED)
-  if _BASELINE.value == 'untrained':
-    model = models.create(**config.model, seed=config.seed)
-    model = nnx.view(model, use_running_average=True)
-  if _CONFIG.value:
-    config.tracking = _CONFIG.value.get('tracking')
-  return model, palette, config
+  config = _CONFIG.value
+  untrained = _BASELINE.value == 'untrained'
+  if untrained and not path and 'model' in (config or ()):
+    return network.Network.create(config)
+  loaded = network.Network.load(path)
+  if untrained:
+    loaded = loaded.untrained()
+  if config:
+    loaded.config.tracking = config.get('tracking')
+  return loaded
 
 
 if __name__ == '__main__':

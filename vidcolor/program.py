@@ -50,15 +50,10 @@ def define_checkpoint() -> flags.FlagHolder[str | None]:
   )
 
 
-def define_output_dir(
-    default: str | None = None,
-) -> flags.FlagHolder[str]:
-  """Defines --output_dir, which is required if it has no default."""
+def define_output_dir() -> flags.FlagHolder[str]:
+  """Defines --output_dir, which is required."""
   return flags.DEFINE_string(
-      'output_dir',
-      default,
-      'Folder to write all results to.',
-      required=default is None,
+      'output_dir', None, 'Folder to write all results to.', required=True
   )
 
 

@@ -1,8 +1,9 @@
 """Writes what was followed through a video: film, stills, masks and tracks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 import contextlib
 import csv
+import os
 import pathlib
 from typing import Any
 
@@ -19,6 +20,7 @@ from vidcolor.video import mp4
 from vidcolor.video import video_source
 
 _NUM_STILLS = 8
+_FRAMES_PER_SECOND = 25.0  # Of a film of frames that have no times.
 
 
 def write(
@@ -66,6 +68,48 @@ def write(
   return _summary(video, result, seconds, names) | {'left_out': fault}
 
 
+def draw(
+    video: video_tracker.Video,
+    result: video_tracker.TrackResult,
+    path: str | os.PathLike[str],
+    *,
+    limbs: Sequence[tuple[int, int]] = (),
+) -> None:
+  """Draws what was tracked over its video, and writes an MP4 file.
+
+  Args:
+    video: As `VideoTracker.track` took it.
+    result: What `VideoTracker.track` returned for it.
+    path: File to write. It is there only once it is complete.
+    limbs: Pairs of points, to draw as a skeleton.
+
+  Raises:
+    UserError: The video cannot be read, or the file cannot be written.
+  """
+  video = video_tracker.as_frames(video)
+  paint = _painter(result, limbs)
+  if isinstance(video, video_source.VideoSource):
+    files.refuse_to_replace(video.path, path)
+    frames = (
+        frame._replace(rgb=paint(number, frame.rgb))
+        for number, frame in enumerate(video)
+    )
+    mp4.write_like(path, frames, video)
+  else:
+    frames = (paint(number, rgb) for number, rgb in enumerate(video))
+    mp4.write(path, frames, _FRAMES_PER_SECOND)
+
+
+def _painter(result, limbs):
+  return tracks.painter(
+      numbers=result.numbers,
+      masks=result.masks,
+      position=result.position,
+      visible=result.visible,
+      limbs=limbs,
+  )
+
+
 def _keep(found, folder):
   """What is found, its masks in a folder, from which they are read."""
   kept = []
@@ -86,13 +130,7 @@ def _keep(found, folder):
 
 def _draw(output_dir, video, result, limbs, progress):
   """Writes film and stills; returns frames' times, and what the film lacks."""
-  draw = tracks.painter(
-      numbers=result.numbers,
-      masks=result.masks,
-      position=result.position,
-      visible=result.visible,
-      limbs=limbs,
-  )
+  paint = _painter(result, limbs)
   count = len(result.position)
   frames = progress(video, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
@@ -100,7 +138,7 @@ def _draw(output_dir, video, result, limbs, progress):
 
   def drawn():
     for number, frame in enumerate(frames):
-      rgb = draw(number, frame.rgb)
+      rgb = paint(number, frame.rgb)
       seconds.append(frame.seconds)
       if number in still_numbers:
         stills.append(rgb)

@@ -10,7 +10,7 @@ result.masks, result.position, result.visible, result.confidence
 from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import os
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
@@ -18,9 +18,9 @@ import numpy as np
 from vidcolor import errors
 from vidcolor import lazy_sequence
 from vidcolor import prompts
+from vidcolor import tracking
 from vidcolor.tracking import box_to_mask
 from vidcolor.tracking import confidence
-from vidcolor.tracking import propagation
 from vidcolor.video import video_source
 
 # A file or a folder of pictures; one of them in part; or RGB frames, UInt8
@@ -74,14 +74,23 @@ class TrackResult(NamedTuple):
   confidence: Float[np.ndarray, 'time followed']
 
 
-class VideoTracker:
-  """Follows objects and points through videos.
+_Propagator = TypeVar(
+    '_Propagator',
+    bound=(
+        tracking.MaskTracker | tracking.ObjectTracker | tracking.PointTracker
+    ),
+)
+
+
+class VideoTracker(Generic[_Propagator]):
+  """Tracks objects and points through videos.
 
   Attributes:
-    propagator: What propagates labels for it.
+    propagator: Tracks them through frames in memory: a `LabelPropagator`, a
+      baseline, or anything else that is a `MaskTracker` or a `PointTracker`.
   """
 
-  def __init__(self, propagator: propagation.LabelPropagator):
+  def __init__(self, propagator: _Propagator):
     self.propagator = propagator
 
   def track(
@@ -145,7 +154,7 @@ class VideoTracker:
       raise errors.UserError(
           f'query frame {query_frame} is none: frames count from 0 on'
       )
-    video = _checked(video)
+    video = as_frames(video)
     frames = itertools.islice(_forward(video), query_frame, None)
     first = next(frames, None)
     if first is None:
@@ -163,34 +172,69 @@ class VideoTracker:
       yield TrackedFrame(query_frame - number, *found)
 
   def _follower(self, frame, prompt, full_size):
-    """A function of frames, of which the first is `frame`."""
+    """Returns a function that tracks through frames; the first is `frame`."""
     given = prompt.at(full_size, frame.shape[:2])
     if isinstance(prompt, prompts.PointPrompt):
-      return lambda frames: self._follow_points(frames, given)
+      tracker = _require(self.propagator, tracking.PointTracker, 'points')
+      return lambda frames: _track_points(tracker, frames, given)
     if isinstance(prompt, prompts.BoxPrompt):
+      embedder = _require(self.propagator, tracking.Embedder, 'boxes')
       found = [
-          box_to_mask.from_box(self.propagator.embed, frame, box)
-          for box in given
+          box_to_mask.from_box(embedder.embed, frame, box) for box in given
       ]
       order = box_to_mask.largest_first(found)
       given = prompts.paint(found, prompt.name, order).astype(np.uint8)
-    return lambda frames: self._follow_objects(frames, given)
+    if isinstance(self.propagator, tracking.ObjectTracker):
+      tracker = self.propagator
+    else:
+      tracker = _Certain(
+          _require(self.propagator, tracking.MaskTracker, 'masks')
+      )
+    return lambda frames: _track_objects(tracker, frames, given)
 
-  def _follow_objects(self, frames, mask):
-    numbers = np.setdiff1d(mask, [0]).astype(int)
-    # Labels are copied for every number up to the highest.
-    dense = np.searchsorted([0, *numbers], mask).astype(np.uint8)
-    original = np.array([0, *numbers], np.uint8)
-    for objects in self.propagator.track_objects(frames, dense):
-      visible = objects.by_object > confidence.LOST
-      position = _centres(objects.mask, len(numbers))
-      mask = original[objects.mask]
-      yield numbers, mask, position, visible, objects.by_object
 
-  def _follow_points(self, frames, points):
-    numbers = np.arange(len(points))
-    for position, sure in self.propagator.track_points(frames, points):
-      yield numbers, None, position, sure > _VISIBLE, sure
+def _require(tracker: Any, protocol: Any, given: str) -> Any:
+  """Returns the tracker, which must have the protocol's methods."""
+  if not isinstance(tracker, protocol):
+    raise errors.UserError(
+        f'{type(tracker).__name__} cannot track {given}: it is no'
+        f' tracking.{protocol.__name__}'
+    )
+  return tracker
+
+
+class _Certain:
+  """A tracker without confidence: an object is certain where it has pixels."""
+
+  def __init__(self, tracker: tracking.MaskTracker):
+    self._tracker = tracker
+
+  def track_objects(self, frames, first_mask):
+    num_objects = int(first_mask.max())
+    for mask in self._tracker.track(frames, first_mask):
+      area = np.bincount(mask.ravel(), minlength=num_objects + 1)[1:]
+      confidence_map = np.ones(mask.shape, np.float32)
+      yield tracking.TrackedObjects(
+          mask, confidence_map, (area > 0).astype(float)
+      )
+
+
+def _track_objects(tracker, frames, mask):
+  numbers = np.setdiff1d(mask, [0]).astype(int)
+  # Labels are copied for every number up to the highest.
+  dense = np.searchsorted([0, *numbers], mask).astype(np.uint8)
+  original = np.array([0, *numbers], np.uint8)
+  for objects in tracker.track_objects(frames, dense):
+    visible = objects.by_object > confidence.LOST
+    position = _centres(objects.mask, len(numbers))
+    mask = original[objects.mask]
+    yield numbers, mask, position, visible, objects.by_object
+
+
+def _track_points(tracker, frames, points):
+  numbers = np.arange(len(points))
+  for position, certainty in tracker.track_points(frames, points):
+    yield numbers, None, position, certainty > _VISIBLE, certainty
 
 
 def collect(found: Iterable[TrackedFrame]) -> TrackResult:
@@ -206,7 +250,7 @@ def collect(found: Iterable[TrackedFrame]) -> TrackResult:
   )
 
 
-def _checked(video):
+def as_frames(video):
   """The video as `Footage`, or as an array of RGB frames."""
   if isinstance(video, (str, os.PathLike)):
     return video_source.VideoSource(video)

@@ -18,9 +18,9 @@ from absl import flags
 import numpy as np
 import tqdm
 
-import vidcolor
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import network
 from vidcolor import program
 from vidcolor import prompts
 from vidcolor import visualization
@@ -67,7 +67,7 @@ def main() -> None:
       *(output_dir / f'{name}.mp4' for name in _FILMS),
   )
   files.make_folder(output_dir)
-  tracker = vidcolor.load_pretrained(_CHECKPOINT.value).propagator
+  tracker = network.Network.load(_CHECKPOINT.value).propagator()
 
   first_pass = _watched(footage, 'principal components', footage.num_frames)
   basis = pca.fit(tracker.embed(frame.rgb) for frame in first_pass)

@@ -1,6 +1,5 @@
 """How time and memory of tracking grow: each point a process of its own."""
 
-import dataclasses
 import itertools
 import os
 import time
@@ -11,9 +10,8 @@ import numpy as np
 
 from experiments.benchmarks import measuring
 from vidcolor import files
-from vidcolor import pretrained
+from vidcolor import network
 from vidcolor.data import synthetic
-from vidcolor.tracking import propagation
 
 
 class Case(NamedTuple):
@@ -91,12 +89,8 @@ def _track(case):
 
   Compiling is in neither, nor what a process has with the network loaded.
   """
-  model, _, config = pretrained.load()
-  options = propagation.PropagationOptions(**config.tracking)
-  options = dataclasses.replace(
-      options, short_side=None, recent=case.references - 1
-  )
-  tracker = propagation.LabelPropagator(model, options)
+  trained = network.Network.load()
+  tracker = trained.propagator(short_side=None, recent=case.references - 1)
   clip = synthetic.render_clip(
       0, num_frames=6, height=case.height, width=_width(case.height)
   )

@@ -9,7 +9,7 @@ from jax import numpy as jnp
 import numpy as np
 
 from experiments.benchmarks import measuring
-from vidcolor import pretrained
+import vidcolor
 
 _SIZE = 360, 640  # What the package's network sees of 480p.
 _BATCH = 4
@@ -19,7 +19,7 @@ _CONVOLUTION = (1, 90, 160, 128), (3, 3, 128, 128)
 
 def measure(settings: measuring.Settings) -> list[measuring.Figure]:
   """Times the network, what it is made of, and the convolution in turn."""
-  model: Any = pretrained.load()[0]
+  model: Any = vidcolor.load_pretrained_network().model
   graphdef, variables = nnx.split(model)
   draw = lambda *shape: jnp.asarray(
       np.random.default_rng(0).normal(size=shape).astype(np.float32)

@@ -12,8 +12,8 @@ import numpy as np
 
 from experiments.benchmarks import measuring
 from experiments.benchmarks import peers
+import vidcolor
 from vidcolor import masks as masks_lib
-from vidcolor import pretrained
 from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.data import synthetic
@@ -48,7 +48,7 @@ _PEERS = {'DINO': peers.dino, 'CRW': peers.crw}
 def measure(settings: measuring.Settings) -> list[measuring.Figure]:
   """Times both pairs, by the code in `settings.peers_dir`."""
   frames, masks = _sequence(settings.davis_dir)
-  network, _, _ = pretrained.load()
+  network = vidcolor.load_pretrained_network().model
   embed = propagation.single_image(network, _SHORT_SIDE)
   embeddings = np.stack([np.asarray(embed(frame)) for frame in frames])
   first = labels_lib.from_mask(jnp.asarray(masks[0]), int(masks[0].max()) + 1)

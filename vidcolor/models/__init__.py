@@ -1,29 +1,120 @@
-"""Embedding networks, one file each.
+"""Embedding networks, one file each, and what all of them have in common.
 
-A network is a module here with a class `Model(rngs=..., **options)`; a config
-names the module and the options. `Model` has
-
-  channels: 1 if it sees grey, 3 if Lab, as `color.network_input` has them;
-  stride: frame pixels per embedding, and a side's multiple is 8;
-  num_frames: how many frames it embeds together, 1 if each alone;
-  encode(frames [b t h w channels]) -> features: what each frame gives alone;
-  relate(features) -> embeddings [b t h/stride w/stride d]: the rest.
+A config names a network in `config.model.name`: 'compact' for the `Model` of
+vidcolor/models/compact.py, or the import path of any class, such as
+'my_package.my_module.MyNet'. The other fields of `config.model` are arguments
+of its constructor, which also takes `rngs`.
 """
 
+from collections.abc import Callable, Mapping
 import importlib
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
+from jaxtyping import Array, Float
 
 from vidcolor import errors
 
+# Names that a network had in earlier versions. Old checkpoints hold them.
+_RENAMED = {'colorizer': 'resnet3d'}
 
-def create(name: str, *, seed: int = 0, **options: Any) -> Any:
-  """Makes the randomly initialised `Model` of `vidcolor.models.<name>`."""
+
+@runtime_checkable
+class EmbeddingNetwork(Protocol):
+  """What training and tracking need of a network, a `flax.nnx.Module`.
+
+  Attributes:
+    channels: 1 if the network sees grey, 3 if it sees Lab: see
+      `color.network_input`.
+    stride: Frame pixels per embedding. Frame sides are multiples of 8.
+    num_frames: How many frames it embeds together; 1 if each frame alone.
+  """
+
+  channels: int
+  stride: int
+  num_frames: int
+
+  def encode(
+      self, frames: Float[Array, 'batch time height width channels']
+  ) -> Float[Array, 'batch time rows columns features']:
+    """Computes the features of each frame alone."""
+    ...
+
+  def relate(
+      self, features: Float[Array, 'batch time rows columns features']
+  ) -> Float[Array, 'batch time rows columns dim']:
+    """Computes embeddings from the features of all frames of a clip."""
+    ...
+
+
+# Called as `make_model(rngs=...)`: a network class, or a partial of one.
+MakeModel = Callable[..., EmbeddingNetwork]
+
+
+def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
+  """Makes a randomly initialised network.
+
+  Args:
+    name: `config.model.name`.
+    seed: Seed of the initial parameters.
+    **options: The other fields of `config.model`.
+
+  Raises:
+    UserError: There is no such network, or it does not take the options.
+  """
+  name = _RENAMED.get(name, name)
+  path = name if '.' in name else f'{__name__}.{name}.Model'
+  module, _, attribute = path.rpartition('.')
   try:
-    module = importlib.import_module(f'{__name__}.{name}')
-  except ModuleNotFoundError as error:
+    model_class = getattr(importlib.import_module(module), attribute)
+  except (ImportError, AttributeError) as error:
     raise errors.UserError(
-        f'config.model.name={name}: there is no vidcolor/models/{name}.py'
+        f'config.model.name={name}: cannot import {path} ({error}): name a file'
+        ' of vidcolor/models, or give the import path of a class'
     ) from error
-  return module.Model(rngs=nnx.Rngs(seed), **options)
+  try:
+    return model_class(rngs=nnx.Rngs(seed), **options)
+  except TypeError as error:
+    raise errors.UserError(f'config.model does not fit {path}: {error}') from (
+        error
+    )
+
+
+def make(
+    config: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    make_model: MakeModel | None = None,
+) -> EmbeddingNetwork:
+  """Makes a randomly initialised network with `make_model` or from a config.
+
+  Args:
+    config: `config.model`, used only without `make_model`.
+    seed: Seed of the initial parameters.
+    make_model: Makes the network from `rngs`, such as a network class.
+  """
+  if make_model is not None:
+    return make_model(rngs=nnx.Rngs(seed))
+  return create(**config, seed=seed)
+
+
+def import_path(make_model: MakeModel) -> str:
+  """Returns the `config.model.name` of a class or function.
+
+  `create` cannot import a class that is defined within a function.
+  """
+  name = getattr(make_model, '__qualname__', type(make_model).__qualname__)
+  return f'{make_model.__module__}.{name}'
+
+
+def same_config(first: dict[str, Any], second: dict[str, Any]) -> bool:
+  """Whether two `config.model` make the same network."""
+  current = lambda config: config | {
+      'name': _RENAMED.get(config['name'], config['name'])
+  }
+  return current(first) == current(second)
+
+
+def for_inference(model: EmbeddingNetwork) -> EmbeddingNetwork:
+  """Returns the network with its batch statistics fixed."""
+  return nnx.view(model, use_running_average=True, raise_if_not_found=False)

@@ -1,14 +1,4 @@
-"""Trackers that learn nothing, to compare with.
-
-A tracker, these or `propagation.Tracker`, has two methods:
-
-  track(frames, first_mask): of RGB frames and the first frame's mask, yields a
-    mask for every frame;
-  track_points(frames, points): of frames and points [points, 2] in the first
-    one, yields their positions and confidences (`Points`) in every frame.
-
-Both yield first what they were given, less void.
-"""
+"""Trackers that learn nothing, to compare with."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -17,7 +7,7 @@ from jaxtyping import Float, UInt8
 import numpy as np
 
 from vidcolor import masks
-from vidcolor.tracking import labels
+from vidcolor import tracking
 
 Frames = Iterable[UInt8[np.ndarray, 'height width 3']]
 Grey = UInt8[np.ndarray, 'height width']
@@ -27,7 +17,9 @@ Flow = Float[np.ndarray, 'height width 2']
 class Identity:
   """Nothing moves."""
 
-  def track(self, frames: Frames, first_mask: masks.Mask) -> Iterator:
+  def track(
+      self, frames: Frames, first_mask: masks.Mask
+  ) -> Iterator[masks.Mask]:
     """Yields the first mask for every frame."""
     first_mask = masks.without_void(first_mask)
     for _ in frames:
@@ -35,10 +27,10 @@ class Identity:
 
   def track_points(
       self, frames: Frames, points: Float[np.ndarray, 'points 2']
-  ) -> Iterator[labels.TrackedPoints]:
+  ) -> Iterator[tracking.TrackedPoints]:
     """Yields the same points for every frame, all visible."""
     for _ in frames:
-      yield labels.TrackedPoints(points, np.ones(len(points)))
+      yield tracking.TrackedPoints(points, np.ones(len(points)))
 
 
 class OpticalFlow:
@@ -58,7 +50,9 @@ class OpticalFlow:
     self._estimate = estimate
     self._from_first = from_first
 
-  def track(self, frames: Frames, first_mask: masks.Mask) -> Iterator:
+  def track(
+      self, frames: Frames, first_mask: masks.Mask
+  ) -> Iterator[masks.Mask]:
     """Warps the masks by the flow from each frame back.
 
     Each object's mask is warped as a soft one; the likeliest object takes the
@@ -83,10 +77,10 @@ class OpticalFlow:
 
   def track_points(
       self, frames: Frames, points: Float[np.ndarray, 'points 2']
-  ) -> Iterator[labels.TrackedPoints]:
+  ) -> Iterator[tracking.TrackedPoints]:
     """Moves the points along; hidden are those outside the frame."""
     position = points
-    yield labels.TrackedPoints(points, np.ones(len(points)))
+    yield tracking.TrackedPoints(points, np.ones(len(points)))
     for before, now in self._pairs(frames):
       position = points if self._from_first else position
       if len(points):  # OpenCV cannot sample nothing.
@@ -94,7 +88,7 @@ class OpticalFlow:
         flow = _sample(self._estimate(before, now), x, y)
         position = position + flow.reshape(position.shape)
       inside = (position >= 0) & (position <= np.array(now.shape[::-1]) - 1)
-      yield labels.TrackedPoints(position, inside.all(axis=1).astype(float))
+      yield tracking.TrackedPoints(position, inside.all(axis=1).astype(float))
 
   def _pairs(self, frames):
     """Grey frames from the second on, each with the one to compare it with."""

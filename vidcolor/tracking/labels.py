@@ -1,7 +1,6 @@
 """Masks and points, to soft label maps and back."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
@@ -22,18 +21,6 @@ _REACH = 3
 # peak does (.82), or whether following the found point back leads to where it
 # was in the first frame (.75) or in the one before (.68).
 _HALF_SURE = 0.1
-
-
-class TrackedPoints(NamedTuple):
-  """TrackedPoints in one frame.
-
-  Attributes:
-    position: (x, y) in pixels, whose centres have whole coordinates.
-    confidence: in 0 to 1; above 0.5 the point is taken for visible.
-  """
-
-  position: Float[np.ndarray, 'points 2']
-  confidence: Float[np.ndarray, ' points']
 
 
 def from_mask(

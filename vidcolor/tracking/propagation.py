@@ -8,7 +8,7 @@ however long the video.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from flax import nnx
 import jax
@@ -18,11 +18,16 @@ import numpy as np
 
 from vidcolor import color
 from vidcolor import copying
+from vidcolor import errors
 from vidcolor import masks
+from vidcolor import models
+from vidcolor import tracking
 from vidcolor.tracking import confidence as confidence_lib
 from vidcolor.tracking import labels as labels_lib
 
 Frame = UInt8[np.ndarray | Array, 'height width 3']
+# From a frame to its embeddings.
+Embed = Callable[[Any], Float[Array | np.ndarray, 'rows columns dim']]
 
 # Networks halve their input up to three times.
 _SIDE_MULTIPLE = 8
@@ -71,6 +76,24 @@ class PropagationOptions:
   short_side: int | None = None
   calibration: Sequence[float] = (1.0, 0.0)
 
+  @classmethod
+  def from_config(cls, config: Any, **changes: Any) -> 'PropagationOptions':
+    """Reads `config.tracking`.
+
+    Args:
+      config: As in experiments/configs.
+      **changes: Options to set otherwise.
+
+    Raises:
+      UserError: An option is unknown or has a wrong value.
+    """
+    try:
+      return cls(**{**config['tracking'], **changes})
+    except (KeyError, TypeError, ValueError) as error:
+      raise errors.UserError(
+          f'correct `tracking` of the config: {error}'
+      ) from error
+
   def __post_init__(self):
     if self.recent + self.keep_first < 1:
       raise ValueError('There must be a reference: recent 1, or keep_first.')
@@ -81,19 +104,24 @@ class PropagationOptions:
       )
 
 
-class TrackedObjects(NamedTuple):
-  """The objects in one frame.
+class CopyRule(Protocol):
+  """How labels are copied: `copying.copy`, or a rule with its arguments."""
 
-  Attributes:
-    mask: 0 or the number of an object.
-    confidence: The probability that the mask is right there.
-    by_object: Its mean over each object's pixels; below `confidence.LOST`, and
-      0 where no pixel is left, the object is lost or hidden.
-  """
-
-  mask: UInt8[np.ndarray, 'height width']
-  confidence: Float[np.ndarray, 'height width']
-  by_object: Float[np.ndarray, ' objects']
+  def __call__(
+      self,
+      target: Float[Array, '1 height width dim'],
+      reference: Float[Array, '1 time height width dim'],
+      values: Float[Array, '1 time height width labels'],
+      *,
+      valid: Bool[Array, '1 time'],
+      temperature: float,
+      radius: int | float | None,
+      square_window: bool,
+      unwindowed: int,
+      top_k: int | None,
+  ) -> Float[Array, '1 height width labels']:
+    """Returns the labels of the target frame. It is called within `jax.jit`."""
+    ...
 
 
 class PropagationState(NamedTuple):
@@ -105,30 +133,37 @@ class PropagationState(NamedTuple):
 
 
 class LabelPropagator:
-  """Propagates labels through a video by what embeddings have in common.
+  """Propagates labels through a video by the similarity of embeddings.
 
-  The paper's scheme is `PropagationOptions(recent=3, keep_first=False, temperature=0.5,
-  radius=None, top_k=None)`.
+  The paper's scheme is `PropagationOptions(recent=3, keep_first=False,
+  temperature=0.5, radius=None, top_k=None)`.
 
   Attributes:
     options: How labels are propagated.
   """
 
-  def __init__(self, model: Any, options: PropagationOptions):
+  def __init__(
+      self,
+      model: models.EmbeddingNetwork | Embed,
+      options: PropagationOptions,
+      *,
+      copy: CopyRule = copying.copy,
+  ):
     """Compiles the steps for an embedding network, or for any embeddings.
 
     Args:
-      model: A network of `vidcolor.models`; or any callable from a frame,
-        whatever it takes for one, to embeddings [rows, columns, dim], such as
-        another library's network.
+      model: A network; or any callable from a frame to its embeddings, such as
+        a network of another library. A frame is whatever the callable takes.
       options: How labels are propagated.
+      copy: The copy operation.
 
     Raises:
-      ValueError: the network embeds another number of frames together.
+      ValueError: The network embeds more or fewer frames together than the
+        options keep as references.
     """
     self.options = options
     memory = options.recent + options.keep_first
-    if hasattr(model, 'encode'):
+    if isinstance(model, models.EmbeddingNetwork):
       if model.num_frames not in (1, memory + 1):
         raise ValueError(
             f'The network embeds {model.num_frames} frames together: it needs'
@@ -150,7 +185,9 @@ class LabelPropagator:
     self._observe = jax.jit(
         functools.partial(_observe, options), donate_argnums=0
     )
-    step = jax.jit(functools.partial(_step, options, relate), donate_argnums=1)
+    step = jax.jit(
+        functools.partial(_step, options, relate, copy), donate_argnums=1
+    )
     self._step = functools.partial(step, variables)
     num_frames = getattr(model, 'num_frames', 1)
     alone = jax.jit(functools.partial(_alone, options, relate, num_frames))
@@ -205,11 +242,11 @@ class LabelPropagator:
       self,
       frames: Iterable[Any],
       first_mask: UInt8[np.ndarray, 'height width'],
-  ) -> Iterator[TrackedObjects]:
+  ) -> Iterator[tracking.TrackedObjects]:
     """Yields what `track` does, and how sure it is; of the first frame, all."""
     first_mask = masks.without_void(first_mask)
     num_objects = int(first_mask.max())
-    yield TrackedObjects(
+    yield tracking.TrackedObjects(
         first_mask,
         np.ones(first_mask.shape, np.float32),
         np.ones(num_objects),
@@ -222,7 +259,7 @@ class LabelPropagator:
           )
       )
       by_object = confidence_lib.of_objects(sure, mask, num_objects)
-      yield TrackedObjects(mask, sure, by_object)
+      yield tracking.TrackedObjects(mask, sure, by_object)
 
   def _labels(self, frames, first_mask):
     """The labels copied to each frame but the first."""
@@ -243,7 +280,7 @@ class LabelPropagator:
       self,
       frames: Iterable[Any],
       points: Float[np.ndarray, 'points 2'],
-  ) -> Iterator[labels_lib.TrackedPoints]:
+  ) -> Iterator[tracking.TrackedPoints]:
     """Yields where the points are in each frame; first those given, all sure.
 
     Args:
@@ -261,7 +298,7 @@ class LabelPropagator:
         for part in _parts(points)
     ]
     position = points
-    yield labels_lib.TrackedPoints(points, np.ones(len(points), np.float32))
+    yield tracking.TrackedPoints(points, np.ones(len(points), np.float32))
     for frame in frames:
       features = self._embed(frame)
       steps = [self._step(state, features) for state in states]
@@ -273,7 +310,7 @@ class LabelPropagator:
       )
       # What is lost stays where it was.
       position = np.where(np.isnan(found), position, found)
-      yield labels_lib.TrackedPoints(position, confidence)
+      yield tracking.TrackedPoints(position, confidence)
 
 
 def _parts(points):
@@ -308,10 +345,10 @@ def _at_resolution_of(options, features, labels):
   return jax.image.resize(labels, shape, method, antialias)
 
 
-def _step(options, relate, variables, state, features):
+def _step(options, relate, copy, variables, state, features):
   together = jnp.concatenate([state.features, features[None]])
   embeddings = _scaled(options, relate(variables, together[None]))
-  labels = copying.copy(
+  labels = copy(
       embeddings[:, -1],
       embeddings[:, :-1],
       state.labels[None],
@@ -359,8 +396,8 @@ def _remember(options, state, features, labels):
 
 
 def single_image(
-    model: Any, short_side: int | None = None
-) -> Callable[[Frame], Float[Array, 'rows columns dim']]:
+    model: models.EmbeddingNetwork, short_side: int | None = None
+) -> Embed:
   """A callable that embeds each frame alone, as if the video stood still.
 
   Args:
@@ -379,7 +416,7 @@ def single_image(
 
 
 def encode(
-    model: Any, frame: Frame, short_side: int | None = None
+    model: models.EmbeddingNetwork, frame: Frame, short_side: int | None = None
 ) -> Float[Array, 'rows columns channels']:
   """Features of one frame of any size.
 

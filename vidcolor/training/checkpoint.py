@@ -205,6 +205,8 @@ class Checkpoints:
 
   def _refuse_another(self, part, saved):
     ours, theirs = self._config[part], saved[part]
+    if part == 'model' and models.same_config(ours, theirs):
+      return
     keys = sorted(ours.keys() | theirs.keys())
     differences = [
         f'{key}={theirs.get(key)} there, {ours.get(key)} here'
@@ -221,12 +223,18 @@ class Checkpoints:
 
 def load_model(
     workdir: str | os.PathLike[str],
-) -> tuple[Any, Float[np.ndarray, 'colors 2'], ml_collections.ConfigDict]:
-  """Loads a checkpoint for inference.
+    make_model: models.MakeModel | None = None,
+) -> tuple[
+    models.EmbeddingNetwork,
+    Float[np.ndarray, 'colors 2'],
+    ml_collections.ConfigDict,
+]:
+  """Reads what a `network.Network` is made of.
 
   Args:
     workdir: A run, of which the newest checkpoint is taken, or one of its
       checkpoints, `workdir`/checkpoints/<step>.
+    make_model: As `network.Network.load` takes it.
 
   Returns:
     The model with its batch statistics fixed, the palette and the config.
@@ -251,7 +259,11 @@ def load_model(
         ),
     )
     graphdef, params, batch_stats = nnx.split(
-        nnx.eval_shape(lambda: models.create(**described['config']['model'])),
+        nnx.eval_shape(
+            lambda: models.make(
+                described['config']['model'], make_model=make_model
+            )
+        ),
         nnx.Param,
         ...,
     )
@@ -262,7 +274,7 @@ def load_model(
     )['model']
   model = nnx.merge(graphdef, item['params'], item['batch_stats'])
   return (
-      nnx.view(model, use_running_average=True),
+      models.for_inference(model),
       np.array(described['palette'], np.float32),
       ml_collections.ConfigDict(described['config']),
   )

@@ -6,15 +6,18 @@ import os
 from typing import Any
 
 import jax
+import ml_collections
 
 from vidcolor import color
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import models
 from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.training import checkpoint
 from vidcolor.training import loss_monitor
+from vidcolor.training import objective
 from vidcolor.training import preemption
 from vidcolor.training import profile as profile_lib
 from vidcolor.training import step as step_lib
@@ -28,7 +31,11 @@ def train(
     config: Any,
     workdir: str | os.PathLike[str],
     *,
-    evaluate: Callable[[Any, int], dict[str, float]] | None = None,
+    make_model: models.MakeModel | None = None,
+    loss: objective.Loss | None = None,
+    evaluate: (
+        Callable[[models.EmbeddingNetwork, int], dict[str, float]] | None
+    ) = None,
     profile_steps: tuple[int, int] | None = None,
 ) -> None:
   """Trains until config.steps, from the newest checkpoint if there is one.
@@ -36,6 +43,9 @@ def train(
   Args:
     config: as in experiments/configs.
     workdir: where checkpoints, metrics.jsonl and TensorBoard events go.
+    make_model: Makes the network from `rngs`, such as a network class, in
+      place of config.model.
+    loss: The objective, in place of config.target and config.copy.
     evaluate: (model, step) -> figures to report each config.evaluation.every
       steps, called by process 0 alone.
     profile_steps: first and last step to trace, if any.
@@ -66,7 +76,10 @@ def train(
       process_count=jax.process_count(),
   )
 
-  graphdef, state = step_lib.create_state(config, mesh)
+  if make_model:
+    config = ml_collections.ConfigDict(config)
+    config.model = {'name': models.import_path(make_model)}
+  graphdef, state = step_lib.create_state(config, mesh, make_model)
   with (
       contextlib.closing(batches),
       # Also the last save is not to be cut short by a second signal.
@@ -82,11 +95,13 @@ def train(
         first_step=first_step,
         last_step=config.steps,
         batch_size=config.batch_size,
-        flops=step_lib.count_flops(config, graphdef),
+        flops=step_lib.count_flops(config, graphdef, state, loss),
     )
     if first_step:
       telemetry.tell(f'resumed from step {first_step}')
-    train_step = step_lib.make_train_step(config, graphdef, palette, mesh)
+    train_step = step_lib.make_train_step(
+        config, graphdef, state, palette, mesh, loss
+    )
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
     inference = step_lib.make_inference(graphdef, mesh)
 

@@ -1,6 +1,6 @@
 """The objective: colours of the last frame, copied from the frames before."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 from jax import numpy as jnp
@@ -10,6 +10,7 @@ import optax
 from vidcolor import color
 from vidcolor import copying
 from vidcolor import errors
+from vidcolor import models
 
 # Under which a probability no longer lowers the log-likelihood: a window may
 # hold no position of the true colour at all.
@@ -32,8 +33,39 @@ class Colorization(NamedTuple):
   copied_ab: Float[Array, 'batch height width 2']
 
 
+class Loss(Protocol):
+  """An objective of training."""
+
+  def __call__(
+      self,
+      model: models.EmbeddingNetwork,
+      frames: UInt8[Array, 'batch time height width 3'],
+      palette: Float[Array, 'colors 2'],
+  ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
+    """Returns the loss, and metrics to report by name.
+
+    It is called within `jax.jit`, and differentiated by the parameters.
+    """
+    ...
+
+
+def make_loss(config: Any) -> Loss:
+  """Returns the loss of `colorize` with config.target and config.copy."""
+
+  def loss(model, frames, palette):
+    result = colorize(
+        model, frames, palette, target=config.target, **config.copy
+    )
+    return result.loss, {
+        'accuracy': result.accuracy,
+        'accuracy_same_place': result.baseline_accuracy,
+    }
+
+  return loss
+
+
 def colorize(
-    model: Any,
+    model: models.EmbeddingNetwork,
     frames: UInt8[Array, 'batch time height width 3'],
     palette: Float[Array, 'colors 2'],
     *,

@@ -50,21 +50,22 @@ def make_optimizer(config: Any) -> optax.GradientTransformation:
 
 
 def create_state(
-    config: Any, mesh: jax.sharding.Mesh
+    config: Any,
+    mesh: jax.sharding.Mesh,
+    make_model: models.MakeModel | None = None,
 ) -> tuple[nnx.GraphDef, TrainState]:
-  """The network's structure and the randomly initialised state."""
-  init = functools.partial(_init, config)
+  """Returns the network's structure and the randomly initialised state."""
+  make = functools.partial(
+      models.make, config.model, seed=config.seed, make_model=make_model
+  )
+  init = functools.partial(_init, config, make)
   shardings = sharding.of_state(mesh, jax.eval_shape(init))
   state = jax.jit(init, out_shardings=shardings)()
-  graphdef = nnx.graphdef(
-      nnx.eval_shape(lambda: models.create(**config.model, seed=config.seed))
-  )
-  return graphdef, state
+  return nnx.graphdef(nnx.eval_shape(make)), state
 
 
-def _init(config):
-  model = models.create(**config.model, seed=config.seed)
-  _, params, batch_stats = nnx.split(model, nnx.Param, ...)
+def _init(config, make):
+  _, params, batch_stats = nnx.split(make(), nnx.Param, ...)
   opt_state = make_optimizer(config).init(params)
   return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)
 
@@ -72,41 +73,41 @@ def _init(config):
 def make_train_step(
     config: Any,
     graphdef: nnx.GraphDef,
+    state: TrainState,
     palette: Float[np.ndarray, 'colors 2'],
     mesh: jax.sharding.Mesh,
+    loss: objective.Loss | None = None,
 ) -> jax.stages.Wrapped:
   """Returns the jitted `step(state, frames) -> (state, metrics)`.
 
-  The state is donated; metrics are numbers by name.
+  The step donates the state. Metrics are scalars by name.
+
+  Args:
+    config: As in experiments/configs.
+    graphdef: The network's structure.
+    state: Gives the shapes of the state. Its values are not used.
+    palette: The ab colours of the classes.
+    mesh: The devices.
+    loss: The objective. Default: the one that the config names.
 
   Raises:
-    UserError: there is no such config.remat.
+    UserError: There is no such config.remat or config.target.
   """
   if config.remat not in layers.REMAT_POLICIES:
     raise errors.UserError(
         f'config.remat={config.remat}: give one of'
         f' {", ".join(layers.REMAT_POLICIES)}'
     )
+  loss = loss or objective.make_loss(config)
   optimizer = make_optimizer(config)
   schedule = learning_rate(config)
 
   def loss_fn(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
-    model = nnx.view(model, remat=config.remat)
-    result = objective.colorize(
-        model,
-        frames,
-        jnp.asarray(palette),
-        target=config.target,
-        **config.copy,
-    )
+    model = nnx.view(model, remat=config.remat, raise_if_not_found=False)
+    value, metrics = loss(model, frames, jnp.asarray(palette))
     _, _, batch_stats = nnx.split(model, nnx.Param, ...)
-    metrics = {
-        'loss': result.loss,
-        'accuracy': result.accuracy,
-        'accuracy_same_place': result.baseline_accuracy,
-    }
-    return result.loss, (batch_stats, metrics)
+    return value, (batch_stats, {'loss': value} | metrics)
 
   def step(state, frames):
     gradients, batch_stats, metrics = _accumulate(
@@ -128,8 +129,7 @@ def make_train_step(
     )
     return state, metrics
 
-  shapes = jax.eval_shape(functools.partial(_init, config))
-  of_state = sharding.of_state(mesh, shapes)
+  of_state = sharding.of_state(mesh, jax.eval_shape(lambda: state))
   return jax.jit(
       step,
       in_shardings=(of_state, sharding.over_batch(mesh)),
@@ -138,8 +138,13 @@ def make_train_step(
   )
 
 
-def count_flops(config: Any, graphdef: nnx.GraphDef) -> float:
-  """FLOPs of a step by XLA's count: of all devices, none counted twice.
+def count_flops(
+    config: Any,
+    graphdef: nnx.GraphDef,
+    state: TrainState,
+    loss: objective.Loss | None = None,
+) -> float:
+  """Counts the FLOPs of a step, of all devices together, as XLA does.
 
   Counted for a CPU: XLA does not count for TPUs, and misses most for GPUs. Of a
   loop it counts one round: accumulation is left out of what is counted, but a
@@ -151,12 +156,13 @@ def count_flops(config: Any, graphdef: nnx.GraphDef) -> float:
   frames = jax.ShapeDtypeStruct(
       (config.batch_size, config.clips.num_frames, side, side, 3), jnp.uint8
   )
-  state = jax.eval_shape(functools.partial(_init, config))
   mesh = sharding.make_mesh(devices=jax.local_devices(backend='cpu')[:1])
   # How many colours there are does not matter much.
   palette = np.zeros((16, 2), np.float32)
-  step = make_train_step(config, graphdef, palette, mesh)
-  cost: Any = step.lower(state, frames).cost_analysis()
+  step = make_train_step(config, graphdef, state, palette, mesh, loss)
+  # Shapes alone: the state's own devices do not matter.
+  shapes = jax.eval_shape(lambda: state)
+  cost: Any = step.lower(shapes, frames).cost_analysis()
   return cost['flops']
 
 
@@ -201,7 +207,7 @@ def make_colorize(
   @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
   def colorize(state, frames):
     model = nnx.merge(graphdef, state.params, state.batch_stats, copy=True)
-    model = nnx.view(model, use_running_average=True)
+    model = models.for_inference(model)
     return objective.side_by_side(
         objective.colorize(
             model,
@@ -225,6 +231,6 @@ def make_inference(
     whole = jax.device_get(join((state.params, state.batch_stats)))
     params, batch_stats = jax.device_put(whole, jax.local_devices()[0])
     model = nnx.merge(graphdef, params, batch_stats)
-    return nnx.view(model, use_running_average=True)
+    return models.for_inference(model)
 
   return inference

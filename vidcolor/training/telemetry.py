@@ -121,11 +121,15 @@ class Telemetry:
   def _progress(self, step, now, metrics):
     first_step, start = self._start
     left = (now - start) / (step - first_step) * (self._last_step - step)
+    accuracy = ''
+    if 'accuracy' in metrics:
+      accuracy = (
+          f'  accuracy {metrics["accuracy"]:.3f}'
+          f' (same place {metrics["accuracy_same_place"]:.3f})'
+      )
     return (
         f'step {step:>{len(str(self._last_step))}}/{self._last_step}'
-        f'  loss {metrics["loss"]:.3f}'
-        f'  accuracy {metrics["accuracy"]:.3f}'
-        f' (same place {metrics["accuracy_same_place"]:.3f})'
+        f'  loss {metrics["loss"]:.3f}{accuracy}'
         f'  {metrics["steps_per_second"]:.2f} steps/s'
         f'  {metrics["examples_per_second"]:.1f} examples/s'
         f'  {left // 60:.0f}m{left % 60:02.0f}s left'

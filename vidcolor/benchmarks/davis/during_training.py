@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from vidcolor import errors
-from vidcolor.tracking import propagation
+from vidcolor import network
 
 
 def make(
@@ -36,11 +36,10 @@ def make(
     )
   year = int(name.removeprefix('davis'))
   davis_run.read(data_dir, year=year)  # Told now, not after hours of training.
-  options = propagation.PropagationOptions(**config.tracking)
 
   def evaluate(model, step):
     output_dir = pathlib.Path(workdir) / 'evaluations' / str(step)
-    tracker = propagation.LabelPropagator(model, options)
+    tracker = network.Network(model, None, config).propagator()
     results, _ = davis_run.evaluate(tracker, data_dir, output_dir, year=year)
     overall = results['overall']
     return {f'{name}_{key}': overall[f'{key}_mean'] for key in 'JF'}

@@ -1,0 +1,170 @@
+"""A trained network: its parameters, its palette and its config.
+
+    network = Network.load('run')           # A run, a checkpoint or an .npz.
+    tracker = network.propagator(recent=3)  # Its own options, but for `recent`.
+
+An .npz file holds the parameters in float16, the batch statistics in float32,
+the palette, and the config as JSON.
+"""
+
+import dataclasses
+import json
+import os
+from typing import Any
+import zipfile
+
+from flax import nnx
+from jax import numpy as jnp
+from jaxtyping import Float
+import ml_collections
+import numpy as np
+
+from vidcolor import environment
+from vidcolor import errors
+from vidcolor import files
+from vidcolor import models
+from vidcolor import pretrained
+from vidcolor.tracking import propagation
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    zipfile.BadZipFile,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """An embedding network and what belongs to it.
+
+  Attributes:
+    model: The network, with its batch statistics fixed.
+    palette: The ab colours of its classes, or None if it has none.
+    config: The config that it was trained with, as in experiments/configs.
+  """
+
+  model: models.EmbeddingNetwork
+  palette: Float[np.ndarray, 'colors 2'] | None
+  config: ml_collections.ConfigDict
+
+  @classmethod
+  def load(
+      cls,
+      path: str | os.PathLike[str] | None = None,
+      *,
+      make_model: models.MakeModel | None = None,
+  ) -> 'Network':
+    """Loads a network. From here on, compiled code is cached on disk.
+
+    Args:
+      path: A training run, one of its checkpoints, or an .npz file that `save`
+        wrote. Default: the network in the package.
+      make_model: Makes the network, if training was given `make_model` and
+        the class cannot be imported by its name.
+
+    Raises:
+      UserError: There is no such file, or it holds no network that this
+        version of vidcolor knows.
+    """
+    environment.enable_compilation_cache()
+    path = path or pretrained.SHIPPED
+    if os.fspath(path).endswith('.npz'):
+      return cls(*_read_npz(path, make_model))
+    # Imported late: Orbax takes a second to import.
+    from vidcolor.training import checkpoint
+
+    return cls(*checkpoint.load_model(path, make_model))
+
+  @classmethod
+  def create(cls, config: ml_collections.ConfigDict) -> 'Network':
+    """Makes a randomly initialised network, which has no palette."""
+    model = models.create(**config.model, seed=config.seed)
+    return cls(models.for_inference(model), None, config)
+
+  def untrained(self, seed: int | None = None) -> 'Network':
+    """Returns the same network with its initial parameters.
+
+    Args:
+      seed: Seed of the parameters. Default: `config.seed`, the run's own.
+    """
+    seed = self.config.seed if seed is None else seed
+    model = models.create(**self.config.model, seed=seed)
+    return dataclasses.replace(self, model=models.for_inference(model))
+
+  def propagator(self, **changes: Any) -> propagation.LabelPropagator:
+    """Returns a label propagator with the options of `config.tracking`.
+
+    Args:
+      **changes: Fields of `PropagationOptions` to set otherwise.
+
+    Raises:
+      UserError: `config.tracking` or the changes are no valid options.
+    """
+    options = propagation.PropagationOptions.from_config(self.config, **changes)
+    try:
+      return propagation.LabelPropagator(self.model, options)
+    except ValueError as error:
+      raise errors.UserError(f'config.tracking: {error}') from error
+
+  def save(self, path: str | os.PathLike[str]) -> None:
+    """Writes the network to an .npz file.
+
+    Raises:
+      ValueError: The network has no palette.
+    """
+    if self.palette is None:
+      raise ValueError('an untrained network has no palette to save')
+    arrays = {
+        _key(names): np.asarray(
+            variable[...],
+            np.float16 if isinstance(variable, nnx.Param) else np.float32,
+        )
+        for names, variable in nnx.to_flat_state(nnx.state(self.model))
+    }
+    config = np.array(self.config.to_json())
+    with files.atomic_write(path) as temporary:
+      np.savez_compressed(
+          temporary,
+          allow_pickle=False,
+          palette=self.palette,
+          config=config,
+          **arrays,
+      )
+
+
+def _read_npz(path, make_model):
+  try:
+    with np.load(path) as file:
+      arrays = dict(file)
+    config = ml_collections.ConfigDict(json.loads(arrays['config'].item()))
+    model = nnx.eval_shape(
+        lambda: models.make(config.model, make_model=make_model)
+    )
+    graphdef, state = nnx.split(model)
+    flat = [
+        (names, variable.replace(_filled(variable, arrays[_key(names)])))
+        for names, variable in nnx.to_flat_state(state)
+    ]
+  except FileNotFoundError as error:
+    raise errors.UserError(f'there is no file {path}') from error
+  except _UNREADABLE as error:
+    raise errors.UserError(
+        f'{path} holds no network of this version of vidcolor ({error}): write'
+        ' it again with `python -m experiments.export`'
+    ) from error
+  model = nnx.merge(graphdef, nnx.from_flat_state(flat))
+  return models.for_inference(model), arrays['palette'], config
+
+
+def _key(names):
+  return '/'.join(map(str, names))
+
+
+def _filled(variable, array):
+  if variable.shape != array.shape:
+    raise ValueError(f'an array is {array.shape}, not {variable.shape}')
+  # NumPy converts it: JAX would compile the conversion for every shape.
+  return jnp.asarray(array.astype(variable.dtype))
