@@ -158,7 +158,9 @@ def _colors(trained, videos):
   titles = ('what the network sees', 'true colours', 'copied colours')
   return plots.color_grid(
       {
-          title: column.repeat(model.stride, 1).repeat(model.stride, 2)
+          title: column.repeat(trained.model.stride, 1).repeat(
+              trained.model.stride, 2
+          )
           for title, column in zip(titles, columns, strict=True)
       }
   )

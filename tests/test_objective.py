@@ -16,6 +16,7 @@ class _Greys(nnx.Module):
 
   channels = 1
   stride = 4
+  num_frames = 1
 
   def encode(self, frames):
     return frames[:, :, ::4, ::4]

@@ -8,7 +8,7 @@ however long the video.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import functools
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from flax import nnx
 import jax
@@ -104,6 +104,7 @@ class PropagationOptions:
       )
 
 
+@runtime_checkable
 class CopyRule(Protocol):
   """How labels are copied: `copying.copy`, or a rule with its arguments."""
 

@@ -1,6 +1,6 @@
 """The objective: colours of the last frame, copied from the frames before."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jax import numpy as jnp
@@ -33,6 +33,7 @@ class Colorization(NamedTuple):
   copied_ab: Float[Array, 'batch height width 2']
 
 
+@runtime_checkable
 class Loss(Protocol):
   """An objective of training."""
 
