@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
 from jaxtyping import Array, Float
+import ml_collections
 
 from vidcolor import errors
 
@@ -81,7 +82,7 @@ def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
 
 
 def make(
-    config: Mapping[str, Any],
+    config: ml_collections.ConfigDict | Mapping[str, Any],
     *,
     seed: int = 0,
     make_model: MakeModel | None = None,
