@@ -112,7 +112,7 @@ def test_several_colours_tell_no_numbers(tmp_path):
   pixels = np.zeros((24, 32, 3), np.uint8)
   pixels[3], pixels[4] = (200, 0, 0), (0, 200, 0)
   Image.fromarray(pixels).save(tmp_path / 'mask.png')
-  with pytest.raises(errors.UserError, match='mask.png has objects of several'):
+  with pytest.raises(errors.UserError, match='mask.png has several colors'):
     masks.read(tmp_path / 'mask.png')
   assert masks.read(tmp_path / 'mask.png', one_object=True).sum() == 64
 

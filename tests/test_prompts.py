@@ -219,5 +219,5 @@ def test_what_is_transparent_is_background(tmp_path, mode):
 
 def test_a_photograph_for_a_mask_is_one_line(tmp_path):
   rgb = np.random.default_rng(0).integers(0, 256, (*FULL, 3), np.uint8)
-  with pytest.raises(errors.UserError, match='colours: draw an object in one'):
+  with pytest.raises(errors.UserError, match='colors, as a photograph has: draw'):
     _drawn(tmp_path, Image.fromarray(rgb))

@@ -1,4 +1,4 @@
-"""The machine: what results are computed with, and where code is kept."""
+"""Describes the machine, and caches compiled code on disk."""
 
 from importlib import metadata
 import os
@@ -7,14 +7,17 @@ import platform
 
 import jax
 
-# Of compiled code in the user's folder; what was not used for longest goes.
+# The size of the cache. Beyond it, JAX deletes the least recently used code.
 _CACHE_BYTES = 1 << 30
-# Whatever takes longer to compile is kept.
+# Code that compiles faster than this is not cached.
 _CACHE_SECONDS = 0.1
 
 
 def describe() -> dict[str, object]:
-  """The machine and the versions that a result depends on."""
+  """Returns the machine and the versions that a result depends on.
+
+  Its keys 'machine' and 'versions' go to every summary.json and results.json.
+  """
   devices = jax.devices()
   return {
       'machine': f'{_processor()}, {os.cpu_count()} cores,'
@@ -26,21 +29,21 @@ def describe() -> dict[str, object]:
 
 
 def _processor():
-  """Its model where the system tells, else what kind it is."""
+  """Returns the processor's model on Linux, elsewhere its architecture."""
   try:
-    told = pathlib.Path('/proc/cpuinfo').read_text()
+    cpu_info = pathlib.Path('/proc/cpuinfo').read_text()
   except OSError:
-    told = ''
-  _, _, rest = told.partition('model name\t: ')
+    cpu_info = ''
+  _, _, rest = cpu_info.partition('model name\t: ')
   return rest.partition('\n')[0] or platform.processor() or platform.machine()
 
 
 def enable_compilation_cache() -> None:
-  """Keeps what JAX compiles, so that the next process need not wait for it.
+  """Caches what JAX compiles, so that the next process starts faster.
 
-  In vidcolor/compiled of $XDG_CACHE_HOME or ~/.cache. Does nothing where that
-  cannot be written to, or where JAX_COMPILATION_CACHE_DIR or `jax.config` names
-  another folder.
+  The cache is the folder vidcolor/compiled in $XDG_CACHE_HOME or ~/.cache. This
+  does nothing if that folder is not writable, or if JAX_COMPILATION_CACHE_DIR
+  or `jax.config` already names a cache.
   """
   if jax.config.values['jax_compilation_cache_dir'] is not None:
     return
@@ -48,7 +51,7 @@ def enable_compilation_cache() -> None:
     root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     folder = pathlib.Path(root) / 'vidcolor' / 'compiled'
     folder.mkdir(parents=True, exist_ok=True)
-  except (OSError, RuntimeError):  # The latter without a home.
+  except (OSError, RuntimeError):  # RuntimeError: there is no home folder.
     return
   if os.access(folder, os.W_OK):
     jax.config.update('jax_compilation_cache_dir', str(folder))

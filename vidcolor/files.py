@@ -1,4 +1,4 @@
-"""Files that are there only once they are whole."""
+"""Writes files and folders atomically, and checks output paths."""
 
 from collections.abc import Iterator
 import contextlib
@@ -18,12 +18,14 @@ from vidcolor import errors
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-  """Yields a temporary path beside `path`, which is renamed when all went well.
+  """Yields a temporary path, and renames it to `path` if no error was raised.
+
+  So no reader ever sees a file that is only partly written.
 
   Args:
-    path: The file to make or replace; its suffix is the temporary path's too,
-      for writers that go by it. Of a URL, the temporary path is local, and
-      uploaded when all went well: a bucket holds whole files only.
+    path: The file to write or replace. The temporary file is in the same
+      folder and has the same suffix, since some writers choose their format by
+      it. If `path` is a URL, the temporary file is local and is uploaded.
   """
   if is_url(path):
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +35,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
       system.put_file(str(temporary), remote)
     return
   path = pathlib.Path(path)
-  # Its own, also where several processes make the same file.
+  # Several processes may write the same file. Each has its own temporary one.
   unique = uuid.uuid4().hex[:8]
   temporary = path.with_name(f'.{path.stem}.{unique}.tmp{path.suffix}')
   try:
@@ -47,13 +49,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 def atomic_folder(
     path: str | os.PathLike[str],
 ) -> Iterator[pathlib.Path]:
-  """Yields a temporary folder, which takes `path`'s place when all went well.
+  """Yields a temporary folder, and renames it to `path` if no error was raised.
 
   Args:
-    path: The folder to make, or to replace with all that is in it.
+    path: The folder to make. If it exists, it is replaced with all its files.
 
   Raises:
-    UserError: as `make_folder`.
+    UserError: The folder that holds `path` cannot be made or written to.
   """
   path = pathlib.Path(path)
   make_folder(path.parent)
@@ -68,15 +70,15 @@ def atomic_folder(
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
-  """Whether it is in a bucket or elsewhere, as in gs://bucket/file."""
+  """Returns whether the path is a URL, such as gs://bucket/file."""
   return '://' in os.fspath(path)
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-  """Makes a folder to write to, if it is not there, and those above it.
+  """Makes a folder, and its parents, unless they exist.
 
   Raises:
-    UserError: it cannot be made, or not be written to.
+    UserError: The folder cannot be made, or it is not writable.
   """
   try:
     os.makedirs(path, exist_ok=True)
@@ -93,10 +95,10 @@ def make_folder(path: str | os.PathLike[str]) -> None:
 def refuse_to_replace(
     source: str | os.PathLike[str], *outputs: str | os.PathLike[str]
 ) -> None:
-  """Sees to it that no output takes the place of what it is made from.
+  """Checks that no output would replace the file that it is made from.
 
   Raises:
-    UserError: one is the source, or a folder that holds it.
+    UserError: An output is the source, or a folder that holds the source.
   """
   source = pathlib.Path(source).resolve()
   for output in map(pathlib.Path, outputs):
@@ -108,27 +110,30 @@ def refuse_to_replace(
 
 @contextlib.contextmanager
 def report_full_disk(folder: str | os.PathLike[str]) -> Iterator[None]:
-  """Turns what libraries raise, when a folder's disk is full, into a UserError.
+  """Turns any error of a library about a full disk into a `UserError`.
+
+  Args:
+    folder: The folder that is written to.
 
   Raises:
-    UserError: nothing more can be written to the folder.
+    UserError: The disk is full, its quota is used up, or it is read-only.
   """
   try:
     yield
   except Exception as error:
-    # Some wrap the system's error in errors of their own.
+    # Some libraries raise their own errors, which hold the system's message.
     codes = errno.ENOSPC, errno.EDQUOT, errno.EROFS
-    told = [why for why in map(os.strerror, codes) if why in str(error)]
-    if isinstance(error, errors.UserError) or not told:
+    reasons = [text for text in map(os.strerror, codes) if text in str(error)]
+    if isinstance(error, errors.UserError) or not reasons:
       raise
     raise errors.UserError(
-        f'{folder} cannot be written to any more ({told[0]}): mend that, and'
-        ' run the same line again to go on from the last checkpoint'
+        f'{folder} cannot be written to any more ({reasons[0]}): fix that, then'
+        ' run the same command again to continue from the last checkpoint'
     ) from error
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-  """Writes JSON for people to read; what is no number (NaN) becomes null."""
+  """Writes indented JSON. NaN and infinity, which JSON lacks, become null."""
   valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
   with atomic_write(path) as temporary:
     temporary.write_text(json.dumps(valid, indent=2))

@@ -1,7 +1,7 @@
-"""Masks of objects: what their numbers mean, and their files.
+"""Masks of objects: what their numbers mean, and how files hold them.
 
-A mask is 0 where there is background and 1 to n on the objects, as in the
-DAVIS benchmark.
+As in the DAVIS benchmark, a mask is 0 on the background and 1 to n on the
+objects.
 """
 
 import contextlib
@@ -16,61 +16,60 @@ from PIL import Image
 from vidcolor import errors
 from vidcolor import files
 
-# Pillow's PILLOW_BLOCKS_MAX: pictures get used memory again. Fresh pages are a
-# sixth of the time that scoring takes.
-Image.core.set_blocks_max(8)
-
 Mask = UInt8[np.ndarray, 'height width']
 
-# What annotators could not tell apart.
+# Marks pixels that annotators could not assign to an object. Scores skip them.
 VOID = 255
 
-# Of a drawn mask, in smooth edges; else it is no mask but a photograph.
-_MOST_EDGE = 0.1
+# A drawn mask has at most this share of its pixels in smooth edges. A picture
+# with more is a photograph.
+_MAX_EDGE_SHARE = 0.1
 
 
 def without_void(mask: Mask) -> Mask:
-  """The mask with background where nobody could tell."""
-  if mask.max(initial=0) < VOID:  # As hardly any mask has void: saves a copy.
+  """Returns the mask with background in place of void (255)."""
+  if mask.max(initial=0) < VOID:  # Hardly any mask has void. Saves a copy.
     return mask
   return np.where(mask == VOID, np.uint8(0), mask)
 
 
 def palette() -> UInt8[np.ndarray, '256 3']:
-  """RGB colours of objects by number, as in PASCAL VOC and DAVIS.
+  """Returns the RGB color of each object number, as in PASCAL VOC and DAVIS.
 
-  Bits 0, 3, 6 of a number become the highest bits of its red, bits 1, 4, 7 of
-  its green and bits 2, 5 of its blue, so close numbers get distant colours.
+  Bits 0, 3 and 6 of a number become the highest bits of red, bits 1, 4 and 7
+  those of green, bits 2 and 5 those of blue. So close numbers get distant
+  colors.
   """
   numbers = np.arange(256)[:, None]
-  colours = np.zeros((256, 3), int)
+  colors = np.zeros((256, 3), int)
   for bit in range(8):
-    colours |= (numbers >> np.arange(3) & 1) << (7 - bit)
+    colors |= (numbers >> np.arange(3) & 1) << (7 - bit)
     numbers = numbers >> 3
-  return colours.astype(np.uint8)
+  return colors.astype(np.uint8)
 
 
 def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
   """Reads a mask.
 
   Args:
-    path: A palette picture, whose indices are the objects (255: void); or a
-      grey one of the objects' numbers, or of 0 and 255 for one object; or one
-      where all that is not black, and of one colour, is the object.
-    one_object: Whether to make one object of all, of any colours.
+    path: One of these pictures. A palette picture: its indices are the object
+      numbers (255: void). A grey picture: its values are the object numbers,
+      or only 0 and 255, which is one object. An RGB picture of black and one
+      other color: that color is the one object.
+    one_object: Whether to merge all objects, of any color, into object 1.
 
   Returns:
-    The mask, which may be read-only.
+    The mask. It may be read-only.
 
   Raises:
-    UserError: the file is missing or no such picture.
+    UserError: The file is missing, or it is no such picture.
   """
   try:
     return decode(pathlib.Path(path).read_bytes(), one_object=one_object)
-  except _ColoursError as error:
+  except _SeveralColorsError as error:
     raise errors.UserError(
-        f'{path} has objects of several colours, which tell no numbers: write'
-        ' palette masks'
+        f'{path} has several colors, which do not give the object numbers:'
+        ' write palette masks'
     ) from error
   except OSError as error:
     raise errors.UserError(
@@ -79,20 +78,25 @@ def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
 
 
 def read_drawn(path: str | os.PathLike) -> Mask:
-  """Reads a mask that a person drew, with any program.
+  """Reads a mask that a person drew with any program.
+
+  Each color but black is an object. If all colors are in `palette`, it gives
+  the object numbers. Otherwise colors are numbered in the order of their red,
+  then green, then blue. Transparent pixels are background.
+
+  A drawing program may smooth edges. A color that fills no square of two by
+  two pixels counts as such an edge and becomes the nearest other color. In a
+  picture of black, white and greys, each grey becomes the nearer of black and
+  white.
 
   Args:
-    path: What `read` takes; or a picture where each colour but black is an
-      object: if all are of `palette`, with the numbers there, else numbered in
-      the order of red, green and blue. What is transparent is background.
-      Smooth edges belong to what is nearest to them: colours that nowhere fill
-      two by two pixels, and the greys between black and white.
+    path: A picture as above, or one that `read` takes.
 
   Returns:
-    The mask, which may be read-only.
+    The mask. It may be read-only.
 
   Raises:
-    UserError: as `read`, or it has colours as a photograph has.
+    UserError: As `read`, or the picture is a photograph.
   """
   with contextlib.suppress(OSError), Image.open(path) as picture:
     if picture.mode in ('RGB', 'RGBA', 'L', 'LA'):
@@ -110,26 +114,26 @@ def read_drawn(path: str | os.PathLike) -> Mask:
 
 
 def _numbered(rgb, path):
-  """The number of each pixel's colour; 0 of black."""
-  code = lambda colours: colours.astype(int) @ (1 << 16, 1 << 8, 1)
+  """Returns the number of each pixel's color; black is 0."""
+  code = lambda colors: colors.astype(int) @ (1 << 16, 1 << 8, 1)
   codes = code(rgb)
-  colours, indices = np.unique(codes, return_inverse=True)
+  colors, indices = np.unique(codes, return_inverse=True)
   indices = indices.reshape(codes.shape)
   known = code(palette()[:VOID])
-  if np.isin(colours, known).all():
+  if np.isin(colors, known).all():
     order = np.argsort(known)
-    numbers = order[np.searchsorted(known, colours, sorter=order)]
+    numbers = order[np.searchsorted(known, colors, sorter=order)]
     return numbers.astype(np.uint8)[indices]
   solid = _solid(codes)
-  is_edge = ~np.isin(colours, solid)
-  if len(solid) > VOID or is_edge[indices].mean() > _MOST_EDGE:
+  is_edge = ~np.isin(colors, solid)
+  if len(solid) > VOID or is_edge[indices].mean() > _MAX_EDGE_SHARE:
     raise errors.UserError(
-        f'{path} has {len(colours)} colours: draw an object in one, and save it'
-        ' as PNG'
+        f'{path} has {len(colors)} colors, as a photograph has: draw each'
+        ' object in one color, and save the mask as PNG'
     )
   parts = lambda codes: (codes[:, None] >> (16, 8, 0)) & 255
   # |a - b|^2 without |a|^2, which is the same for all b.
-  distance = (parts(solid) ** 2).sum(axis=1) - 2 * parts(colours) @ parts(
+  distance = (parts(solid) ** 2).sum(axis=1) - 2 * parts(colors) @ parts(
       solid
   ).T
   numbers = distance.argmin(axis=1) + (solid[0] != 0)
@@ -137,27 +141,27 @@ def _numbered(rgb, path):
 
 
 def _solid(codes):
-  """The colours that somewhere fill two by two pixels, in their order."""
+  """Returns the colors that fill a square of two by two pixels, sorted."""
   corners = codes[:-1, :-1], codes[1:, :-1], codes[:-1, 1:], codes[1:, 1:]
   is_same = np.logical_and.reduce([corners[0] == x for x in corners[1:]])
   return np.unique(corners[0][is_same])
 
 
-class _ColoursError(OSError):
-  """Several colours, where numbers of objects are wanted."""
+class _SeveralColorsError(OSError):
+  """Several colors, where only object numbers or one color are valid."""
 
 
 def decode(data: bytes, *, one_object: bool = False) -> Mask:
-  """Decodes a picture as `read` does.
+  """Decodes the bytes of a mask file, as `read` does.
 
   Raises:
-    OSError: it is none.
+    OSError: They are no such picture.
   """
   with Image.open(io.BytesIO(data)) as picture:
     if picture.mode not in ('P', 'L', '1'):
       picture = picture.convert('RGB')
       if not one_object and picture.getcolors(2) is None:
-        raise _ColoursError
+        raise _SeveralColorsError
     if picture.mode not in ('P', 'L'):
       picture = picture.convert('L').point(bool)
     mask = np.asarray(picture)
@@ -168,12 +172,12 @@ def decode(data: bytes, *, one_object: bool = False) -> Mask:
 
 
 def _is_grey(picture):
-  """Whether it is a grey picture, or one written with a palette of greys."""
+  """Returns whether the picture, or its palette, is grey."""
   return picture.mode == 'L' or picture.getpalette()[-3:] == [255] * 3
 
 
 def write(path: str | os.PathLike, mask: Mask) -> None:
-  """Writes a palette PNG, as DAVIS has them; it is there only once complete."""
+  """Writes a mask as a palette PNG, as DAVIS does, in one atomic step."""
   picture = Image.fromarray(mask)
   picture.putpalette(palette().ravel().tolist())
   with files.atomic_write(path) as temporary:
