@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.options import pipeline_options
 
-from data_prep import isolation
+from data_prep import isolated_process
 from data_prep import shards as shards_lib
 
 
@@ -40,7 +40,7 @@ class _Write(beam.DoFn):
     self._recipe = recipe
 
   def setup(self):
-    self._process = isolation.Process()
+    self._process = isolated_process.IsolatedProcess()
 
   def process(self, path):
     shard = shards_lib.read_plan(path)

@@ -7,7 +7,7 @@ import threading
 
 import tqdm
 
-from data_prep import isolation
+from data_prep import isolated_process
 from data_prep import shards as shards_lib
 
 
@@ -28,8 +28,10 @@ def run(
   Raises:
     UserError: a file cannot be written.
   """
-  processes = [isolation.Process() for _ in range(num_workers)]
-  idle: queue.SimpleQueue[isolation.Process] = queue.SimpleQueue()
+  processes = [isolated_process.IsolatedProcess() for _ in range(num_workers)]
+  idle: queue.SimpleQueue[isolated_process.IsolatedProcess] = (
+      queue.SimpleQueue()
+  )
   for process in processes:
     idle.put(process)
   num_clips = sum(len(shard.clips) for shard in shards)

@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 import numpy as np
 
-from data_prep import content
+from data_prep import clip_marks
 from data_prep import shards as shards_lib
 from vidcolor import files
 
@@ -80,7 +80,7 @@ def _replace_signatures(splits):
   if not order:
     return
   signatures = [splits[split].pop('signature') for split in order]
-  duplicate = content.find_duplicates(
+  duplicate = clip_marks.find_duplicates(
       np.concatenate(signatures).view(np.uint64)
   )
   ends = np.cumsum([len(of_split) for of_split in signatures])

@@ -25,7 +25,8 @@ from vidcolor import color
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import program
-from vidcolor.data import clips
+from vidcolor.data import record_format
+from vidcolor.data import records as records_lib
 
 # A record is read whole, which takes longer than decoding a few of its frames;
 # but frames of a clip look alike, and more of them tell little.
@@ -75,7 +76,7 @@ def fit(
         f'no dataset in {path}: name the folder of a version, such as'
         ' DIR/kinetics/2.0.0'
     )
-  records = clips.open_records(
+  records = records_lib.open_records(
       f'{path.parent.name}:{path.name}', path.parents[1]
   )
   ab = _draw_ab(records, num_frames, seed)
@@ -116,7 +117,7 @@ def _draw_ab(records, num_frames, seed):
 
 
 def _draw_pixels(record, rng, *, num_pixels):
-  _, encoded, _ = clips.parse(record)
+  _, encoded, _ = record_format.parse(record)
   frames = rng.permutation(len(encoded))[:_FRAMES_PER_CLIP]
   # JPEG holds the means of 8 x 8 pixels, as coarse as the grid of colours that
   # training classifies: at that size it decodes in a fraction of the time.

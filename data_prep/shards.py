@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
 
-from data_prep import isolation
+from data_prep import isolated_process
 from vidcolor import errors
 from vidcolor import files
 
@@ -156,7 +156,7 @@ def read_plan(path: str) -> Shard:
 def write(
     shard: Shard,
     recipe: Recipe,
-    process: isolation.Process,
+    process: isolated_process.IsolatedProcess,
     count: Callable[[], object] = lambda: None,
 ) -> None:
   """Writes a shard, or what is missing of it, and then its report.
@@ -183,7 +183,7 @@ def write(
           _write_clip_apart(clip, path, recipe, process)
         count()
       process.run(_join, shard, paths, recipe.max_shard_bytes)
-  except (OSError, RuntimeError, isolation.CrashedError) as error:
+  except (OSError, RuntimeError, isolated_process.CrashedError) as error:
     raise errors.UserError(
         f'cannot write {shard.path}: {error}; mend it and run the same again to'
         ' go on'
@@ -284,9 +284,9 @@ def _write_clip_apart(clip, path, recipe, process):
     try:
       process.run(_write_clip, clip, path, recipe, timeout=recipe.max_seconds)
       return
-    except isolation.CrashedError as error:
+    except isolated_process.CrashedError as error:
       reason = str(error)
-    except isolation.TimedOutError as error:
+    except isolated_process.TimedOutError as error:
       reason = str(error)
       break
   report = {'reason': reason, 'columns': {'num_bytes': []}, 'file_bytes': None}

@@ -36,7 +36,7 @@ from vidcolor import network
 from vidcolor import program
 from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.benchmarks.davis import run as davis_run
-from vidcolor.data import clips
+from vidcolor.data import records
 from vidcolor.render import report
 from vidcolor.tracking import propagation
 from vidcolor.training import loop
@@ -131,7 +131,7 @@ def main() -> None:
   )
   text = ablation_table.markdown(table, heading)
   (output_dir / 'table.md').write_text(text)
-  report.write(
+  report.write_page(
       output_dir / 'report.html',
       title='What matters',
       sections=[
@@ -239,7 +239,7 @@ def _config(change, seed, output_dir):
 
 def _link_with_palette(dataset, folder, num_colors):
   """Makes the dataset anew in a folder, with a palette of another size."""
-  builder = clips.find_builder(dataset.name, dataset.data_dir)
+  builder = records.find_builder(dataset.name, dataset.data_dir)
   if builder is None or (folder / 'complete').exists():
     return  # `loop.train` says what is missing.
   source = pathlib.Path(builder.data_dir)

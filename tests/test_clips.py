@@ -12,6 +12,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 from tests import toy
 from vidcolor import errors
 from vidcolor.data import clips
+from vidcolor.data import record_format
+from vidcolor.data import records as records_lib
 
 
 def _png(image):
@@ -245,11 +247,11 @@ def dataset(tmp_path):
 
 
 def _names(records):
-  return [clips.parse(record)[0] for record in records]
+  return [record_format.parse(record)[0] for record in records]
 
 
 def test_marked_clips_are_left_out(dataset):
-  names = _names(clips.open_records('toy', dataset))
+  names = _names(records_lib.open_records('toy', dataset))
   assert sorted(names) == list('abcd')
   for split, leave_out, expected in [
       ('train', ['grey'], [names[0], names[2]]),
@@ -258,7 +260,7 @@ def test_marked_clips_are_left_out(dataset):
       ('train[50%:]', ['grey'], [names[2]]),
       ('train[:1]+train[2:]', ['still'], [names[0], names[2]]),
   ]:
-    records = clips.open_records('toy', dataset, split, leave_out)
+    records = records_lib.open_records('toy', dataset, split, leave_out)
     assert _names(records) == expected
   batch = next(_batches(records, num_workers=1))
   assert set(batch['name']) <= set(expected)
@@ -268,20 +270,20 @@ def test_leaving_out_what_is_not_known(dataset):
   with pytest.raises(
       errors.UserError, match="no 'gray', but grey, moving, still$"
   ):
-    clips.open_records('toy', dataset, leave_out=['gray'])
+    records_lib.open_records('toy', dataset, leave_out=['gray'])
   with pytest.raises(errors.UserError, match='leaves out all 4 clips'):
-    clips.open_records('toy', dataset, leave_out=['still', 'moving'])
+    records_lib.open_records('toy', dataset, leave_out=['still', 'moving'])
   next(dataset.rglob('index.npz')).unlink()
   with pytest.raises(errors.UserError, match='no .*index.npz.*leave_out'):
-    clips.open_records('toy', dataset, leave_out=['grey'])
-  assert len(clips.open_records('toy', dataset)) == 4
+    records_lib.open_records('toy', dataset, leave_out=['grey'])
+  assert len(records_lib.open_records('toy', dataset)) == 4
 
 
 def test_datasets_without_shots_are_refused(dataset):
   path = next(dataset.rglob('features.json'))
   path.write_text(path.read_text().replace('"shots"', '"cuts"'))
   with pytest.raises(errors.UserError, match='has no shots'):
-    clips.open_records('toy', dataset)
+    records_lib.open_records('toy', dataset)
 
 
 def test_datasets_and_splits_that_are_not_there(dataset, tmp_path, monkeypatch):
@@ -289,16 +291,16 @@ def test_datasets_and_splits_that_are_not_there(dataset, tmp_path, monkeypatch):
       errors.UserError,
       match=f'no dataset toy in {tmp_path}.*data_prep.build --dataset=toy',
   ):
-    clips.open_records('toy', tmp_path)
+    records_lib.open_records('toy', tmp_path)
   monkeypatch.setenv('HOME', str(tmp_path))
-  assert len(clips.open_records('toy:2.0.0', '~/data', 'train[:1]')) == 1
-  assert len(clips.open_source('toy:2.0.0', '~/data', 'train[:1]')) == 1
+  assert len(records_lib.open_records('toy:2.0.0', '~/data', 'train[:1]')) == 1
+  assert len(records_lib.open_source('toy:2.0.0', '~/data', 'train[:1]')) == 1
   with pytest.raises(errors.UserError, match="no split 'test' in .*2.0.0"):
-    clips.open_records('toy', dataset, 'test')
+    records_lib.open_records('toy', dataset, 'test')
 
 
 def test_clips_of_a_dataset(dataset):
-  records = clips.open_records('toy', dataset)
+  records = records_lib.open_records('toy', dataset)
   batch = next(_batches(records, batch_size=4, num_workers=1))
   assert sorted(batch['name']) == list('abcd')
   levels = batch['frames'].mean((2, 3, 4))
@@ -307,7 +309,7 @@ def test_clips_of_a_dataset(dataset):
 
 def test_clips_that_cannot_be_decoded_are_named():
   record = _counting_clip(3)
-  (frame,) = {bytes(f) for f in clips.parse(record)[1][1:2]}
+  (frame,) = {bytes(f) for f in record_format.parse(record)[1][1:2]}
   damaged = record.replace(frame, bytes(len(frame)))
   records = [_clip('good', [np.zeros((30, 40, 3), np.uint8)] * 3)] * 3
   for num_workers in (0, 1):
@@ -322,7 +324,7 @@ def test_clips_that_cannot_be_decoded_are_named():
 
 
 def test_records_that_cannot_be_read_are_named(dataset):
-  records = clips.open_records('toy', dataset)
+  records = records_lib.open_records('toy', dataset)
   (path,) = dataset.rglob('*.array_record-*')
   content = path.read_bytes()
   path.write_bytes(content[:100] + bytes(100) + content[200:])

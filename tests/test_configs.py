@@ -14,6 +14,7 @@ import pytest
 from tests import programs
 from vidcolor import models
 from vidcolor.data import clips
+from vidcolor.data import records
 from vidcolor.tracking import propagation
 from vidcolor.training import objective
 from vidcolor.training import step as step_lib
@@ -79,7 +80,7 @@ def test_names_what_is_there(name):
   config = _config(name)
   bind = inspect.signature(clips.training_batches).bind
   bind([], batch_size=1, seed=config.seed, **config.clips)
-  inspect.signature(clips.open_records).bind(**config.dataset)
+  inspect.signature(records.open_records).bind(**config.dataset)
   propagation.PropagationOptions(**config.tracking)
   assert config.to_dict().keys() == _config('paper').to_dict().keys()
 

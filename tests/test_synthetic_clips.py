@@ -4,6 +4,7 @@ import tensorflow_datasets as tfds
 
 from data_prep.synthetic_clips import synthetic_clips
 from vidcolor.data import clips
+from vidcolor.data import records as records_lib
 from vidcolor.data import synthetic
 
 _SIZE = dict(num_frames=3, height=48, width=64)
@@ -47,7 +48,7 @@ def test_test_clips_are_others_and_have_flow(data_dir):
 
 
 def test_they_can_be_trained_on(data_dir):
-  records = clips.open_records('synthetic_clips', data_dir)
+  records = records_lib.open_records('synthetic_clips', data_dir)
   batch = next(
       clips.training_batches(
           records,

@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
+from data_prep import clip_marks
 from data_prep import shots
-from data_prep import training_clips
-from data_prep.kinetics import layout
+from data_prep.kinetics import clip_finder
 from vidcolor import errors
+from vidcolor.data import images
+from vidcolor.data import record_format
 from vidcolor.video import decoding
 
 _FRAMES_PER_SECOND = 6.0
@@ -34,7 +36,7 @@ class Kinetics(clip_builder.ClipBuilder):
       '1.0.0': 'Initial release.',
   }
   SOURCE = 'the folder of its videos, or the URL of one'
-  INDEX = training_clips.INDEX
+  INDEX = record_format.INDEX
 
   def __init__(
       self,
@@ -45,7 +47,7 @@ class Kinetics(clip_builder.ClipBuilder):
     """Initialises the builder.
 
     Args:
-      annotations: The official CSV files; see `layout.find_clips`.
+      annotations: The official CSV files; see `clip_finder.find_clips`.
       **kwargs: As for `ClipBuilder`.
     """
     super().__init__(**kwargs)
@@ -55,13 +57,13 @@ class Kinetics(clip_builder.ClipBuilder):
     return tfds.core.DatasetInfo(
         builder=self,
         description=self.__doc__,
-        features=tfds.features.FeaturesDict(training_clips.features()),
+        features=tfds.features.FeaturesDict(record_format.features()),
         homepage='https://github.com/cvdfoundation/kinetics-dataset',
     )
 
   def list_clips(self):
     """See base class."""
-    return layout.find_clips(self.source_dir(), self._annotations)
+    return clip_finder.find_clips(self.source_dir(), self._annotations)
 
   @staticmethod
   def read_clip(clip):
@@ -116,7 +118,7 @@ def _read_frames(path) -> Iterator[_Frame]:
   ):
     if previous is None or previous.index != index:
       rgb = converter.rgb(frame, short_side=_SHORT_SIDE)
-      jpeg = training_clips.encode_jpeg(rgb, _JPEG_QUALITY)
+      jpeg = images.encode_jpeg(rgb, _JPEG_QUALITY)
       previous = _Frame(jpeg, thumbnail, shot, index, frame.time)
     yield previous
 
@@ -140,7 +142,7 @@ def _example(clip, start, frames) -> dict[str, Any]:
   """Returns the features of a record."""
   first, last = frames[0], frames[-1]
   cuts = np.flatnonzero(np.diff([frame.shot for frame in frames])) + 1
-  return training_clips.noted([f.thumbnail for f in frames], [0, *cuts]) | {
+  return clip_marks.mark([frame.thumbnail for frame in frames]) | {
       'name': clip['name'],
       'label': clip['label'],
       'start': start,
@@ -149,4 +151,5 @@ def _example(clip, start, frames) -> dict[str, Any]:
           (last.index - first.index) / max(last.time - first.time, 1e-3)
       ),
       'frames': [frame.jpeg for frame in frames],
+      'shots': np.array([0, *cuts], np.int32),
   }

@@ -5,7 +5,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep import clip_builder
-from data_prep import training_clips
+from data_prep import clip_marks
+from vidcolor.data import images
+from vidcolor.data import record_format
 from vidcolor.data import synthetic
 from vidcolor.video import decoding
 
@@ -25,7 +27,7 @@ class SyntheticClips(clip_builder.ClipBuilder):
 
   VERSION = tfds.core.Version('2.0.0')
   RELEASE_NOTES = {'2.0.0': 'Shots, and an index.', '1.0.0': 'Initial release.'}
-  INDEX = training_clips.INDEX
+  INDEX = record_format.INDEX
 
   def __init__(
       self,
@@ -55,7 +57,7 @@ class SyntheticClips(clip_builder.ClipBuilder):
   def _info(self):
     image = tfds.features.Image
     tensor = tfds.features.Tensor
-    features = training_clips.features() | {
+    features = record_format.features() | {
         'masks': tfds.features.Sequence(
             image(shape=(None, None, 1), encoding_format='png'),
             doc='0 where there is background, 1 to n on the objects.',
@@ -104,16 +106,17 @@ class SyntheticClips(clip_builder.ClipBuilder):
         cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA)
         for frame in rendered.frames
     ]
-    yield training_clips.noted(thumbnails, [0]) | {
+    yield clip_marks.mark(thumbnails) | {
         'name': clip['name'],
         'label': '',
         'start': 0.0,
         'frames_per_second': _FRAMES_PER_SECOND,
         'source_frames_per_second': _FRAMES_PER_SECOND,
         'frames': [
-            training_clips.encode_jpeg(frame, _JPEG_QUALITY)
+            images.encode_jpeg(frame, _JPEG_QUALITY)
             for frame in rendered.frames
         ],
+        'shots': np.int32([0]),
         'masks': [_encode_png(mask) for mask in rendered.masks],
         'points': rendered.points,
         'visible': rendered.visible,

@@ -31,6 +31,9 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import program
 from vidcolor.data import clips
+from vidcolor.data import images
+from vidcolor.data import record_format
+from vidcolor.data import records as records_lib
 
 _CLIPS_DIR = flags.DEFINE_string(
     'clips_dir', None, 'Folder of MP4 files.', required=True
@@ -58,7 +61,7 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as folder:
     builder = _build(paths, pathlib.Path(folder))
     specs = list(builder.list_clips()[0]['train'])
-    records = clips.open_records('kinetics', builder.data_dir_root)
+    records = records_lib.open_records('kinetics', builder.data_dir_root)
     loading, profile = _measure_loading(paths, records)
     preparation = _measure_preparation(specs)
   machine = environment.describe()
@@ -160,10 +163,10 @@ def _profile(records, rng) -> dict[str, float]:
     start = time.process_time()
     record = records[index]
     was_read = time.process_time()
-    encoded = clips.parse(record)[1][:_NUM_FRAMES]
+    encoded = record_format.parse(record)[1][:_NUM_FRAMES]
     parsed = time.process_time()
     for jpeg in encoded:
-      clips.decode_frame(jpeg)
+      images.decode(jpeg)
     decoded = time.process_time()
     made.append(clips.sample_clip(record, rng, **_CLIP)['frames'])
     sampled = time.process_time()

@@ -45,6 +45,7 @@ from vidcolor import files
 from vidcolor import program
 from vidcolor import sharding
 from vidcolor.data import clips
+from vidcolor.data import records as records_lib
 from vidcolor.training import hardware
 from vidcolor.training import loop
 from vidcolor.training import step as step_lib
@@ -98,7 +99,7 @@ def main() -> None:
 
 def _with_dataset(config, folder):
   """The config, on rendered clips if it names no dataset that is there."""
-  if clips.find_builder(config.dataset.name, config.dataset.data_dir):
+  if records_lib.find_builder(config.dataset.name, config.dataset.data_dir):
     return config
   print(f'no {config.dataset.name} in {config.dataset.data_dir}: rendering')
   builder = synthetic_clips.SyntheticClips(
@@ -136,7 +137,7 @@ def measure_loop(
   config.checkpoint_every = _TURNS * turn + 1
   config.evaluation.every = turn
   config.steps = (1 + rounds * _TURNS) * turn
-  records = clips.open_records(**config.dataset)
+  records = records_lib.open_records(**config.dataset)
   batches = clips.training_batches(
       records, batch_size=config.batch_size, **config.clips, seed=config.seed
   )

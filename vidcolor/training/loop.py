@@ -15,6 +15,7 @@ from vidcolor import files
 from vidcolor import models
 from vidcolor import sharding
 from vidcolor.data import clips
+from vidcolor.data import records as records_lib
 from vidcolor.training import checkpoint
 from vidcolor.training import loss_monitor
 from vidcolor.training import objective
@@ -65,7 +66,7 @@ def train(
   mesh = sharding.make_mesh(config.fsdp)
   _check_batch_size(config, mesh)
 
-  records = clips.open_records(**config.dataset)
+  records = records_lib.open_records(**config.dataset)
   palette = color.load_palette(records.folder / 'palette.npy')
   batches = clips.training_batches(
       records,

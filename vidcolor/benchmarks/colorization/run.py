@@ -21,8 +21,9 @@ from vidcolor import color
 from vidcolor import errors
 from vidcolor import files
 from vidcolor.benchmarks.colorization import metrics
-from vidcolor.data import clips
-from vidcolor.render import overlay
+from vidcolor.data import images
+from vidcolor.data import records
+from vidcolor.render import panels as panels_lib
 from vidcolor.render import plots
 from vidcolor.render import report
 from vidcolor.tracking import color_propagation
@@ -85,7 +86,7 @@ def evaluate(
   Raises:
     UserError: there is no dataset or no such split, or no clip of four frames.
   """
-  source = clips.open_source('kinetics', data_dir, split)
+  source = records.open_source('kinetics', data_dir, split)
   labels_of = functools.partial(_labels, jnp.asarray(palette))
   scores, drawn = {}, []
   for index in tqdm.trange(
@@ -95,7 +96,7 @@ def evaluate(
     jpegs = record['frames'][: _LAST_GIVEN + 1 + HORIZONS[-1]]
     if len(jpegs) <= _LAST_GIVEN + 1:
       continue
-    frames = [clips.decode_frame(jpeg) for jpeg in jpegs]
+    frames = [images.decode(jpeg) for jpeg in jpegs]
     tracked = {
         name: _copy(tracker, frames, num_given, labels_of)
         for name, num_given in _NUM_GIVEN.items()
@@ -200,7 +201,7 @@ def _draw(drawn, output_dir):
   mp4.write(
       output_dir / 'colors.mp4',
       (
-          overlay.side_by_side(_panels(*pair), titles)
+          panels_lib.hstack(_panels(*pair), titles)
           for frames, copied_ab in drawn
           for pair in zip(frames, copied_ab, strict=True)
       ),
@@ -214,7 +215,7 @@ def _draw(drawn, output_dir):
   columns = zip(
       ('given colours', *titles), zip(*rows, strict=True), strict=True
   )
-  picture = plots.color_grid({name: np.stack(c) for name, c in columns})
+  picture = panels_lib.sample_grid({name: np.stack(c) for name, c in columns})
   with files.atomic_write(output_dir / 'colors.png') as temporary:
     cv2.imwrite(str(temporary), picture[..., ::-1])
 

@@ -4,7 +4,7 @@ import os
 import fsspec
 import pytest
 
-from data_prep.kinetics import layout
+from data_prep.kinetics import clip_finder
 from vidcolor import errors
 
 _HEADER = 'label,youtube_id,time_start,time_end,split\n'
@@ -18,7 +18,7 @@ def _touch(folder, *names):
 
 def _found(folder, annotations=()):
   """Returns (split, label) of each clip by name, and the faults."""
-  clips, faults = layout.find_clips(str(folder), annotations)
+  clips, faults = clip_finder.find_clips(str(folder), annotations)
   found = {
       clip['name']: (split, clip['label'])
       for split, of_split in clips.items()
@@ -147,15 +147,15 @@ def test_specs(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path.parent)
   monkeypatch.setenv('HOME', str(tmp_path.parent))
   for root in (tmp_path, f'{tmp_path}/', tmp_path.name, f'~/{tmp_path.name}'):
-    assert layout.find_clips(str(root), []) == ({'train': [spec]}, [])
+    assert clip_finder.find_clips(str(root), []) == ({'train': [spec]}, [])
   url = f'file://{tmp_path}'
-  assert layout.find_clips(url, []) == (
+  assert clip_finder.find_clips(url, []) == (
       {'train': [spec | {'path': f'{url}/x/a.mp4'}]},
       [],
   )
   system = fsspec.filesystem('memory')
   system.pipe('/layout/val/a.mp4', b'four')
-  ((clip,),) = layout.find_clips('memory://layout/', [])[0].values()
+  ((clip,),) = clip_finder.find_clips('memory://layout/', [])[0].values()
   assert clip == {
       'name': 'val/a.mp4',
       'label': '',
@@ -207,7 +207,7 @@ def test_links(tmp_path):
   }
   sizes = {
       c['name']: c['size']
-      for c in layout.find_clips(str(videos), [])[0]['train']
+      for c in clip_finder.find_clips(str(videos), [])[0]['train']
   }
   assert sizes == {'linked.mp4': 0, 'broken.mp4': None}
 

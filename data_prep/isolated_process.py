@@ -37,7 +37,7 @@ class ClosedError(Exception):
   """The process was closed meanwhile."""
 
 
-class Process:
+class IsolatedProcess:
   """A process that runs functions, one at a time, on one core.
 
   It starts when first needed, and again after it crashed or was killed, and
@@ -95,7 +95,12 @@ class Process:
   def _start(self):
     self._connection, theirs = multiprocessing.Pipe()
     self._process = subprocess.Popen(
-        [sys.executable, '-m', 'data_prep.isolation', str(theirs.fileno())],
+        [
+            sys.executable,
+            '-m',
+            'data_prep.isolated_process',
+            str(theirs.fileno()),
+        ],
         stdin=subprocess.PIPE,  # It closes when this process ends.
         pass_fds=[theirs.fileno()],
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep import content
+from data_prep import clip_marks
 from vidcolor.data import synthetic
 from vidcolor.video import decoding
 from vidcolor.video import mp4
@@ -45,23 +45,23 @@ def _real_clips(shared_dir, step):
 def test_black_and_white_and_tinted_clips_are_grey(clips, tmp_path):
   for frames in clips:
     grey = _desaturated(frames, 0)
-    assert content.is_grey(_encoded(tmp_path, grey))
+    assert clip_marks.is_grey(_encoded(tmp_path, grey))
     sepia = (grey * _SEPIA).astype(np.uint8)
-    assert content.is_grey(_encoded(tmp_path, sepia))
+    assert clip_marks.is_grey(_encoded(tmp_path, sepia))
 
 
 def test_dull_clips_are_not_grey(clips, tmp_path):
   for frames in clips:
-    assert not content.is_grey(_encoded(tmp_path, frames))
-    assert not content.is_grey(_encoded(tmp_path, _desaturated(frames, 0.4)))
+    assert not clip_marks.is_grey(_encoded(tmp_path, frames))
+    assert not clip_marks.is_grey(_encoded(tmp_path, _desaturated(frames, 0.4)))
 
 
 def test_real_clips_are_neither_grey_nor_still(shared_dir):
   for frames in _real_clips(shared_dir, step=40):
     thumbnails = _thumbnails(frames)
-    assert not content.is_grey(thumbnails)
-    assert not content.is_still(thumbnails)
-    assert content.is_grey(_thumbnails(_desaturated(frames, 0)))
+    assert not clip_marks.is_grey(thumbnails)
+    assert not clip_marks.is_still(thumbnails)
+    assert clip_marks.is_grey(_thumbnails(_desaturated(frames, 0)))
 
 
 def test_a_picture_held_is_still(clips, tmp_path):
@@ -69,8 +69,8 @@ def test_a_picture_held_is_still(clips, tmp_path):
   for frames in clips[:4]:
     noise = rng.normal(0, 3, frames.shape)
     noisy = np.clip(frames[:1] + noise, 0, 255).astype(np.uint8)
-    assert content.is_still(_encoded(tmp_path, noisy))
-    assert content.is_still(_thumbnails(frames[:1]))
+    assert clip_marks.is_still(_encoded(tmp_path, noisy))
+    assert clip_marks.is_still(_thumbnails(frames[:1]))
 
 
 def test_a_small_mover_is_no_still(clips, tmp_path):
@@ -80,11 +80,11 @@ def test_a_small_mover_is_no_still(clips, tmp_path):
       # 1% of the picture, 30 levels from what lies behind it.
       square = frame[40:51, 20 + time : 31 + time]
       square[:] = np.where(square > 128, square - 30, square + 30)
-    assert not content.is_still(_encoded(tmp_path, fixed))
+    assert not clip_marks.is_still(_encoded(tmp_path, fixed))
 
 
 def _signatures(clips):
-  return np.stack([content.signature(_thumbnails(clip)) for clip in clips])
+  return np.stack([clip_marks.signature(_thumbnails(clip)) for clip in clips])
 
 
 def test_copies_are_duplicates_and_others_are_not(clips, tmp_path):
@@ -93,14 +93,14 @@ def test_copies_are_duplicates_and_others_are_not(clips, tmp_path):
   copies = [_encoded(tmp_path, small), _encoded(tmp_path, bright)]
   signatures = np.concatenate([_signatures(clips), _signatures(copies)])
   assert signatures.dtype == np.uint64
-  duplicates = content.find_duplicates(signatures)
+  duplicates = clip_marks.find_duplicates(signatures)
   assert duplicates.tolist() == [False] * len(clips) + [True, True]
 
 
 def test_another_part_of_a_clip_is_no_duplicate():
   frames = synthetic.render_clip(1, num_frames=96, height=96, width=128).frames
   signatures = _signatures([frames[:48], frames[48:]])
-  assert not content.find_duplicates(signatures).any()
+  assert not clip_marks.find_duplicates(signatures).any()
 
 
 def test_real_copies_are_duplicates_and_real_clips_are_not(
@@ -112,7 +112,7 @@ def test_real_copies_are_duplicates_and_real_clips_are_not(
       for clip in clips[::5]
   ]
   signatures = np.concatenate([_signatures(clips), _signatures(copies)])
-  duplicates = content.find_duplicates(signatures)
+  duplicates = clip_marks.find_duplicates(signatures)
   assert duplicates.tolist() == [False] * len(clips) + [True] * len(copies)
 
 
@@ -121,7 +121,7 @@ def test_black_clips_are_duplicates_only_of_each_other(clips):
   dot = black.copy()
   dot[:, 40:56, 60:76] = 200
   signatures = _signatures([black, clips[0], dot, black])
-  assert content.find_duplicates(signatures).tolist() == [0, 0, 0, 1]
+  assert clip_marks.find_duplicates(signatures).tolist() == [0, 0, 0, 1]
 
 
 def test_duplicates_among_many_are_those_of_all_pairs():
@@ -135,11 +135,11 @@ def test_duplicates_among_many_are_those_of_all_pairs():
   distance = np.bitwise_count(signatures[:, None] ^ signatures).sum(axis=-1)
   expected = (np.tril(distance, -1) + np.triu(np.full((3000,) * 2, 256))) < 30
   np.testing.assert_array_equal(
-      content.find_duplicates(signatures), expected.any(axis=1)
+      clip_marks.find_duplicates(signatures), expected.any(axis=1)
   )
   assert expected.any(axis=1).sum() == 300
 
 
 def test_few_clips_have_no_duplicates(clips):
-  assert content.find_duplicates(np.empty((0, 4), np.uint64)).shape == (0,)
-  assert not content.find_duplicates(_signatures(clips[:1])).any()
+  assert clip_marks.find_duplicates(np.empty((0, 4), np.uint64)).shape == (0,)
+  assert not clip_marks.find_duplicates(_signatures(clips[:1])).any()
