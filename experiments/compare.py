@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     )
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  report.write(
+  report.write_page(
       output_dir / 'report.html',
       title=f'{datasets.pop()}: {", ".join(results)}',
       sections=_sections(results, output_dir),

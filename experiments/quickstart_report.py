@@ -15,6 +15,7 @@ from vidcolor import network
 from vidcolor.benchmarks.davis import analysis
 from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.render import overlay
+from vidcolor.render import panels as panels_lib
 from vidcolor.render import pca
 from vidcolor.render import plots
 from vidcolor.render import report
@@ -93,7 +94,7 @@ def _film(tracked):
     }
     for frame, *masks in zip(t.sequence.frames, *columns.values(), strict=True):
       panels = [_panel(frame, mask, size) for mask in masks]
-      yield overlay.side_by_side(panels, list(columns))
+      yield panels_lib.hstack(panels, list(columns))
 
 
 def _strips(tracked):
@@ -102,8 +103,10 @@ def _strips(tracked):
   rows = []
   for t in tracked[:3]:
     pairs = zip(t.sequence.frames, t.masks['trained'], strict=True)
-    rows.append(plots.film_strip([_panel(*pair, size) for pair in pairs], 5))
-  return overlay.stacked(rows)
+    rows.append(
+        panels_lib.film_strip([_panel(*pair, size) for pair in pairs], 5)
+    )
+  return panels_lib.vstack(rows)
 
 
 def _film_size(tracked):
@@ -122,11 +125,11 @@ def _embedding_film(trained, frames):
   embed = propagation.single_image(
       trained.model, trained.config.tracking.short_side
   )
-  basis = pca.fit(map(embed, frames))
+  basis = pca.fit_basis(map(embed, frames))
   for frame in frames:
-    colors = pca.colors(embed(frame), basis)
+    colors = pca.to_colors(embed(frame), basis)
     colors = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
-    yield overlay.side_by_side(
+    yield panels_lib.hstack(
         [frame, colors], ['frame', 'embeddings, first 3 components']
     )
 
@@ -156,7 +159,7 @@ def _colors(trained, videos):
   )(clips)
   columns = np.split(np.asarray(255 * result).astype(np.uint8), 3, axis=2)
   titles = ('what the network sees', 'true colours', 'copied colours')
-  return plots.color_grid(
+  return panels_lib.sample_grid(
       {
           title: column.repeat(trained.model.stride, 1).repeat(
               trained.model.stride, 2
@@ -182,7 +185,7 @@ def write_page(
 ) -> None:
   """One page with everything to look at."""
   name = lambda js: {title: js[m] for m, title in METHODS.items()}
-  report.write(
+  report.write_page(
       output_dir / 'report.html',
       title='vidcolor: a tracker that learned from colour',
       sections=[

@@ -117,7 +117,7 @@ _REFERENCE = '--reference=DIR/larger.png'
             'give --reference=FILE or --num_given=N',
         ),
         (['--video=DIR/grey.mp4', '--reference=DIR/square.png'], 'same shape'),
-        (['--video=DIR/grey.mp4', '--reference=DIR/grey.png'], 'no colours'),
+        (['--video=DIR/grey.mp4', '--reference=DIR/grey.png'], 'no colors'),
         (['--video=DIR/grey.mp4', '--reference=DIR/text.png'], 'text.png'),
         (['--video=DIR/grey.mp4', '--reference=DIR/none.png'], 'none.png'),
         (['--video=DIR/text.mp4', _REFERENCE], 'cannot read'),

@@ -85,7 +85,7 @@ def test_void_and_late_objects_are_handled_as_in_the_toolkit(
     mask[:4] = 255
     if t > 2:
       mask[46:] = 3  # It is in no first mask, so nobody could track it.
-    masks.write(_mask_path(data_dir, t), mask)
+    masks.write_png(_mask_path(data_dir, t), mask)
   results, _ = _evaluate(data_dir, tmp_path / 'out')
   assert list(results['per_object']) == ['bear_1', 'dogs_1', 'dogs_2']
   assert results['per_object']['dogs_2']['J_mean'] == 1
@@ -122,11 +122,11 @@ def _remove(path):
 
 
 def _shrink(path):
-  masks.write(path, masks.read(path)[::2])
+  masks.write_png(path, masks.read(path)[::2])
 
 
 def _add_an_object(path):
-  masks.write(path, masks.read(path) + np.uint8(1))
+  masks.write_png(path, masks.read(path) + np.uint8(1))
 
 
 def _spoil(path):
@@ -159,7 +159,7 @@ def _first_mask_alone(data_dir):
 
 
 def _no_object(data_dir):
-  masks.write(_mask_path(data_dir, 0), np.zeros((48, 64), np.uint8))
+  masks.write_png(_mask_path(data_dir, 0), np.zeros((48, 64), np.uint8))
 
 
 def _two_frames(data_dir):

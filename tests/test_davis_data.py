@@ -99,7 +99,7 @@ def test_greys_in_a_palette_are_greys(tmp_path):
 def test_void_is_never_taken_for_an_object(tmp_path):
   pixels = np.zeros((24, 32), np.uint8)
   pixels[3] = 255
-  masks.write(tmp_path / 'mask.png', pixels)
+  masks.write_png(tmp_path / 'mask.png', pixels)
   np.testing.assert_array_equal(masks.read(tmp_path / 'mask.png'), pixels)
   assert not masks.read(tmp_path / 'mask.png', one_object=True).any()
   pixels[4], pixels[5] = 1, 2

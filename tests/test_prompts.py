@@ -179,7 +179,7 @@ def test_the_palettes_colours_keep_their_numbers(tmp_path):
   mask = 3 * _two_squares()
   drawn = _drawn(tmp_path, Image.fromarray(masks.palette()[mask]))
   np.testing.assert_array_equal(drawn, mask)
-  masks.write(tmp_path / 'palette.png', mask)
+  masks.write_png(tmp_path / 'palette.png', mask)
   drawn = prompts.read_mask(tmp_path / 'palette.png').at(FULL, FULL)
   np.testing.assert_array_equal(drawn, mask)
 

@@ -16,12 +16,12 @@ from vidcolor.render import report
 
 
 def test_palette_is_that_of_pascal_voc():
-  colours = masks.palette()
-  assert colours[:4].tolist() == [
+  colors = masks.palette()
+  assert colors[:4].tolist() == [
       [0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]
   ]  # fmt: skip
-  assert colours[255].tolist() == [224, 224, 192]
-  assert len(np.unique(colours, axis=0)) == 256
+  assert colors[255].tolist() == [224, 224, 192]
+  assert len(np.unique(colors, axis=0)) == 256
 
 
 def test_masks_tint_objects_and_leave_the_rest():
@@ -56,12 +56,12 @@ def test_points_are_discs_or_rings_at_the_end_of_their_trails():
   nowhere = [[400, 400], [np.nan, 400]]
   trails = np.array([[[20, 20], [60, 20]], [[20, 60], [60, 60]], nowhere])
   visible = np.array([True, False, True])
-  colours = overlay.wheel(3)
-  drawn = overlay.draw_points(frame, trails, visible, colours)
+  colors = overlay.color_wheel(3)
+  drawn = overlay.draw_points(frame, trails, visible, colors)
   is_drawn = np.any(drawn != frame, axis=-1)
   # Two pixels wide, anti-aliased.
-  np.testing.assert_allclose(drawn[20, 40], colours[0], atol=20)
-  np.testing.assert_allclose(drawn[60, 40], colours[1], atol=20)
+  np.testing.assert_allclose(drawn[20, 40], colors[0], atol=20)
+  np.testing.assert_allclose(drawn[60, 40], colors[1], atol=20)
   # Half-way out, a disc is full and a ring is empty; six pixels is all the way.
   assert is_drawn[20, 63] and is_drawn[14, 60]
   assert not is_drawn[60, 63] and is_drawn[54, 60]
@@ -78,7 +78,7 @@ def test_what_is_far_away_or_not_finite_is_not_in_the_picture(far, dtype):
   np.testing.assert_array_equal(drawn[40:], frame[40:])
   trails = joints[:, None].repeat(2, axis=1)
   seen = np.ones(3, bool)
-  drawn = overlay.draw_points(frame, trails, seen, overlay.wheel(3))
+  drawn = overlay.draw_points(frame, trails, seen, overlay.color_wheel(3))
   assert np.any(drawn[10, 10] != frame[10, 10])
   np.testing.assert_array_equal(drawn[40:], frame[40:])
 
@@ -87,7 +87,9 @@ def test_heat_is_white_hot_or_nothing_over_a_dimmed_grey():
   frame = np.full((40, 80, 3), (200, 100, 50), np.uint8)
   affinity = np.zeros((4, 8))
   affinity[1, 1:5] = 2, 1, 0.1, 1e-4
-  drawn = heat.draw(frame, affinity, np.array([70.0, 30.0])).astype(int)
+  drawn = heat.draw_affinity(frame, affinity, np.array([70.0, 30.0])).astype(
+      int
+  )
   nothing = drawn[2, 2]
   assert nothing[0] == nothing[1] == nothing[2] < 100
   # Of a cell of ten pixels the middle shows the cell's own.
@@ -102,8 +104,8 @@ def test_heat_is_white_hot_or_nothing_over_a_dimmed_grey():
 
 def test_marks_are_crosses_with_numbers_if_there_are_more():
   frame = np.full((288, 384, 3), 100, np.uint8)
-  one = heat.mark(frame, np.array([[40.0, 144.0]]))
-  two = heat.mark(frame, np.array([[40.0, 144.0], [383.0, 0.0]]))
+  one = heat.mark_points(frame, np.array([[40.0, 144.0]]))
+  two = heat.mark_points(frame, np.array([[40.0, 144.0], [383.0, 0.0]]))
   changed = lambda drawn: np.any(drawn != frame, axis=-1)
   assert changed(one)[144, 40] and not changed(one)[:, 54:].any()
   assert not changed(frame).any()
@@ -111,41 +113,41 @@ def test_marks_are_crosses_with_numbers_if_there_are_more():
   assert changed(two)[100:, 54:80].sum() > 10
 
 
-def test_films_of_panels_keep_some_for_a_strip(tmp_path):
-  def moments(count):
-    for t in range(9):
-      pictures = [np.full((40, 60, 3), 10 * t + i, np.uint8) for i in range(5)]
-      titles = [f'panel {i}' for i in range(count)]
-      yield panels.Moment(t / 5, dict(zip(titles, pictures, strict=False)))
-
-  thumbnails = []
-  frames = list(panels.film(moments(2), [0, 4, 8], thumbnails))
-  assert [frame.seconds for frame in frames] == [t / 5 for t in range(9)]
-  assert np.all(frames[3].rgb[-40:, :60] == 30)
-  assert np.all(frames[3].rgb[-40:, -60:] == 31)
-  assert len(thumbnails) == 3 and np.all(thumbnails[1][1] == 41)
-  # Five panels: three and two, and paper.
-  *_, five = panels.film(moments(5), [], [])
-  assert five.rgb.shape[1] == 3 * 60 + 2 * 4
-  assert np.all(five.rgb[-40:, 64:124] == 84)
-  assert np.all(five.rgb[-40:, -60:] == 255)
-  panels.write_strip(tmp_path / 'strip.png', zip(*thumbnails, strict=True))
-  strip = cv2.imread(str(tmp_path / 'strip.png'))
-  height, width = thumbnails[0][0].shape[:2]
-  assert strip.shape == (2 * height + 4, 3 * width + 2 * 4, 3)
-  assert np.all(strip[-1, [0, -1]] == [[1], [81]])
+def test_a_film_frame_has_at_most_three_panels_in_a_row(tmp_path):
+  pictures = {
+      f'panel {i}': np.full((40, 60, 3), 10 * i, np.uint8) for i in range(5)
+  }
+  two = panels.film_frame(dict(list(pictures.items())[3:]))
+  assert np.all(two[-40:, :60] == 30)
+  assert np.all(two[-40:, -60:] == 40)
+  # Five panels: three and two, and a white one.
+  five = panels.film_frame(pictures)
+  assert five.shape[1] == 3 * 60 + 2 * 4
+  assert np.all(five[-40:, 64:124] == 40)
+  assert np.all(five[-40:, -60:] == 255)
+  panels.write_picture(tmp_path / 'five.png', five)
+  np.testing.assert_array_equal(
+      cv2.imread(str(tmp_path / 'five.png'))[..., ::-1], five
+  )
 
 
-def test_panels_stand_side_by_side_below_their_titles():
-  panels = [np.full((50, 80, 3), value, np.uint8) for value in (10, 200)]
-  row = overlay.side_by_side(panels)
-  np.testing.assert_array_equal(row[:, :80], panels[0])
-  np.testing.assert_array_equal(row[:, -80:], panels[1])
-  titled = overlay.side_by_side(panels, ['left', 'a title wider than a panel'])
+def test_panels_are_side_by_side_below_their_titles():
+  pair = [np.full((50, 80, 3), value, np.uint8) for value in (10, 200)]
+  row = panels.hstack(pair)
+  np.testing.assert_array_equal(row[:, :80], pair[0])
+  np.testing.assert_array_equal(row[:, -80:], pair[1])
+  titled = panels.hstack(pair, ['left', 'a title wider than a panel'])
   assert titled.shape[1] == row.shape[1]
   np.testing.assert_array_equal(titled[-50:], row)
   bar = titled[:-50]
   assert bar.min() < 100 and bar[:, -3:].min() == 255  # Written, and not cut.
+
+
+def test_rows_of_panels_have_gaps_between_them():
+  rows = [np.full((20, 30, 3), value, np.uint8) for value in (1, 81)]
+  stack = panels.vstack(rows)
+  assert stack.shape == (2 * 20 + 4, 30, 3)
+  assert stack[[0, 22, -1], 0, 0].tolist() == [1, 255, 81]
 
 
 def _embeddings(time=3):
@@ -155,8 +157,8 @@ def _embeddings(time=3):
 
 
 def _shown(embeddings):
-  basis = pca.fit(iter(embeddings))
-  return np.stack([pca.colors(frame, basis) for frame in embeddings])
+  basis = pca.fit_basis(iter(embeddings))
+  return np.stack([pca.to_colors(frame, basis) for frame in embeddings])
 
 
 def test_pca_shows_the_widest_directions():
@@ -169,7 +171,7 @@ def test_pca_shows_the_widest_directions():
     assert correlation[0, 1] > 0.95
 
 
-def test_pca_colours_what_is_alike_alike_in_every_frame():
+def test_pca_colors_what_is_alike_alike_in_every_frame():
   embeddings = _embeddings()
   embeddings[2] = embeddings[0]
   embeddings[1] += 5
@@ -180,7 +182,7 @@ def test_pca_colours_what_is_alike_alike_in_every_frame():
 
 def test_pca_of_frame_after_frame_is_that_of_all_at_once():
   embeddings = _embeddings() + 100
-  (mean, directions), points = pca.fit(iter(embeddings)), embeddings
+  (mean, directions), points = pca.fit_basis(iter(embeddings)), embeddings
   points = points.reshape(-1, points.shape[-1]).astype(np.float64)
   np.testing.assert_allclose(mean, points.mean(axis=0))
   # Whitened: what the directions give is uncorrelated, of deviation 1.
@@ -193,9 +195,9 @@ def test_pca_of_frame_after_frame_is_that_of_all_at_once():
 
 
 def test_pca_keeps_its_signs_whatever_is_shown():
-  basis = pca.fit(iter(_embeddings()))
+  basis = pca.fit_basis(iter(_embeddings()))
   for other in (_embeddings()[::-1], -_embeddings(), _embeddings()[:2]):
-    again = pca.fit(iter(other))
+    again = pca.fit_basis(iter(other))
     alignment = np.sum(again.directions * basis.directions, axis=0)
     assert np.all(alignment > 0)
 
@@ -265,12 +267,12 @@ def test_scatter_labels_points_where_there_is_room(tmp_path):
   assert ink(crowd, 'label') - ink(crowd, '') < 6 * two
 
 
-def test_color_grid_has_a_row_for_each_sample():
+def test_a_sample_grid_has_a_row_for_each_sample():
   columns = {
       name: np.full((3, 40, 60, 3), value, np.uint8)
       for name, value in [('grey', 90), ('true', 160), ('copied', 230)]
   }
-  grid = plots.color_grid(columns)
+  grid = panels.sample_grid(columns)
   assert grid.shape[1] == 3 * 60 + 2 * 4
   for value in 90, 160, 230:
     assert np.sum(np.all(grid == value, -1)) >= 3 * 40 * 60
@@ -279,7 +281,7 @@ def test_color_grid_has_a_row_for_each_sample():
 
 def test_film_strip_takes_the_first_the_last_and_between():
   frames = [np.full((4, 6, 3), index, np.uint8) for index in range(11)]
-  strip = plots.film_strip(frames, 3)
+  strip = panels.film_strip(frames, 3)
   assert strip[0, [0, 10, -1], 0].tolist() == [0, 5, 10]
 
 
@@ -294,7 +296,7 @@ def media(tmp_path):
 
 
 def _page(folder, *sections, title='Title'):
-  report.write(folder / 'report.html', title=title, sections=sections)
+  report.write_page(folder / 'report.html', title=title, sections=sections)
   return (folder / 'report.html').read_text()
 
 

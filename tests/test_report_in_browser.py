@@ -51,7 +51,7 @@ def page(browser, tmp_path_factory):
       report.Media('picture.png', _HOSTILE),
       report.Media('strip.png', 'A strip.'),
   ]
-  report.write(
+  report.write_page(
       folder / 'report.html',
       title=_HOSTILE,
       sections=[
@@ -171,7 +171,7 @@ def test_the_report_of_an_evaluation_plays_and_sorts(browser, tmp_path):
       baselines.Identity(), tiny.write_davis(tmp_path / 'DAVIS'), tmp_path,
       year=2017,
   )  # fmt: skip
-  report.write(tmp_path / 'report.html', title='DAVIS', sections=sections)
+  report.write_page(tmp_path / 'report.html', title='DAVIS', sections=sections)
   browser.get((tmp_path / 'report.html').as_uri())
   loaded = '[...document.querySelectorAll("video")].map(v => v.readyState)'
   loads = lambda _: min(_run(browser, loaded)) >= 2

@@ -25,7 +25,7 @@ def clip(tmp_path_factory):
   for number, frame in enumerate(CLIP):
     Image.fromarray(frame).save(folder / f'{number}.png')
   mp4.write(folder.with_suffix('.mp4'), CLIP, 10.0)
-  masks.write(folder.with_name('mask.png'), 5 * IS_SQUARE[3].astype(np.uint8))
+  masks.write_png(folder.with_name('mask.png'), 5 * IS_SQUARE[3].astype(np.uint8))
   return folder.with_suffix('.mp4')
 
 
@@ -155,8 +155,8 @@ def test_masks_of_other_videos_stay(clip, tmp_path):
 )
 def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
   (tmp_path / 'text.mp4').write_text('no video')
-  masks.write(tmp_path / 'small.png', np.ones((10, 10), np.uint8))
-  masks.write(tmp_path / 'empty.png', np.zeros((HEIGHT, WIDTH), np.uint8))
+  masks.write_png(tmp_path / 'small.png', np.ones((10, 10), np.uint8))
+  masks.write_png(tmp_path / 'empty.png', np.zeros((HEIGHT, WIDTH), np.uint8))
   odd_videos.write_audio(tmp_path / 'sound.mp4')
   for name, file in {
       'SMALL': 'small.png',

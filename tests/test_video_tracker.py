@@ -146,7 +146,7 @@ def test_frames_of_another_form_are_one_line(tracker, change, message):
 
 
 def test_no_frame_is_before_the_first(tracker):
-  with pytest.raises(errors.UserError, match='frames count from 0 on'):
+  with pytest.raises(errors.UserError, match='the first frame is 0'):
     tracker.track(_video(2)[0], points=[[5, 5]], query_frame=-1)
 
 

@@ -42,7 +42,7 @@ def test_affinity_peaks_at_the_points_themselves():
   np.testing.assert_allclose(matches.best, POINTS, atol=_CELL / 4)
 
 
-def test_affinity_follows_what_moves():
+def test_affinity_peaks_where_a_point_moved():
   embeddings = _random_embeddings()
   moved = jnp.roll(embeddings, (2, -3), axis=(0, 1))
   shift = _CELL * np.array([-3, 2])
@@ -89,27 +89,27 @@ _FRAMES = [
 ]
 
 
-def test_embeddings_keep_their_colours_where_they_go():
-  basis = pca.fit(_embed(frame.rgb) for frame in _FRAMES)
-  moments = list(visualization.embeddings(_embed, iter(_FRAMES), basis))
-  assert [moment.seconds for moment in moments] == [0, 0.2, 0.4, 0.6, 0.8]
-  for index, moment in enumerate(moments):
-    frame, colors = moment.panels.values()
-    np.testing.assert_array_equal(frame, _FRAMES[index].rgb)
-    assert colors.shape == frame.shape
+def test_embeddings_keep_their_colors_as_they_move():
+  basis = pca.fit_basis(_embed(frame.rgb) for frame in _FRAMES)
+  frames = list(visualization.show_embeddings(_embed, iter(_FRAMES), basis))
+  assert [frame.seconds for frame in frames] == [0, 0.2, 0.4, 0.6, 0.8]
+  for index, shown in enumerate(frames):
+    rgb, colors = shown.panels.values()
+    np.testing.assert_array_equal(rgb, _FRAMES[index].rgb)
+    assert colors.shape == rgb.shape
     centre = colors[48, _CELL * (4 + index)]
-    _, first = moments[0].panels.values()
+    _, first = frames[0].panels.values()
     np.testing.assert_array_equal(centre, first[48, _CELL * 4])
     assert np.abs(centre - colors[10, 10].astype(int)).max() > 100
 
 
 def test_affinity_is_hot_where_the_point_is_now():
   points = np.array([[48.0, 48.0]])
-  moments = visualization.affinity(
+  frames = visualization.show_affinity(
       _embed, iter(_FRAMES), _FRAMES[2].rgb, points, 0.05
   )
-  for index, moment in enumerate(moments):
-    marked, drawn = moment.panels.values()
+  for index, frame in enumerate(frames):
+    marked, drawn = frame.panels.values()
     assert np.any(marked != _FRAMES[2].rgb)
     is_hot = drawn[..., 0] > drawn[..., 2].astype(int) + 60
     is_white = drawn.min(axis=-1) > 200
@@ -120,16 +120,16 @@ def test_affinity_is_hot_where_the_point_is_now():
 
 
 def test_affinity_has_a_panel_for_each_point():
-  moments = visualization.affinity(
+  frames = visualization.show_affinity(
       _embed, iter(_FRAMES), _FRAMES[0].rgb, POINTS, 0.05
   )
-  titles = [list(moment.panels) for moment in moments]
-  assert titles == 5 * [['what is looked for', 'point 1', 'point 2']]
+  titles = [list(frame.panels) for frame in frames]
+  assert titles == 5 * [['query', 'matches of point 1', 'matches of point 2']]
 
 
 def test_colors_are_those_of_the_first_frame():
   turned = [frame._replace(rgb=frame.rgb[..., ::-1]) for frame in _FRAMES[1:]]
-  first, *_, last = visualization.colors(_TRACKER, [_FRAMES[0], *turned])
+  first, *_, last = visualization.show_colors(_TRACKER, [_FRAMES[0], *turned])
   grey, true, copied = first.panels.values()
   assert np.ptp(grey.astype(int), axis=-1).max() <= 2
   np.testing.assert_array_equal(true, _FRAMES[0].rgb)
@@ -148,6 +148,25 @@ def test_the_default_is_a_corner_near_the_centre():
   assert min(abs(x - 40), abs(x - 56)) < 3 and min(abs(y - 40), abs(y - 56)) < 3
   flat = np.full((48, 64, 3), 90, np.uint8)
   assert visualization.salient_point(flat).tolist() == [[31.5, 23.5]]
+
+
+def test_films_have_stills_of_their_panels(clip, tmp_path):
+  source = video_source.VideoSource(clip)
+  frames = [
+      visualization.PanelFrame(
+          t / 5,
+          {f'{i}': np.full((40, 60, 3), 20 * t + i, 'u1') for i in (0, 9)},
+      )
+      for t in range(5)
+  ]
+  path = tmp_path / 'film.mp4'
+  stills = visualization.write_film(path, frames, source, [0, 2, 4])
+  assert [[still.mean() for still in row] for row in stills] == [
+      [0, 40, 80], [9, 49, 89]
+  ]  # fmt: skip
+  written = list(video_source.VideoSource(path))
+  assert [frame.seconds for frame in written] == [t / 5 for t in range(5)]
+  assert written[0].rgb.shape[1] == 2 * 60 + 4
 
 
 @pytest.fixture(scope='module')
@@ -173,7 +192,7 @@ def test_the_program_writes_three_films_a_strip_and_a_page(clip, tmp_path):
     assert frames[0].shape[1] == panels * 128 + (panels - 1) * 4
   page = (tmp_path / 'report.html').read_text()
   assert page.count('<video src="data:video/mp4') == 3
-  assert 'From frame 1' in page
+  assert 'of frame 1 is compared' in page
   assert cv2.imread(str(tmp_path / 'strip.jpg')).shape[0] == 4 * 135 + 3 * 4
   assert len(list(tmp_path.iterdir())) == 5
 

@@ -72,7 +72,7 @@ def write_davis(data_dir: pathlib.Path) -> pathlib.Path:
       mask[10:30, 8 + 2 * t : 28 + 2 * t] = 1
       if name == 'dogs':
         mask[36:44] = 2
-      masks.write(masks_dir / f'{t:05}.png', mask)
+      masks.write_png(masks_dir / f'{t:05}.png', mask)
       frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
       Image.fromarray(frame).save(frames_dir / f'{t:05}.jpg')
   for year in ('2016', '2017'):

@@ -176,7 +176,7 @@ def _is_grey(picture):
   return picture.mode == 'L' or picture.getpalette()[-3:] == [255] * 3
 
 
-def write(path: str | os.PathLike, mask: Mask) -> None:
+def write_png(path: str | os.PathLike, mask: Mask) -> None:
   """Writes a mask as a palette PNG, as DAVIS does, in one atomic step."""
   picture = Image.fromarray(mask)
   picture.putpalette(palette().ravel().tolist())

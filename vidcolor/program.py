@@ -7,11 +7,13 @@ if __name__ == '__main__':
   program.run(main)
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 import os
 import signal
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, TYPE_CHECKING
 
 from absl import app
 from absl import flags
@@ -19,6 +21,9 @@ from absl import logging
 from ml_collections import config_flags
 
 from vidcolor import errors
+
+if TYPE_CHECKING:
+  from vidcolor.video import video_source
 
 
 class VideoFlags(NamedTuple):
@@ -28,15 +33,40 @@ class VideoFlags(NamedTuple):
   start: flags.FlagHolder[float]
   end: flags.FlagHolder[float | None]
 
+  def open(
+      self, *, scale: float = 1.0, max_short_side: int | None = None
+  ) -> video_source.VideoSource:
+    """Opens the video that the flags name.
+
+    Args:
+      scale: As `VideoSource` takes it.
+      max_short_side: As `VideoSource` takes it.
+
+    Raises:
+      UserError: As `VideoSource`.
+    """
+    # Imported late: programs that read no video do not load FFmpeg.
+    from vidcolor.video import video_source
+
+    return video_source.VideoSource(
+        self.path.value,
+        start=self.start.value,
+        end=self.end.value,
+        scale=scale,
+        max_short_side=max_short_side,
+    )
+
 
 def define_video() -> VideoFlags:
   """Defines --video, --start and --end."""
   return VideoFlags(
       flags.DEFINE_string(
-          'video', None, 'Video file, or folder of pictures.', required=True
+          'video', None, 'A video file, or a folder of pictures.', required=True
       ),
-      flags.DEFINE_float('start', 0, 'Second of the first frame to read.', 0),
-      flags.DEFINE_float('end', None, 'Second at which reading stops.', 0),
+      flags.DEFINE_float(
+          'start', 0, 'Frames before this second are skipped.', 0
+      ),
+      flags.DEFINE_float('end', None, 'Reading stops at this second.', 0),
   )
 
 
@@ -45,7 +75,7 @@ def define_checkpoint() -> flags.FlagHolder[str | None]:
   return flags.DEFINE_string(
       'checkpoint',
       None,
-      'Training run, one of its checkpoints, or a file that'
+      'A training run, one of its checkpoints, or a file that'
       ' experiments.export wrote. Default: the network in the package.',
   )
 
@@ -53,7 +83,7 @@ def define_checkpoint() -> flags.FlagHolder[str | None]:
 def define_output_dir() -> flags.FlagHolder[str]:
   """Defines --output_dir, which is required."""
   return flags.DEFINE_string(
-      'output_dir', None, 'Folder to write all results to.', required=True
+      'output_dir', None, 'The folder to write all results to.', required=True
   )
 
 

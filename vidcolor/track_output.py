@@ -1,4 +1,4 @@
-"""Writes what was followed through a video: film, stills, masks and tracks."""
+"""Writes what was tracked through a video: film, stills, masks and tracks."""
 
 from collections.abc import Callable, Iterable, Sequence
 import contextlib
@@ -7,65 +7,68 @@ import os
 import pathlib
 from typing import Any
 
+from jaxtyping import UInt8
 import numpy as np
-from PIL import Image
 
 from vidcolor import files
 from vidcolor import lazy_sequence
 from vidcolor import masks
 from vidcolor import prompts
 from vidcolor import video_tracker
-from vidcolor.render import tracks
+from vidcolor.render import overlay
+from vidcolor.render import panels
 from vidcolor.video import mp4
 from vidcolor.video import video_source
 
 _NUM_STILLS = 8
-_FRAMES_PER_SECOND = 25.0  # Of a film of frames that have no times.
+_FRAMES_PER_SECOND = 25.0  # The rate of a film whose frames have no times.
 
 
-def write(
+def write_tracking(
     output_dir: pathlib.Path,
     video: video_source.VideoSource,
     prompt: prompts.Prompt,
-    found: Iterable[video_tracker.TrackedFrame],
+    tracked: Iterable[video_tracker.TrackedFrame],
     progress: Callable[..., Iterable],
 ) -> dict[str, Any]:
-  """Writes what is found as it comes, in memory that no frames fill.
+  """Tracks and writes the results, one frame at a time.
 
-  That is overlay.mp4, strip.jpg, tracks.csv, tracks.npz and, of objects,
-  masks/<video>/00000.png ..., as DAVIS has them.
+  The files are overlay.mp4, strip.jpg, tracks.csv, tracks.npz and, for objects,
+  masks/<video>/00000.png ..., in the format of DAVIS.
 
   Args:
-    output_dir: Folder to write to.
-    video: Where it is found.
-    prompt: What is followed.
-    found: What `Tracker.stream` yields of both.
-    progress: Yields what it is given and shows how far that is; called as
-      `tqdm.tqdm`, with `desc`, `total` (None: nobody knows) and `unit`.
+    output_dir: The folder to write to.
+    video: The video.
+    prompt: What is tracked.
+    tracked: What `VideoTracker.stream` yields for the video and the prompt.
+    progress: Yields the items of an iterable and shows how many are done. It is
+      called like `tqdm.tqdm`, with `desc`, `total` (None if unknown) and
+      `unit`.
 
   Returns:
-    What came of it, for people and programs. 'left_out' is a line that tells
-    what sound the film lacks, or None.
+    A summary of the video and of each track. 'left_out' is a line that says
+    which sound the film lacks, or None.
 
   Raises:
-    UserError: a frame cannot be read, a file not be written, or what is given
-      is wrong.
+    UserError: A frame cannot be read, a file cannot be written, or the prompt
+      is not valid.
   """
   files.make_folder(output_dir)
-  found = progress(found, desc='track', total=video.num_frames, unit='frame')
+  tracked = progress(
+      tracked, desc='track', total=video.num_frames, unit='frame'
+  )
   limbs, names = (), ()
   if isinstance(prompt, prompts.PointPrompt):
-    result, limbs, names = (
-        video_tracker.collect(found),
-        prompt.limbs,
-        prompt.names,
-    )
+    result = video_tracker.collect(tracked)
+    limbs, names = prompt.limbs, prompt.names
   else:
-    result = _keep(found, output_dir / 'masks' / video.name)
+    result = _write_masks(tracked, output_dir / 'masks' / video.name)
   names = names or [str(number) for number in result.numbers]
-  seconds, fault = _draw(output_dir, video, result, limbs, progress)
+  seconds, sound_fault = _write_pictures(
+      output_dir, video, result, limbs, progress
+  )
   _write_tracks(output_dir, result, seconds, names)
-  return _summary(video, result, seconds, names) | {'left_out': fault}
+  return _summary(video, result, seconds, names) | {'left_out': sound_fault}
 
 
 def draw(
@@ -77,31 +80,53 @@ def draw(
 ) -> None:
   """Draws what was tracked over its video, and writes an MP4 file.
 
+  A film of frames from memory plays at 25 frames a second.
+
   Args:
-    video: As `VideoTracker.track` took it.
-    result: What `VideoTracker.track` returned for it.
-    path: File to write. It is there only once it is complete.
-    limbs: Pairs of points, to draw as a skeleton.
+    video: The video that was given to `VideoTracker.track`.
+    result: The result of `VideoTracker.track` for that video.
+    path: The file to write, in one atomic step.
+    limbs: Pairs of point indices, to draw as a skeleton.
 
   Raises:
     UserError: The video cannot be read, or the file cannot be written.
   """
-  video = video_tracker.as_frames(video)
-  paint = _painter(result, limbs)
+  video = video_tracker.open_video(video)
   if isinstance(video, video_source.VideoSource):
     files.refuse_to_replace(video.path, path)
     frames = (
-        frame._replace(rgb=paint(number, frame.rgb))
+        frame._replace(rgb=draw_frame(frame.rgb, number, result, limbs))
         for number, frame in enumerate(video)
     )
     mp4.write_like(path, frames, video)
   else:
-    frames = (paint(number, rgb) for number, rgb in enumerate(video))
+    frames = (
+        draw_frame(rgb, number, result, limbs)
+        for number, rgb in enumerate(video)
+    )
     mp4.write(path, frames, _FRAMES_PER_SECOND)
 
 
-def _painter(result, limbs):
-  return tracks.painter(
+def draw_frame(
+    frame: UInt8[np.ndarray, 'height width 3'],
+    number: int,
+    result: video_tracker.TrackResult,
+    limbs: Sequence[tuple[int, int]] = (),
+) -> UInt8[np.ndarray, 'height width 3']:
+  """Draws what was tracked over one frame.
+
+  Args:
+    frame: RGB.
+    number: The number of the frame in the video.
+    result: What was tracked.
+    limbs: Pairs of point indices, to draw as a skeleton.
+
+  Returns:
+    A new frame.
+  """
+  return overlay.draw_tracks(
+      frame,
+      number,
       numbers=result.numbers,
       masks=result.masks,
       position=result.position,
@@ -110,27 +135,26 @@ def _painter(result, limbs):
   )
 
 
-def _keep(found, folder):
-  """What is found, its masks in a folder, from which they are read."""
-  kept = []
+def _write_masks(tracked, folder):
+  """Writes the masks; returns a result that reads them when they are used."""
+  frames = []
   try:
     with files.atomic_folder(folder) as temporary:
-      for one in found:
-        masks.write(temporary / f'{one.frame:05d}.png', one.mask)
-        kept.append(one._replace(mask=None))
+      for one in tracked:
+        masks.write_png(temporary / f'{one.frame:05d}.png', one.mask)
+        frames.append(one._replace(mask=None))
   except BaseException:
-    with contextlib.suppress(OSError):  # It holds other videos' masks.
+    with contextlib.suppress(OSError):  # It may hold masks of other videos.
       folder.parent.rmdir()
     raise
-  paths = [folder / f'{number:05d}.png' for number in range(len(kept))]
-  return video_tracker.collect(kept)._replace(
+  paths = [folder / f'{number:05d}.png' for number in range(len(frames))]
+  return video_tracker.collect(frames)._replace(
       masks=lazy_sequence.LazySequence(paths, masks.read)
   )
 
 
-def _draw(output_dir, video, result, limbs, progress):
-  """Writes film and stills; returns frames' times, and what the film lacks."""
-  paint = _painter(result, limbs)
+def _write_pictures(output_dir, video, result, limbs, progress):
+  """Writes film and stills; returns the frames' times and any sound fault."""
   count = len(result.position)
   frames = progress(video, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
@@ -138,21 +162,21 @@ def _draw(output_dir, video, result, limbs, progress):
 
   def drawn():
     for number, frame in enumerate(frames):
-      rgb = paint(number, frame.rgb)
+      rgb = draw_frame(frame.rgb, number, result, limbs)
       seconds.append(frame.seconds)
       if number in still_numbers:
         stills.append(rgb)
       yield frame._replace(rgb=rgb)
 
-  fault = mp4.write_like(output_dir / 'overlay.mp4', drawn(), video)
+  sound_fault = mp4.write_like(output_dir / 'overlay.mp4', drawn(), video)
   titles = [f'{number}: {seconds[number]:.1f} s' for number in still_numbers]
-  with files.atomic_write(output_dir / 'strip.jpg') as temporary:
-    Image.fromarray(tracks.strip(stills, titles)).save(temporary, quality=92)
-  return seconds, fault
+  strip = panels.still_grid(stills, titles)
+  panels.write_picture(output_dir / 'strip.jpg', strip)
+  return seconds, sound_fault
 
 
 def _write_tracks(output_dir, result, seconds, names):
-  """tracks.csv, a line for each frame and object, and tracks.npz."""
+  """Writes tracks.npz, and tracks.csv with a line per frame and track."""
   x, y = np.moveaxis(result.position, -1, 0)
   with files.atomic_write(output_dir / 'tracks.npz') as temporary:
     np.savez_compressed(
@@ -174,17 +198,18 @@ def _write_tracks(output_dir, result, seconds, names):
     )
     for frame, row in enumerate(zip(seconds, *result[2:], strict=True)):
       second, position, visible, confidence = row
-      for name, xy, seen, sure in zip(
+      for name, xy, is_visible, certainty in zip(
           names, position, visible, confidence, strict=True
       ):
-        place = ['' if np.isnan(v) else f'{v:.2f}' for v in xy]
+        xy = ['' if np.isnan(value) else f'{value:.2f}' for value in xy]
+        certainty = f'{certainty:.3f}'
         writer.writerow(
-            [frame, f'{second:.3f}', name, *place, int(seen), f'{sure:.3f}']
+            [frame, f'{second:.3f}', name, *xy, int(is_visible), certainty]
         )
 
 
 def _summary(video, result, seconds, names):
-  """What came of it, for people and programs."""
+  """Returns the content of summary.json that depends on the results."""
   height, width = video.size
   lost = ~result.visible
   return {
@@ -211,7 +236,7 @@ def _summary(video, result, seconds, names):
 
 
 def _runs(flags_by_frame):
-  """First and last frame of each run of True."""
+  """Returns the first and last index of each run of True."""
   steps = np.diff(np.r_[0, flags_by_frame.astype(int), 0])
   starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
   return np.stack([starts, ends], axis=-1).tolist()

@@ -1,4 +1,4 @@
-"""Follows through a video what is given in one frame: vidcolor's front door.
+"""Tracks objects and points through a video, from one given frame.
 
 import vidcolor
 
@@ -10,10 +10,11 @@ result.masks, result.position, result.visible, result.confidence
 from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import os
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
+from numpy import typing as npt
 
 from vidcolor import errors
 from vidcolor import lazy_sequence
@@ -23,8 +24,8 @@ from vidcolor.tracking import box_to_mask
 from vidcolor.tracking import confidence
 from vidcolor.video import video_source
 
-# A file or a folder of pictures; one of them in part; or RGB frames, UInt8
-# [time height width 3] or one by one.
+# A video file or a folder of pictures, by its path or opened; or RGB frames,
+# UInt8[np.ndarray, 'time height width 3'], or a list of such frames.
 Video = (
     str
     | os.PathLike
@@ -33,45 +34,53 @@ Video = (
     | Sequence[np.ndarray]
 )
 
-# Above it a point is taken for visible: see `tracking.labels.Points`.
+# A point with a higher confidence counts as visible (`TrackedPoints`).
 _VISIBLE = 0.5
+
+_Tracker = TypeVar('_Tracker')
 
 
 class TrackedFrame(NamedTuple):
-  """What was followed, in one frame.
+  """The tracked objects or points in one frame.
 
   Attributes:
-    frame: The frame's number.
-    numbers: Of the objects, as in the mask; or of the points, from 0 on.
-    mask: 0 or the number of an object; None where points are followed.
-    position: (x, y) in pixels, whose centres have whole coordinates: of a
-      point, or the mean over an object's pixels, NaN if it has none.
-    visible: Whether it is taken for visible; else it is hidden or lost.
-    confidence: In 0 to 1: of a point, or the mean over an object's pixels of
-      the probability that they are right.
+    frame: The number of the frame.
+    numbers: The number of each object in the mask, or of each point, from 0.
+    mask: 0 or the number of an object. None if points are tracked.
+    position: (x, y) of a point, or the mean over the pixels of an object (NaN
+      without pixels), in pixels. Pixel centres have whole coordinates.
+    visible: Whether each is visible. Otherwise it is hidden or lost.
+    confidence: In 0 to 1. The confidence of a point, or the mean over an
+      object's pixels of the probability that they are right.
   """
 
   frame: int
-  numbers: Int[np.ndarray, ' followed']
+  numbers: Int[np.ndarray, ' tracked']
   mask: UInt8[np.ndarray, 'height width'] | None
-  position: Float[np.ndarray, 'followed 2']
-  visible: Bool[np.ndarray, ' followed']
-  confidence: Float[np.ndarray, ' followed']
+  position: Float[np.ndarray, 'tracked 2']
+  visible: Bool[np.ndarray, ' tracked']
+  confidence: Float[np.ndarray, ' tracked']
 
 
 class TrackResult(NamedTuple):
-  """What was followed, in all frames, as in `TrackedFrame`.
+  """The tracked objects or points in all frames of a video.
 
-  Where masks lie in files (`results.write`), they are read when asked for.
+  Attributes:
+    numbers: As in `TrackedFrame`.
+    masks: One mask per frame, or None if points are tracked. Masks that
+      `track_output.write_tracking` wrote are read from files when used.
+    position: As in `TrackedFrame`, for each frame.
+    visible: As in `TrackedFrame`, for each frame.
+    confidence: As in `TrackedFrame`, for each frame.
   """
 
-  numbers: Int[np.ndarray, ' followed']
+  numbers: Int[np.ndarray, ' tracked']
   masks: (
       UInt8[np.ndarray, 'time height width'] | lazy_sequence.LazySequence | None
   )
-  position: Float[np.ndarray, 'time followed 2']
-  visible: Bool[np.ndarray, 'time followed']
-  confidence: Float[np.ndarray, 'time followed']
+  position: Float[np.ndarray, 'time tracked 2']
+  visible: Bool[np.ndarray, 'time tracked']
+  confidence: Float[np.ndarray, 'time tracked']
 
 
 _Propagator = TypeVar(
@@ -86,8 +95,8 @@ class VideoTracker(Generic[_Propagator]):
   """Tracks objects and points through videos.
 
   Attributes:
-    propagator: Tracks them through frames in memory: a `LabelPropagator`, a
-      baseline, or anything else that is a `MaskTracker` or a `PointTracker`.
+    propagator: The tracker of arrays: a `LabelPropagator`, a baseline, or any
+      other `MaskTracker` or `PointTracker`. Boxes also need an `Embedder`.
   """
 
   def __init__(self, propagator: _Propagator):
@@ -97,32 +106,33 @@ class VideoTracker(Generic[_Propagator]):
       self,
       video: Video,
       *,
-      masks: Any = None,
-      points: Any = None,
-      boxes: Any = None,
+      masks: npt.ArrayLike | None = None,
+      points: npt.ArrayLike | None = None,
+      boxes: npt.ArrayLike | None = None,
       query_frame: int = 0,
   ) -> TrackResult:
-    """Follows what one of `masks`, `points` and `boxes` gives.
+    """Tracks what one of `masks`, `points` and `boxes` marks in a frame.
 
     Args:
-      video: A file, a folder of pictures, a `video_source.VideoSource`, or RGB frames,
-        UInt8[np.ndarray, 'time height width 3'], which may be a list.
-      masks: [height width], 0 or the number of an object, 1 to 254, or only 0
-        and 255 for one object; or bool [objects height width], of which later
-        ones lie over earlier ones.
+      video: A video file or a folder of pictures, by its path or as a
+        `video_source.VideoSource`; or RGB frames, UInt8[np.ndarray, 'time
+        height width 3'], or a list of such frames.
+      masks: [height width], 0 or the number of an object, 1 to 254; or only 0
+        and 255 for one object; or bool [objects height width], where later
+        objects cover earlier ones.
       points: [points 2], (x, y) in pixels.
-      boxes: [boxes 4], (x0, y0, x1, y1) in pixels; the object in each is found
-        by its embeddings (`tracking.regions`), and followed as a mask, the
-        smaller one on top where they overlap.
-      query_frame: The number of the frame where they are given, from which
-        they are followed to both ends of the video.
+      boxes: [boxes 4], (x0, y0, x1, y1) in pixels. `tracking.box_to_mask` finds
+        the object in each box, which is then tracked as a mask. Where two
+        objects overlap, the smaller one is on top.
+      query_frame: The number of the marked frame. Tracking goes from there to
+        both ends of the video.
 
     Returns:
-      What was found, in as many frames as the video has. `stream` holds one
-      frame at a time.
+      The result for all frames, in memory. `stream` holds one frame at a time.
 
     Raises:
-      UserError: the video cannot be read, or lacks what is given.
+      UserError: The video cannot be read, a mark is not valid or not in the
+        frame, or the propagator cannot track it.
     """
     given: list[prompts.Prompt] = []
     if masks is not None:
@@ -139,51 +149,56 @@ class VideoTracker(Generic[_Propagator]):
   def stream(
       self, video: Video, prompt: prompts.Prompt, query_frame: int = 0
   ) -> Iterator[TrackedFrame]:
-    """Yields what is found, in memory that does not grow with the video.
+    """Yields the result of each frame, and keeps none of them.
+
+    The query frame and the frames after it come first, then the frames before
+    it, the last one first.
 
     Args:
       video: As in `track`.
-      prompt: What is given.
-      query_frame: As in `track`. It comes first and the frames after it follow;
-        then come those before it, the last one first.
+      prompt: What is tracked.
+      query_frame: As in `track`.
 
     Raises:
-      UserError: as `track`.
+      UserError: As `track`.
     """
     if query_frame < 0:
       raise errors.UserError(
-          f'query frame {query_frame} is none: frames count from 0 on'
+          f'there is no query frame {query_frame}: the first frame is 0'
       )
-    video = as_frames(video)
+    video = open_video(video)
     frames = itertools.islice(_forward(video), query_frame, None)
     first = next(frames, None)
     if first is None:
       count = sum(1 for _ in _forward(video))
       raise errors.UserError(
-          f'query frame {query_frame} is beyond the end: the video has'
-          f' {count} frames, from 0 on'
+          f'there is no query frame {query_frame}: the video has {count}'
+          ' frames, the first one is 0'
       )
-    follow = self._follower(first, prompt, _full_size(video))
-    forward = follow(itertools.chain([first], frames))
-    for number, found in enumerate(forward, query_frame):
-      yield TrackedFrame(number, *found)
-    backward = follow(_backward(video, query_frame + 1))
-    for number, found in enumerate(itertools.islice(backward, 1, None), 1):
-      yield TrackedFrame(query_frame - number, *found)
+    track = self._make_track(first, prompt, _full_size(video))
+    forward = track(itertools.chain([first], frames))
+    for number, tracked in enumerate(forward, query_frame):
+      yield TrackedFrame(number, *tracked)
+    backward = track(_backward(video, query_frame + 1))
+    for number, tracked in enumerate(itertools.islice(backward, 1, None), 1):
+      yield TrackedFrame(query_frame - number, *tracked)
 
-  def _follower(self, frame, prompt, full_size):
-    """Returns a function that tracks through frames; the first is `frame`."""
+  def _make_track(self, frame, prompt, full_size):
+    """Returns a function that tracks through frames, of which `frame` is first.
+
+    The function yields the fields of `TrackedFrame`, but for the number.
+    """
     given = prompt.at(full_size, frame.shape[:2])
     if isinstance(prompt, prompts.PointPrompt):
       tracker = _require(self.propagator, tracking.PointTracker, 'points')
       return lambda frames: _track_points(tracker, frames, given)
     if isinstance(prompt, prompts.BoxPrompt):
       embedder = _require(self.propagator, tracking.Embedder, 'boxes')
-      found = [
+      objects = [
           box_to_mask.from_box(embedder.embed, frame, box) for box in given
       ]
-      order = box_to_mask.largest_first(found)
-      given = prompts.paint(found, prompt.name, order).astype(np.uint8)
+      order = box_to_mask.largest_first(objects)
+      given = prompts.paint(objects, prompt.name, order).astype(np.uint8)
     if isinstance(self.propagator, tracking.ObjectTracker):
       tracker = self.propagator
     else:
@@ -193,18 +208,18 @@ class VideoTracker(Generic[_Propagator]):
     return lambda frames: _track_objects(tracker, frames, given)
 
 
-def _require(tracker: Any, protocol: Any, given: str) -> Any:
-  """Returns the tracker, which must have the protocol's methods."""
+def _require(tracker: object, protocol: type[_Tracker], given: str) -> _Tracker:
+  """Returns the tracker, which must have the methods of the protocol."""
   if not isinstance(tracker, protocol):
     raise errors.UserError(
-        f'{type(tracker).__name__} cannot track {given}: it is no'
-        f' tracking.{protocol.__name__}'
+        f'{type(tracker).__name__} cannot track {given}: it lacks the methods'
+        f' of tracking.{protocol.__name__}'
     )
   return tracker
 
 
 class _Certain:
-  """A tracker without confidence: an object is certain where it has pixels."""
+  """Gives a tracker of masks confidence 1 in every object that has pixels."""
 
   def __init__(self, tracker: tracking.MaskTracker):
     self._tracker = tracker
@@ -221,7 +236,7 @@ class _Certain:
 
 def _track_objects(tracker, frames, mask):
   numbers = np.setdiff1d(mask, [0]).astype(int)
-  # Labels are copied for every number up to the highest.
+  # The tracker makes a label for every number up to the highest.
   dense = np.searchsorted([0, *numbers], mask).astype(np.uint8)
   original = np.array([0, *numbers], np.uint8)
   for objects in tracker.track_objects(frames, dense):
@@ -237,21 +252,28 @@ def _track_points(tracker, frames, points):
     yield numbers, None, position, certainty > _VISIBLE, certainty
 
 
-def collect(found: Iterable[TrackedFrame]) -> TrackResult:
-  """Joins what was found in frames, and puts them in their order."""
-  found = sorted(found, key=lambda one: one.frame)
-  masks = [f.mask for f in found if f.mask is not None]
+def collect(tracked: Iterable[TrackedFrame]) -> TrackResult:
+  """Joins the results of all frames, sorted by their numbers."""
+  frames = sorted(tracked, key=lambda frame: frame.frame)
+  masks = [frame.mask for frame in frames if frame.mask is not None]
   return TrackResult(
-      found[0].numbers,
+      frames[0].numbers,
       np.stack(masks) if masks else None,
-      np.stack([f.position for f in found]),
-      np.stack([f.visible for f in found]),
-      np.stack([f.confidence for f in found]),
+      np.stack([frame.position for frame in frames]),
+      np.stack([frame.visible for frame in frames]),
+      np.stack([frame.confidence for frame in frames]),
   )
 
 
-def as_frames(video):
-  """The video as `Footage`, or as an array of RGB frames."""
+def open_video(
+    video: Video,
+) -> video_source.VideoSource | UInt8[np.ndarray, 'time height width 3']:
+  """Opens a path; turns frames in memory into one array.
+
+  Raises:
+    UserError: The path cannot be read, or the frames are not RGB, uint8 and of
+      one size.
+  """
   if isinstance(video, (str, os.PathLike)):
     return video_source.VideoSource(video)
   if isinstance(video, video_source.VideoSource):
@@ -281,18 +303,18 @@ def _backward(video, count):
 
 
 def _full_size(video):
-  is_footage = isinstance(video, video_source.VideoSource)
-  return video.full_size if is_footage else video.shape[1:3]
+  is_source = isinstance(video, video_source.VideoSource)
+  return video.full_size if is_source else video.shape[1:3]
 
 
 def _centres(mask, num_objects):
-  """The mean (x, y) of each object's pixels; NaN of one that has none."""
+  """Returns the mean (x, y) of each object's pixels; NaN without pixels."""
   rows, columns = mask.shape
-  count = lambda weights: np.bincount(
+  total = lambda weights: np.bincount(
       mask.ravel(), weights, minlength=num_objects + 1
   )[1:]
-  area = count(None)
+  area = total(None)
   x = np.broadcast_to(np.arange(columns), mask.shape).ravel()
   y = np.broadcast_to(np.arange(rows)[:, None], mask.shape).ravel()
   with np.errstate(invalid='ignore'):
-    return np.stack([count(x), count(y)], axis=-1) / area[:, None]
+    return np.stack([total(x), total(y)], axis=-1) / area[:, None]

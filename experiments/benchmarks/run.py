@@ -172,7 +172,7 @@ def _write_page(output, results, about):
     table = report.Table(_rows(benchmark), _summary(name), row_header='')
     sections.append(report.Section(name, table=table, media=media))
   machine = report.Section('Machine', _words(about))
-  report.write(
+  report.write_page(
       output.with_suffix('.html'),
       title='Benchmarks',
       sections=[machine, *sections],

@@ -1,1 +1,1 @@
-"""Pictures, films and pages of what others computed."""
+"""Draws pictures, plots and pages of results that other modules computed."""

@@ -1,4 +1,4 @@
-"""Heat maps over greyed frames, and marks on frames."""
+"""Draws heat maps over grey frames, and query points on frames."""
 
 import cv2
 from jaxtyping import Float, UInt8
@@ -6,46 +6,50 @@ import numpy as np
 
 Frame = UInt8[np.ndarray, 'height width 3']
 
-# The faintest that is drawn is a thousandth of the brightest: colour by colour
-# an affinity falls by far more than eyes could tell on a linear scale.
+# The scale is logarithmic, from 1/1000 to 1. On a linear scale, most of an
+# affinity map would be too dark to see.
 _DECADES = 3
-_DIMMED = 0.5
-# Where the colour map begins: what is darker would be lost on the frame.
-_DARKEST = 110
-_MARK, _EDGE = (0, 230, 255), (0, 0, 0)
+_FRAME_BRIGHTNESS = 0.5
+# The lowest level of the color map that is used. Lower ones are too dark to see
+# on the frame.
+_MIN_LEVEL = 110
+_MARK_COLOR, _EDGE_COLOR = (0, 230, 255), (0, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(
+def draw_affinity(
     frame: Frame,
     affinity: Float[np.ndarray, 'rows columns'],
     best: Float[np.ndarray, '2'],
 ) -> Frame:
-  """Draws an affinity over the frame in grey, on a logarithmic scale.
+  """Draws an affinity map over the grey frame, on a logarithmic scale.
 
   Args:
     frame: RGB.
-    affinity: 1 and more is drawn white, less in yellow to red, and what is
-      below a thousandth not at all.
-    best: Where a ring is drawn, (x, y) in pixels.
+    affinity: The affinity map. Values of 1 and more are white, lower ones
+      yellow to red. Values below 1/1000 are not drawn.
+    best: (x, y) in pixels of the best match, which gets a ring.
+
+  Returns:
+    A new frame.
   """
   height, width = frame.shape[:2]
   logarithm = np.log10(np.maximum(affinity, 10.0**-_DECADES))
   heat = np.clip(1 + logarithm / _DECADES, 0, 1).astype(np.float32)
   heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-  level = np.round(_DARKEST + (255 - _DARKEST) * heat).astype(np.uint8)
+  level = np.round(_MIN_LEVEL + (255 - _MIN_LEVEL) * heat).astype(np.uint8)
   hot = cv2.applyColorMap(level, cv2.COLORMAP_HOT)[..., ::-1]
-  grey = _DIMMED * cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+  grey = _FRAME_BRIGHTNESS * cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
   drawn = grey[..., None] + heat[..., None] * (hot - grey[..., None])
   drawn = np.round(drawn).astype(np.uint8)
   radius = max(4, round(min(height, width) / 36))
-  for colour, line in _lines(drawn):
-    cv2.circle(drawn, _pixel(best), radius, colour, line, cv2.LINE_AA)
+  for color, line in _lines(drawn):
+    cv2.circle(drawn, _pixel(best), radius, color, line, cv2.LINE_AA)
   return drawn
 
 
-def mark(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
-  """Draws a cross at each point, with its number, from 1, where there are more.
+def mark_points(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
+  """Draws a cross at each point. Several points are numbered from 1.
 
   Args:
     frame: RGB.
@@ -58,11 +62,11 @@ def mark(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
   arm = max(4, round(min(frame.shape[:2]) / 36))
   for number, point in enumerate(points, 1):
     x, y = _pixel(point)
-    for colour, line in _lines(drawn):
+    for color, line in _lines(drawn):
       cross = cv2.MARKER_CROSS, 2 * arm, line, cv2.LINE_AA
-      cv2.drawMarker(drawn, (x, y), colour, *cross)
+      cv2.drawMarker(drawn, (x, y), color, *cross)
     if len(points) > 1:
-      # A number that would not fit to the right stands to the left.
+      # Without room at the right, the number goes to the left.
       right = x + 4 * arm < frame.shape[1]
       origin = x + arm if right else x - 3 * arm, max(y - arm // 2, 2 * arm)
       _write(drawn, str(number), origin, arm / 11)
@@ -70,20 +74,20 @@ def mark(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
 
 
 def _write(frame, text, origin, size):
-  """Writes text with an edge, which OpenCV's thickness does not give."""
+  """Writes text with a black edge. OpenCV's thickness gives no edge."""
   x, y = origin
   _, (_, width) = _lines(frame)
   style = 2 * width, cv2.LINE_AA
   for dx, dy in (-1, -1), (-1, 1), (1, -1), (1, 1):
     place = x + dx * width, y + dy * width
-    cv2.putText(frame, text, place, _FONT, size, _EDGE, *style)
-  cv2.putText(frame, text, origin, _FONT, size, _MARK, *style)
+    cv2.putText(frame, text, place, _FONT, size, _EDGE_COLOR, *style)
+  cv2.putText(frame, text, origin, _FONT, size, _MARK_COLOR, *style)
 
 
 def _lines(frame):
-  """Colours and widths of a mark: black under the colour keeps it apart."""
+  """Returns colors and widths of a mark: first its black edge, then itself."""
   width = max(1, round(min(frame.shape[:2]) / 200))
-  return (_EDGE, width + 3), (_MARK, width)
+  return (_EDGE_COLOR, width + 3), (_MARK_COLOR, width)
 
 
 def _pixel(point):

@@ -1,4 +1,4 @@
-"""Embeddings as colours: their first three principal components."""
+"""Shows embeddings as colors: their first three principal components."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,32 +6,32 @@ from typing import NamedTuple
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
-# In standard deviations to either side: where colours end.
+# Standard deviations from the mean at which colors saturate.
 _RANGE = 2.2
-# What a component varies by less than counts as no variation.
-_LEAST_DEVIATION = 1e-6
+# A component with a smaller standard deviation counts as constant.
+_MIN_DEVIATION = 1e-6
 
 Embeddings = Float[Array | np.ndarray, 'rows columns channels']
 
 
 class Basis(NamedTuple):
-  """Where a video's embeddings lie.
+  """The PCA basis of a video's embeddings.
 
   Attributes:
-    mean: Of all of them.
-    directions: The three in which they vary most, scaled so that they vary by
-      1, their standard deviation, in each.
+    mean: The mean embedding.
+    directions: The first three principal directions, scaled so that each
+      component has standard deviation 1.
   """
 
   mean: Float[np.ndarray, ' channels']
   directions: Float[np.ndarray, 'channels 3']
 
 
-def fit(frames: Iterable[Embeddings]) -> Basis:
-  """Finds the basis of a video's embeddings, reading one frame at a time.
+def fit_basis(frames: Iterable[Embeddings]) -> Basis:
+  """Computes the PCA basis of a video's embeddings, one frame at a time.
 
   Args:
-    frames: At least one, of at least three channels.
+    frames: The embeddings of each frame: at least one frame and three channels.
   """
   count, total, products = 0, 0.0, 0.0
   for embeddings in frames:
@@ -43,19 +43,23 @@ def fit(frames: Iterable[Embeddings]) -> Basis:
   mean = np.asarray(total / count)
   variances, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
   widest = vectors[:, :-4:-1]
-  # A component may as well point the other way: its largest weight decides.
+  # The sign of a direction is arbitrary. Its largest weight becomes positive.
   largest = np.take_along_axis(widest, np.abs(widest).argmax(0)[None], 0)
-  deviations = np.sqrt(np.maximum(variances[:-4:-1], _LEAST_DEVIATION**2))
+  deviations = np.sqrt(np.maximum(variances[:-4:-1], _MIN_DEVIATION**2))
   return Basis(mean, widest * np.sign(largest) / deviations)
 
 
-def colors(
+def to_colors(
     embeddings: Embeddings, basis: Basis
 ) -> UInt8[np.ndarray, 'rows columns 3']:
-  """Shows the components as red, green and blue.
+  """Converts embeddings to RGB: one principal component per channel.
 
-  What keeps its embedding keeps its colour in all frames of one basis; the mean
-  is grey.
+  With one basis, equal embeddings have equal colors in all frames. The mean is
+  grey.
+
+  Args:
+    embeddings: The embeddings of one frame.
+    basis: The basis of its video.
   """
   components = (np.asarray(embeddings) - basis.mean) @ basis.directions
   scaled = 127.5 * (1 + components / _RANGE)

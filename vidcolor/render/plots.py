@@ -1,23 +1,22 @@
-"""Figures: plots as PNG files, and frames laid out as pictures."""
+"""Draws plots as PNG files."""
 
 from collections.abc import Mapping, Sequence
 import os
 
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Float, Num
 from matplotlib import figure
 from matplotlib import transforms
 import numpy as np
 
 from vidcolor import files
-from vidcolor.render import overlay
 from vidcolor.tracking import calibration
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-_COLOURS = (
+# The palette of Okabe and Ito, which is safe for color-blind readers.
+_COLORS = (
     '#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#56b4e9', '#000000'
 )  # fmt: skip
 
-# Where a label goes from its point, the first that is free: right and up are 1.
+# Places of a label around its point: (right, up). The first free one is used.
 _DIRECTIONS = (
     (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)
 )  # fmt: skip
@@ -33,21 +32,21 @@ def loss_curve(
   """Draws a loss against training steps, with its running mean.
 
   Args:
-    steps: Where the losses were taken.
-    losses: One at each of them.
-    path: PNG file to write; it is there only once complete.
-    label: What the loss is, and its unit.
+    steps: The step of each loss.
+    losses: The losses.
+    path: The PNG file to write.
+    label: The name and unit of the loss.
   """
   axes = _axes(xlabel='training step', ylabel=label)
-  axes.plot(steps, losses, color=_COLOURS[0], alpha=0.3, linewidth=1)
-  # A mean over a twentieth of the curve, shorter towards its ends.
+  axes.plot(steps, losses, color=_COLORS[0], alpha=0.3, linewidth=1)
+  # The window is a twentieth of the curve, and shorter at its ends.
   half = len(losses) // 40
   sums = np.cumsum(np.concatenate([[0.0], losses]))
   index = np.arange(len(losses))
   low = np.maximum(index - half, 0)
   high = np.minimum(index + half + 1, len(losses))
   mean = (sums[high] - sums[low]) / (high - low)
-  axes.plot(steps, mean, color=_COLOURS[0], label='running mean')
+  axes.plot(steps, mean, color=_COLORS[0], label='running mean')
   _add_legend(axes)
   _save(axes, path)
 
@@ -56,11 +55,11 @@ def j_by_frame(
     curves: Mapping[str, Float[np.ndarray, ' frames']],
     path: str | os.PathLike,
 ) -> None:
-  """Draws mean J against the frame's number, a curve for each method.
+  """Draws mean J against the frame number, one curve per method.
 
   Args:
-    curves: By method's name.
-    path: PNG file to write; it is there only once complete.
+    curves: The mean J of each frame, by the name of the method.
+    path: The PNG file to write.
   """
   axes = _axes(xlabel='frame', ylabel='mean J')
   for name, values in curves.items():
@@ -78,13 +77,14 @@ def by_horizon(
     *,
     ylabel: str,
 ) -> None:
-  """Draws a metric against how many frames ahead it is, a curve a method.
+  """Draws a metric against the horizon, one curve per method.
 
   Args:
-    curves: By method's name; one may end before the last horizon.
-    horizons: In frames, drawn on a logarithmic axis.
-    path: PNG file to write; it is there only once complete.
-    ylabel: What the metric is, and its unit.
+    curves: The metric at each horizon, by the name of the method. A curve may
+      end before the last horizon.
+    horizons: The numbers of frames ahead. Their axis is logarithmic.
+    path: The PNG file to write.
+    ylabel: The name and unit of the metric.
   """
   axes = _axes(xlabel='frames ahead', ylabel=ylabel)
   for name, values in curves.items():
@@ -105,20 +105,20 @@ def scatter(
     ylabel: str,
     title: str = '',
 ) -> None:
-  """Draws one quantity against another, such as two scores of each sequence.
+  """Draws a scatter plot, such as two metrics of each sequence.
 
   Args:
-    x: Of each point; finite.
-    y: Of each point; finite.
-    labels: Of the points; one that has no room beside its point is left out.
-    path: PNG file to write; it is there only once complete.
-    xlabel: What `x` is, and its unit.
-    ylabel: What `y` is, and its unit.
-    title: Such as the correlation.
+    x: The finite x value of each point.
+    y: The finite y value of each point.
+    labels: The label of each point. A label without room is left out.
+    path: The PNG file to write.
+    xlabel: The name and unit of `x`.
+    ylabel: The name and unit of `y`.
+    title: The title, such as the correlation.
   """
   axes = _axes(xlabel, ylabel, (6.4, 4.8))
   axes.set_title(title, fontsize='medium')
-  axes.scatter(x, y, s=16, color=_COLOURS[0])
+  axes.scatter(x, y, s=16, color=_COLORS[0])
   axes.margins(0.08)
   _label(axes, np.stack([x, y], axis=1), labels)
   _save(axes, path)
@@ -150,13 +150,13 @@ def bars(
     *,
     xlabel: str,
 ) -> None:
-  """Draws groups of horizontal bars, such as scores by attribute of a video.
+  """Draws groups of horizontal bars, such as a metric by video attribute.
 
   Args:
-    scores: By method's name: by group's name, from the top. A group that a
-      method lacks has no bar of it.
-    path: PNG file to write; it is there only once complete.
-    xlabel: What the scores are, and their unit.
+    scores: The metric, by the name of the method and by that of the group.
+      Groups go from top to bottom. A method may lack a group.
+    path: The PNG file to write.
+    xlabel: The name and unit of the metric.
   """
   groups = list(dict.fromkeys(g for row in scores.values() for g in row))
   thickness = 0.8 / len(scores)
@@ -173,38 +173,10 @@ def bars(
   _save(axes, path)
 
 
-def color_grid(
-    columns: Mapping[str, UInt8[np.ndarray, 'samples height width 3']],
-) -> UInt8[np.ndarray, 'rows columns 3']:
-  """Lays samples out in rows, such as grey, true and copied colours of each.
-
-  Args:
-    columns: By title, from left to right: a picture for each sample.
-
-  Returns:
-    The picture of all.
-  """
-  titles = list(columns)
-  rows = []
-  for panels in zip(*columns.values(), strict=True):
-    rows.append(overlay.side_by_side(panels, titles))
-    titles = None  # Only above the first row.
-  return overlay.stacked(rows)
-
-
-def film_strip(
-    frames: Sequence[np.ndarray] | UInt8[np.ndarray, 'time height width 3'],
-    count: int,
-) -> UInt8[np.ndarray, 'rows columns 3']:
-  """Sets `count` evenly spaced frames, first and last among them, in a row."""
-  chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
-  return overlay.side_by_side([frames[index] for index in chosen])
-
-
 def _axes(xlabel, ylabel, size=(6.4, 3.6)):
-  # Not pyplot, which would keep every figure it made.
+  # pyplot is not used: it would keep every plot in memory.
   axes = figure.Figure(size, layout='constrained').add_subplot()
-  axes.set_prop_cycle(color=_COLOURS)
+  axes.set_prop_cycle(color=_COLORS)
   axes.set_xlabel(xlabel)
   axes.set_ylabel(ylabel)
   axes.grid(color='0.9')
@@ -214,8 +186,8 @@ def _axes(xlabel, ylabel, size=(6.4, 3.6)):
 
 
 def _label(axes, points, labels):
-  """Sets each label where it hides no point and no other label."""
-  axes.figure.draw_without_rendering()  # Places are known once laid out.
+  """Puts each label where it hides no point and no other label."""
+  axes.figure.draw_without_rendering()  # Computes the places of the points.
   taken = [
       transforms.Bbox.from_bounds(x - 2, y - 2, 4, 4)
       for x, y in axes.transData.transform(points)
@@ -241,7 +213,7 @@ def _label(axes, points, labels):
 
 
 def _add_legend(axes):
-  # Above the plot, where it hides no curve.
+  # Above the axes it hides no curve.
   axes.figure.legend(
       frameon=False, loc='outside upper left', ncols=4, fontsize='small'
   )

@@ -1,4 +1,4 @@
-"""A web page of results, with videos, pictures and tables, in one file."""
+"""Writes a web page of results: videos, pictures and tables in one file."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Any
 
 from vidcolor import files
 
-# NaN, None and a column that a row lacks show as a dash.
+# NaN, None and columns that a row lacks are shown as a dash.
 Cell = float | int | str | None
 
 
@@ -23,8 +23,8 @@ class Media:
   """A picture or an MP4 video.
 
   Attributes:
-    file: Its path, relative to the page's folder.
-    caption: What it shows, in plain words.
+    file: The path, relative to the page's folder.
+    caption: What the picture or video shows.
   """
 
   file: str
@@ -33,16 +33,16 @@ class Media:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """Scores, which the reader can sort by any column.
+  """A table of metrics, which the reader can sort by any column.
 
   Attributes:
-    rows: By row's name, such as a sequence: cells by column's name, such as a
-      method or a metric.
-    caption: What the scores are.
-    row_header: What the rows are.
-    summary: Rows, such as means, that stay above the others.
-    best: `max` or `min`, to set the best number of each row in bold; only for
-      columns of numbers that compare, such as methods.
+    rows: The cells, by the name of the row, such as a sequence, and by the name
+      of the column, such as a method or a metric.
+    caption: What the table shows.
+    row_header: The header of the column of row names.
+    summary: Rows that stay above the others, such as means.
+    best: `max` or `min`, to show the best number of each row in bold. Use it
+      only if the numbers of a row are comparable, such as those of methods.
   """
 
   rows: Mapping[str, Mapping[str, Cell]]
@@ -56,13 +56,13 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A part of the page.
+  """A section of the page.
 
   Attributes:
-    title: Its heading.
-    text: A paragraph below the heading.
-    table: Below the text.
-    media: Below the table, side by side where there is room.
+    title: The heading.
+    text: The paragraph below the heading.
+    table: The table below the text.
+    media: The pictures and videos below the table, side by side if they fit.
   """
 
   title: str
@@ -71,23 +71,23 @@ class Section:
   media: Sequence[Media] = ()
 
 
-def write(
+def write_page(
     path: str | os.PathLike, *, title: str, sections: Sequence[Section]
 ) -> None:
-  """Writes the page; it is there only once complete.
+  """Writes the page in one atomic step.
 
-  The page holds its media (in base64, a third larger than the files) and
-  fetches nothing, so it can be sent as it is. Show a choice of films, not all:
-  a page of 150 MB takes a browser seconds to open, and not every browser plays
-  a film of more than some 20 MB from a page.
+  The page holds its media in base64, which is a third larger than the files. It
+  loads nothing else, so a person can send it as one file. Show few films: a
+  browser takes seconds to open a page of 150 MB, and some browsers play no film
+  of more than about 20 MB from within a page.
 
   Args:
-    path: HTML file, in the folder that the media's paths start from.
-    title: Of the page.
-    sections: In order.
+    path: The HTML file. Paths of media are relative to its folder.
+    title: The title of the page.
+    sections: The sections, in order.
 
   Raises:
-    FileNotFoundError: a media's file is not there.
+    FileNotFoundError: A file of the media does not exist.
   """
   path = pathlib.Path(path)
   template = resources.files('vidcolor.render') / 'report.html'
@@ -98,7 +98,7 @@ def write(
       ),
   )
   with files.atomic_write(path) as temporary:
-    # Names of files may hold bytes that are no text.
+    # File names may contain bytes that are not valid text.
     temporary.write_text(page, encoding='utf-8', errors='replace')
 
 
@@ -110,7 +110,7 @@ def _section(section, folder):
     parts.append(_table(section.table))
   if section.media:
     parts.append('<div class="media">')
-    parts.extend(_figure(media, folder) for media in section.media)
+    parts.extend(_media(media, folder) for media in section.media)
     parts.append('</div>')
   return '\n'.join([*parts, '</section>'])
 
@@ -139,7 +139,7 @@ def _table(table):
 
 def _cells(row, best):
   texts = [_text(cell) for cell in row]
-  # By what is shown, so that all that look the best are bold.
+  # Compares the rounded numbers: all cells that show the best one are bold.
   bold = best and best(filter(None, texts), key=float, default=None)
   return ''.join(
       f'<td><b>{text}</b></td>' if text == bold else f'<td>{text}</td>'
@@ -155,7 +155,7 @@ def _text(cell):
   return str(cell) if isinstance(cell, int) else f'{cell:.3f}'
 
 
-def _figure(media, folder):
+def _media(media, folder):
   kind, _ = mimetypes.guess_type(media.file)
   data = base64.b64encode((folder / media.file).read_bytes()).decode()
   source, caption = f'data:{kind};base64,{data}', html.escape(media.caption)

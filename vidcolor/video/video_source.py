@@ -1,4 +1,4 @@
-"""A video file or a folder of pictures, read as often as one likes."""
+"""Reads a video file, or a folder of pictures, any number of times."""
 
 import array
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ from vidcolor import errors
 from vidcolor.video import decoding
 
 _SUFFIXES = '.jpg .jpeg .png .webp .bmp .tif .tiff .ppm .pgm'.split()
-# In seconds: times are rounded in files.
+# Seconds. Files store rounded times.
 _SLACK = 1e-3
-# At 480p it takes 0.2 MB and 15 ms a frame to write and read, and is off by a
-# quarter of a level on average. PNG takes 0.6 MB and 110 ms; a minute of bare
-# values at 1080p fills 9 GB.
+# A 480p frame takes 0.2 MB and 15 ms to write and read back. Its mean error is
+# a quarter of a grey level. PNG takes 0.6 MB and 110 ms. A minute of raw 1080p
+# frames takes 9 GB.
 _JPEG = [
     *(cv2.IMWRITE_JPEG_QUALITY, 98),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -37,7 +37,7 @@ class VideoFrame(NamedTuple):
 
   Attributes:
     rgb: The picture.
-    seconds: When it comes on, from the first frame that is read.
+    seconds: The time at which it is shown. The first frame is at 0.
   """
 
   rgb: UInt8[np.ndarray, 'height width 3']
@@ -47,17 +47,16 @@ class VideoFrame(NamedTuple):
 class VideoSource:
   """A video file, or a folder of pictures in the order of their names.
 
-  It yields frames, upright, in memory that does not grow with their number,
-  whenever it is iterated. Numbers in names count: frame2 is before frame10.
+  Each iteration reads the upright frames again, one at a time. Names are sorted
+  by the numbers in them: frame2 comes before frame10.
 
   Attributes:
     path: The file or folder.
-    start: When the first frame comes on, in seconds of the file.
-    scale: By which frames are shrunk.
+    start: Time of the first frame, in seconds of the file.
     size: Height and width of the frames in pixels.
-    full_size: The same before they are shrunk.
-    num_frames: About how many there are (of a folder exactly), None if the file
-      does not tell.
+    full_size: Height and width of the frames before they are shrunk.
+    num_frames: Number of frames: exact for a folder, estimated for a file,
+      None if the file does not tell.
   """
 
   def __init__(
@@ -67,37 +66,43 @@ class VideoSource:
       start: float = 0.0,
       end: float | None = None,
       scale: float = 1.0,
+      max_short_side: int | None = None,
       frames_per_second: float = 25.0,
   ):
-    """Opens it and reads the first frame.
+    """Opens the video and reads its first frame.
 
     Args:
-      path: Video file that `decoding.decode` reads, or folder of pictures.
-      start: Frames before this time, in seconds of the file, are left out.
-      end: Those from this time on are left out, too.
-      scale: Shrinks frames by averaging areas; in (0, 1].
-      frames_per_second: Rate of a folder's pictures.
+      path: A video file that `decoding.decode` reads, or a folder of pictures.
+      start: Frames before this time, in seconds of the file, are skipped.
+      end: Frames from this time on are skipped. None reads to the end.
+      scale: Factor in (0, 1] by which frames are shrunk, by averaging areas.
+      max_short_side: Frames whose short side is longer, in pixels, are shrunk
+        to it.
+      frames_per_second: Rate at which a folder's pictures are shown.
 
     Raises:
-      UserError: there is no such file or folder, no frame that can be read,
-        none between start and end, or the scale is out of range. Iterating
-        raises it at a frame that is damaged or, in folders, of another size.
+      UserError: There is no such file or folder, it has no readable frame from
+        start to end, or the scale is out of range. Iteration raises it at a
+        damaged frame, and at a picture of another size than the first.
     """
-    self.path, self.scale, self.start = pathlib.Path(path), scale, start
+    self.path, self.start = pathlib.Path(path), start
     self._end = math.inf if end is None else end
-    self._check(frames_per_second)
-    # Of a folder, with their times.
+    self._check(scale, frames_per_second)
+    # The pictures of a folder, with their times.
     self._pictures = []
     if self.path.is_dir():
       paths = _find_pictures(self.path)
       timed = ((k / frames_per_second, path) for k, path in enumerate(paths))
       self._pictures = [pair for pair in timed if self._is_within(pair[0])]
-    # Of the frames' short side, in pixels.
+    # The longest short side of a frame, in pixels.
     self._limit = None
     self.start, rgb = self._first()
     self.full_size = rgb.shape[:2]
-    if scale < 1:
-      self._limit = max(1, round(min(self.full_size) * scale))
+    short_side = min(self.full_size)
+    limit = max(1, round(short_side * scale))
+    limit = min(limit, max_short_side or limit)
+    if limit < short_side:
+      self._limit = limit
       _, rgb = self._first()
     self.size = rgb.shape[:2]
     self.num_frames = self._estimate_num_frames()
@@ -116,11 +121,11 @@ class VideoSource:
   def backward(self, count: int) -> Iterator[VideoFrame]:
     """Yields the first `count` frames, last to first.
 
-    They wait in a temporary folder on disk as good JPEG, so they differ by a
-    quarter of a level, on average, from what iterating yields.
+    A temporary folder holds them as JPEG files of high quality. So they differ
+    from the frames of an iteration, by a quarter of a grey level on average.
 
     Raises:
-      UserError: (while iterating) as for iterating, or the disk is full.
+      UserError: (while iterating) As an iteration, or the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix='vidcolor_') as folder:
       name = lambda index: os.path.join(folder, f'{index}.jpg')
@@ -129,10 +134,10 @@ class VideoSource:
         _write_jpeg(name(len(times)), frame.rgb)
         times.append(frame.seconds)
       for index in reversed(range(len(times))):
-        yield VideoFrame(_read_picture(name(index)), times[index])
+        yield VideoFrame(read_picture(name(index)), times[index])
         os.remove(name(index))
 
-  def _check(self, frames_per_second):
+  def _check(self, scale, frames_per_second):
     if not self.path.exists():
       raise errors.UserError(
           f'there is no file or folder {self.path}: give a video, or a folder'
@@ -142,9 +147,9 @@ class VideoSource:
       raise errors.UserError(
           f'{self.path} is one picture: give a video, or a folder of pictures'
       )
-    if not 0 < self.scale <= 1:
+    if not 0 < scale <= 1:
       raise errors.UserError(
-          f'cannot scale {self.path} by {self.scale:g}: give a scale above 0'
+          f'cannot scale {self.path} by {scale:g}: give a scale above 0'
           ' and at most 1'
       )
     if not 0 <= self.start < self._end:
@@ -154,7 +159,7 @@ class VideoSource:
       )
     if not frames_per_second > 0:
       raise errors.UserError(
-          f'cannot show {self.path} at {frames_per_second:g} frames a second:'
+          f'cannot play {self.path} at {frames_per_second:g} frames a second:'
           ' give a rate above 0'
       )
 
@@ -191,12 +196,12 @@ class VideoSource:
   def _read_folder(self):
     shape = None
     for seconds, path in self._pictures:
-      rgb = _read_picture(path)
+      rgb = read_picture(path)
       shape = shape or rgb.shape
       if rgb.shape != shape:
         raise errors.UserError(
-            f'{path} is {rgb.shape[1]}x{rgb.shape[0]}, but those before it are'
-            f' {shape[1]}x{shape[0]}: make all of one size'
+            f'{path} is {rgb.shape[1]}x{rgb.shape[0]}, but the pictures before'
+            f' it are {shape[1]}x{shape[0]}: make all of one size'
         )
       yield seconds, _shrunk(rgb, self._limit)
 
@@ -217,24 +222,31 @@ def _find_pictures(folder):
 
 
 def _natural(path):
-  """Returns a key by which frame2 is before frame10."""
+  """Returns a sort key that puts frame2 before frame10."""
   parts = re.split(r'([0-9]+)', path.name)
   return [
       int(part) if index % 2 else part for index, part in enumerate(parts)
   ], path.name
 
 
-def _read_picture(path):
+def read_picture(
+    path: str | os.PathLike,
+) -> UInt8[np.ndarray, 'height width 3']:
+  """Reads an upright RGB picture.
+
+  Raises:
+    UserError: The file is missing, or it is no picture.
+  """
   try:
     with Image.open(path) as picture:
       upright = ImageOps.exif_transpose(picture)
       if upright.mode.startswith('I;16'):
-        # Pillow would cut it off at 255.
+        # Pillow would clip the values at 255.
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
       return np.asarray(upright.convert('RGB'))
   except (OSError, SyntaxError, ValueError) as error:
     raise errors.UserError(
-        f'cannot read the picture {path}: restore it, or take it away'
+        f'cannot read the picture {path}: restore it, or remove it'
     ) from error
 
 
