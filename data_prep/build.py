@@ -20,21 +20,15 @@ from typing import Any
 from absl import flags
 import fsspec
 
-from data_prep.davis import davis
-from data_prep.jhmdb import jhmdb
 from data_prep.kinetics import kinetics
 from data_prep.synthetic_clips import synthetic_clips
-from data_prep.tapvid import tapvid
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import program
 
 _BUILDERS = {
-    'davis': davis.Davis,
-    'jhmdb': jhmdb.Jhmdb,
     'kinetics': kinetics.Kinetics,
     'synthetic_clips': synthetic_clips.SyntheticClips,
-    'tapvid': tapvid.Tapvid,
 }
 _DATASET = flags.DEFINE_enum(
     'dataset', None, list(_BUILDERS), 'What to build.', required=True
@@ -43,7 +37,7 @@ _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of TFDS datasets to build it in.', required=True
 )
 _SOURCE_DIR = flags.DEFINE_string(
-    'source_dir', None, 'Folder of what was published, or of your own videos.'
+    'source_dir', None, 'Folder of videos, or of Kinetics as it was published.'
 )
 _ANNOTATIONS = flags.DEFINE_list(
     'annotations', [], 'CSV files of Kinetics; without, its folders tell.'
@@ -82,9 +76,7 @@ def main(arguments: list[str]) -> None:
       f'left out: {manifest["num_skipped"]}, cut short:'
       f' {manifest["num_cut_short"]}; {path} names them, and says why'
   )
-  if _DATASET.value not in ('kinetics', 'synthetic_clips') or (
-      'train' not in manifest['splits']
-  ):
+  if 'train' not in manifest['splits']:
     return
   if files.is_url(builder.data_dir):
     print(

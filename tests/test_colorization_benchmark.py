@@ -8,8 +8,9 @@ import pytest
 from tests import tiny
 from vidcolor import color
 from vidcolor import errors
+from vidcolor.benchmarks import colorization
 from vidcolor.benchmarks.colorization import run as colorization_run
-from vidcolor.data import clips
+from vidcolor.data import records
 from vidcolor.tracking import propagation
 from vidcolor.video import decoding
 
@@ -48,8 +49,8 @@ def evaluate(tracker, tmp_path, monkeypatch):
   """Evaluates on clips that are given."""
 
   def evaluate(source, **options):
-    monkeypatch.setattr(clips, 'open_source', lambda *args: source)
-    return colorization_run.evaluate(
+    monkeypatch.setattr(records, 'open_source', lambda *args: source)
+    return colorization.evaluate(
         tracker, 'data', tmp_path, palette=PALETTE, **options
     )
 
@@ -58,7 +59,7 @@ def evaluate(tracker, tmp_path, monkeypatch):
 
 def test_scores_by_horizon(evaluate):
   source = [_clip('long', 30), _clip('short', 8), _clip('too short', 3)]
-  results, _ = evaluate(source)
+  results = evaluate(source)
   assert results['num_clips'] == {'1': 2, '2': 2, '4': 2, '8': 1, '16': 1}
   per_horizon = results['per_horizon']
   for horizon, scores in per_horizon['baseline'].items():
@@ -81,7 +82,7 @@ def test_scores_by_horizon(evaluate):
 
 def test_num_clips_and_too_short_clips(evaluate):
   source = [_clip('too short', 3), _clip('short', 5), _clip('other', 5)]
-  results, _ = evaluate(source, num_clips=2)
+  results = evaluate(source, num_clips=2)
   assert list(results['per_clip']) == ['short']
   with pytest.raises(errors.UserError, match='four frames in validation'):
     evaluate(source, num_clips=1)
@@ -91,10 +92,11 @@ def test_evaluates_a_dataset(tracker, tmp_path):
   data_dir = tiny.build_dataset(tmp_path)
   options = {'palette': np.eye(16, 2, dtype=np.float32)}
   with pytest.raises(errors.UserError, match="no split 'validation'"):
-    colorization_run.evaluate(tracker, data_dir, tmp_path, **options)
-  results, sections = colorization_run.evaluate(
+    colorization.evaluate(tracker, data_dir, tmp_path, **options)
+  results = colorization.evaluate(
       tracker, data_dir, tmp_path, split='train[60%:]', **options
   )
+  sections = colorization.sections(results, tmp_path)
   json.dumps(results, allow_nan=False)
   assert results['num_clips'] == {'1': 2, '2': 2, '4': 2, '8': 2}
   media = [media.file for section in sections for media in section.media]

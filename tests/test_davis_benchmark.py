@@ -8,7 +8,7 @@ import pytest
 from tests import tiny
 from vidcolor import errors
 from vidcolor import masks
-from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.benchmarks import davis
 from vidcolor.tracking import baselines
 from vidcolor.video import decoding
 
@@ -20,13 +20,11 @@ def fixture_data_dir(tmp_path):
 
 def _evaluate(data_dir, output_dir, year=2017):
   output_dir.mkdir()
-  return davis_run.evaluate(
-      baselines.Identity(), data_dir, output_dir, year=year
-  )
+  return davis.evaluate(baselines.Identity(), data_dir, output_dir, year=year)
 
 
 def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
-  results, sections = _evaluate(data_dir, tmp_path / 'out')
+  results = _evaluate(data_dir, tmp_path / 'out')
   assert list(results['per_object']) == ['bear_1', 'dogs_1', 'dogs_2']
   # Moved by 2, 4, 6 of 20 columns.
   overlaps = [(20 - d) / (20 + d) for d in (2, 4, 6)]
@@ -39,11 +37,11 @@ def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
       (overlaps[0] + (overlaps[0] + 1) / 2) / 2
   )
   json.dumps(results)
-  again, _ = davis_run.score(
+  again = davis.score(
       tmp_path / 'out' / 'predictions', data_dir, tmp_path / 'out', year=2017
   )
   assert again == results
-  for section in sections:
+  for section in davis.sections(results, tmp_path / 'out'):
     for media in section.media:
       assert (tmp_path / 'out' / media.file).stat().st_size > 0
   # The first and the last frame are in no film: they do not count.
@@ -61,13 +59,13 @@ def test_predictions_are_palette_pictures(data_dir, tmp_path):
 
 
 def test_2016_makes_one_object_of_all(data_dir, tmp_path):
-  results, _ = _evaluate(data_dir, tmp_path / 'out', year=2016)
+  results = _evaluate(data_dir, tmp_path / 'out', year=2016)
   assert list(results['per_object']) == ['bear_1', 'dogs_1']
   # Another method's masks may say 255 for the object.
   for path in (tmp_path / 'out/predictions').rglob('*.png'):
     mask = masks.read(path)
     cv2.imwrite(str(path), np.where(mask, 255, 0).astype(np.uint8))
-  again, _ = davis_run.score(
+  again = davis.score(
       tmp_path / 'out/predictions', data_dir, tmp_path / 'out', year=2016
   )
   assert again == results
@@ -86,7 +84,7 @@ def test_void_and_late_objects_are_handled_as_in_the_toolkit(
     if t > 2:
       mask[46:] = 3  # It is in no first mask, so nobody could track it.
     masks.write_png(_mask_path(data_dir, t), mask)
-  results, _ = _evaluate(data_dir, tmp_path / 'out')
+  results = _evaluate(data_dir, tmp_path / 'out')
   assert list(results['per_object']) == ['bear_1', 'dogs_1', 'dogs_2']
   assert results['per_object']['dogs_2']['J_mean'] == 1
   first = masks.read(tmp_path / 'out/predictions/dogs/00000.png')
@@ -98,7 +96,8 @@ def test_first_masks_alone_are_tracked_but_not_scored(data_dir, tmp_path):
     folder = data_dir / 'Annotations' / '480p' / name
     for path in sorted(folder.iterdir())[1:]:
       path.unlink()
-  results, sections = _evaluate(data_dir, tmp_path / 'out')
+  results = _evaluate(data_dir, tmp_path / 'out')
+  sections = davis.sections(results, tmp_path / 'out')
   assert not results and 'first masks' in sections[0].title
   assert len(list((tmp_path / 'out/predictions/dogs').iterdir())) == 6
 
@@ -109,7 +108,7 @@ def test_means_by_attribute_where_davis_lists_them(data_dir, tmp_path):
       '- {name: bear, attributes: [OCC]}\n'
       '- {name: dogs, attributes: [OCC, FM]}\n'
   )
-  results, _ = _evaluate(data_dir, tmp_path / 'out')
+  results = _evaluate(data_dir, tmp_path / 'out')
   dogs = results['j_by_attribute']['FM']
   assert dogs == pytest.approx(
       (1 + results['per_object']['dogs_1']['J_mean']) / 2
@@ -150,7 +149,7 @@ def test_says_which_prediction_is_wrong(data_dir, tmp_path, spoil, message):
   (predictions_dir / 'dogs' / '00005.png').unlink()
   spoil(predictions_dir / 'dogs' / '00002.png')
   with pytest.raises(errors.UserError, match=message):
-    davis_run.score(predictions_dir, data_dir, tmp_path / 'out', year=2017)
+    davis.score(predictions_dir, data_dir, tmp_path / 'out', year=2017)
 
 
 def _first_mask_alone(data_dir):

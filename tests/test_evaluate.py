@@ -1,13 +1,17 @@
 """The program as a user runs it."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from tests import programs
 from tests import tiny
+import vidcolor
 from vidcolor import pretrained
+from vidcolor.tracking import baselines
 from vidcolor.training import loop
 
 
@@ -126,12 +130,72 @@ def test_features_track_as_the_network_that_made_them(davis, tmp_path):
         (['--workdir=nothing'], 'nothing holds no checkpoint'),
         (['--predictions=nothing'], 'no prediction nothing/bear/00001.png'),
         (['--baseline=identity', '--color_failure'], '--color_failure is for'),
+        (
+            ['--predictions=p', '--color_failure'],
+            '--color_failure is not for the scoring of predictions on davis',
+        ),
+        (['--query_mode=strided'], '--query_mode is not for davis2017'),
+        (['--dataset=davis'], '--dataset=davis: give one of davis2016, '),
+        (['--dataset=jhmdb', '--split=4'], 'JHMDB has splits 1, 2 and 3'),
+        (
+            ['--dataset=kinetics_color', '--baseline=identity'],
+            'kinetics_color is for networks',
+        ),
+        (
+            ['--dataset=kinetics_color', '--predictions=p'],
+            '--predictions is not for kinetics_color',
+        ),
+        (
+            ['--dataset=kinetics_color', '--features_dir=f'],
+            '--features_dir is not for kinetics_color',
+        ),
+        (
+            ['--dataset=tests.toy', '--baseline=identity'],
+            'tests.toy: the module has no function `evaluate`',
+        ),
     ],
 )
 def test_tells_what_is_wrong_in_one_line(davis, tmp_path, args, told):
-  done = _evaluate(*args, *davis, f'--output_dir={tmp_path / "out"}')
+  done = _evaluate(*davis, *args, f'--output_dir={tmp_path / "out"}')
   assert done.returncode == 2
   (line,) = [s for s in done.stderr.splitlines() if s.startswith('error: ')]
   assert told in line
   assert 'Traceback' not in done.stderr
   assert not (tmp_path / 'out' / 'results.json').exists()
+
+
+def test_a_benchmark_from_outside_of_the_package(tmp_path):
+  square = np.zeros((12, 16), np.uint8)
+  square[4:8, 4:8] = 1
+  np.save(tmp_path / 'square.npy', square)
+  toy = [
+      '--dataset=tests.toy_benchmark',
+      f'--data_dir={tmp_path}',
+      '--baseline=identity',
+  ]
+  results = _results(tmp_path / 'out', '--split=left', *toy)
+  assert results['split'] == 'left'
+  # Two columns of four pixels are wrong per step.
+  expected = 1 - 8 * np.mean([0, 1, 2, 3]) / square.size
+  assert results['overall'] == {'accuracy': pytest.approx(expected)}
+  done = _evaluate(*toy, '--num_clips=2', f'--output_dir={tmp_path / "no"}')
+  assert done.returncode == 2
+  assert '--num_clips is not for tests.toy_benchmark' in done.stderr
+
+
+def test_benchmarks_are_attributes_and_need_no_output_folder(davis):
+  data_dir = davis[1].removeprefix('--data_dir=')
+  results = vidcolor.benchmarks.davis.evaluate(baselines.Identity(), data_dir)
+  assert results['year'] == 2017 and 'media' not in results
+  assert results['overall']['J_mean'] > 0.5
+  for name in vidcolor.benchmarks.__all__:
+    assert callable(getattr(vidcolor.benchmarks, name).evaluate)
+
+
+def test_metrics_are_imported_without_jax():
+  modules = [
+      f'vidcolor.benchmarks.{name}.metrics'
+      for name in vidcolor.benchmarks.__all__
+  ]
+  code = f'import sys, {", ".join(modules)}; sys.exit("jax" in sys.modules)'
+  subprocess.run([sys.executable, '-c', code], check=True, cwd=programs.ROOT)

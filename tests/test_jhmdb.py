@@ -6,8 +6,8 @@ import pytest
 from scipy import io
 
 from vidcolor import errors
+from vidcolor.benchmarks import jhmdb
 from vidcolor.benchmarks.jhmdb import data as jhmdb_data
-from vidcolor.benchmarks.jhmdb import run as jhmdb_run
 from vidcolor.tracking import baselines
 from vidcolor.video import decoding
 
@@ -141,7 +141,8 @@ def test_says_which_frame_is_cut_short(tree):
 
 
 def test_identity_scores_what_the_hand_computes(tree, tmp_path):
-  results, sections = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  results = jhmdb.evaluate(baselines.Identity(), tree, tmp_path)
+  sections = jhmdb.sections(results, tmp_path)
   # Off by 31 and 0 in the jump, by 6 and 12.5 in the walk, of a size of 60.
   assert list(results['overall'].values()) == [0.5, 0.5, 0.75, 0.75, 0.75]
   assert results['overall_without_lost'] == results['overall']
@@ -162,9 +163,9 @@ def test_identity_scores_what_the_hand_computes(tree, tmp_path):
 
 
 def test_scores_the_predictions_it_wrote(tree, tmp_path):
-  results, _ = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  results = jhmdb.evaluate(baselines.Identity(), tree, tmp_path)
   predictions = tmp_path / 'predictions'
-  again, _ = jhmdb_run.score(predictions, tree, tmp_path)
+  again = jhmdb.score(predictions, tree, tmp_path)
   assert again == results
   path = predictions / 'walk/a_walk_0/joint_positions.mat'
   np.testing.assert_array_equal(
@@ -179,7 +180,7 @@ def test_lost_joints_are_wrong_but_for_the_fields_code(tree, tmp_path):
     joints[:, 3] = np.nan
     path = tmp_path / sequence.name / 'joint_positions.mat'
     jhmdb_data.write_joints(path, joints)
-  results, _ = jhmdb_run.score(tmp_path, tree, tmp_path)
+  results = jhmdb.score(tmp_path, tree, tmp_path)
   assert results['per_joint']['neck']['PCK@0.5'] == 0.5
   assert results['per_joint']['right shoulder']['PCK@0.5'] == 0
   assert results['overall']['PCK@0.1'] == pytest.approx(12.5 / 15)
@@ -192,7 +193,7 @@ def test_joints_that_are_never_in_the_picture_have_no_score(tree, tmp_path):
   for name in 'walk/a_walk_0', 'jump/c_jump_0':
     path = tree / 'joint_positions' / name / 'joint_positions.mat'
     jhmdb_data.write_joints(path, joints)
-  results, _ = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  results = jhmdb.evaluate(baselines.Identity(), tree, tmp_path)
   assert list(results['per_joint']) == list(jhmdb_data.JOINTS[:-1])
   assert results['overall']['PCK@0.1'] == 1
 
@@ -200,14 +201,16 @@ def test_joints_that_are_never_in_the_picture_have_no_score(tree, tmp_path):
 def test_a_video_of_one_frame_has_no_score_and_no_rank(tree, tmp_path):
   path = tree / 'joint_positions/walk/a_walk_0/joint_positions.mat'
   io.savemat(path, {'pos_img': _moving([0])[0].T + 1})  # As MATLAB does.
-  results, sections = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  results = jhmdb.evaluate(baselines.Identity(), tree, tmp_path)
+  sections = jhmdb.sections(results, tmp_path)
   row = results['per_sequence']['walk/a_walk_0']
   assert np.isnan(list(row.values())).all()
   assert results['overall'] == results['per_sequence']['jump/c_jump_0']
   for media in sections[0].media:
     assert 'jump/c_jump_0' in media.caption
   (tree / 'splits/jump_test_split1.txt').unlink()
-  results, sections = jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  results = jhmdb.evaluate(baselines.Identity(), tree, tmp_path)
+  sections = jhmdb.sections(results, tmp_path)
   assert np.isnan(list(results['overall'].values())).all()
   assert not sections[0].media
 
@@ -225,7 +228,7 @@ def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
     told.append([np.zeros((4, 4, 3), np.uint8)] * len(sequence.joints))
     return told[-1]
 
-  jhmdb_run.evaluate(Tracker(), tree, tmp_path, frames_of=frames_of)
+  jhmdb.evaluate(Tracker(), tree, tmp_path, frames_of=frames_of)
   assert list(map(id, fed)) == list(map(id, told)) and len(fed) == 2
 
 
@@ -234,10 +237,10 @@ def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):
     [(None, 'joint_positions.mat'), (2, 'is for 2 frames: track the 3')],
 )
 def test_says_which_prediction_is_wrong(tree, tmp_path, num_frames, message):
-  jhmdb_run.evaluate(baselines.Identity(), tree, tmp_path)
+  jhmdb.evaluate(baselines.Identity(), tree, tmp_path)
   path = tmp_path / 'predictions/walk/a_walk_0/joint_positions.mat'
   path.unlink()
   if num_frames:
     jhmdb_data.write_joints(path, _moving(num_frames * [0]))
   with pytest.raises(errors.UserError, match=f'walk/a_walk_0.*{message}'):
-    jhmdb_run.score(tmp_path / 'predictions', tree, tmp_path)
+    jhmdb.score(tmp_path / 'predictions', tree, tmp_path)

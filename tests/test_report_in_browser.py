@@ -9,7 +9,7 @@ from selenium.webdriver.support import wait
 
 from tests import browsers
 from tests import tiny
-from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.benchmarks import davis
 from vidcolor.render import report
 from vidcolor.tracking import baselines
 from vidcolor.video import mp4
@@ -167,10 +167,11 @@ def test_on_a_phone_only_tables_scroll_sideways(page):
 
 
 def test_the_report_of_an_evaluation_plays_and_sorts(browser, tmp_path):
-  _, sections = davis_run.evaluate(
+  results = davis.evaluate(
       baselines.Identity(), tiny.write_davis(tmp_path / 'DAVIS'), tmp_path,
       year=2017,
   )  # fmt: skip
+  sections = davis.sections(results, tmp_path)
   report.write_page(tmp_path / 'report.html', title='DAVIS', sections=sections)
   browser.get((tmp_path / 'report.html').as_uri())
   loaded = '[...document.querySelectorAll("video")].map(v => v.readyState)'

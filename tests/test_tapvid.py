@@ -9,9 +9,9 @@ import pytest
 
 from vidcolor import errors
 from vidcolor import tracking
+from vidcolor.benchmarks import tapvid
 from vidcolor.benchmarks.tapvid import data as tapvid_data
 from vidcolor.benchmarks.tapvid import metrics as tapvid_metrics
-from vidcolor.benchmarks.tapvid import run as tapvid_run
 from vidcolor.video import decoding
 
 
@@ -282,7 +282,8 @@ def data_dir(tmp_path):
 
 def test_tracks_forward_from_each_frame_with_queries(tmp_path, data_dir):
   tracker = _Tracker()
-  results, sections = tapvid_run.evaluate(tracker, data_dir, tmp_path)
+  results = tapvid.evaluate(tracker, data_dir, tmp_path)
+  sections = tapvid.sections(results, tmp_path)
   # Frames left, brightness of the first one, points.
   assert tracker.asked == [(6, 0, 1), (5, 1, 1), (6, 0, 1), (1, 5, 1)]
   assert list(results['per_sequence']) == ['goat']
@@ -299,7 +300,7 @@ def test_tracks_forward_from_each_frame_with_queries(tmp_path, data_dir):
 
 
 def test_predictions_are_what_the_published_metrics_take(tmp_path, data_dir):
-  tapvid_run.evaluate(_Tracker(), data_dir, tmp_path)
+  tapvid.evaluate(_Tracker(), data_dir, tmp_path)
   with np.load(tmp_path / 'predictions' / 'goat.npz') as arrays:
     # In raster coordinates: the middle is 128 from the edge.
     expected = [[0, 128, 128], [1, 128, 130]]
@@ -316,9 +317,7 @@ def test_predictions_are_what_the_published_metrics_take(tmp_path, data_dir):
 
 def test_tracks_backward_too_where_queries_are_strided(tmp_path, data_dir):
   tracker = _Tracker()
-  results, _ = tapvid_run.evaluate(
-      tracker, data_dir, tmp_path, query_mode='strided'
-  )
+  results = tapvid.evaluate(tracker, data_dir, tmp_path, query_mode='strided')
   # The first video has a point in frame 0, the second one in frame 5 too.
   once = [(6, 0, 1), (1, 0, 1)]
   assert tracker.asked == [*once, *once, (1, 5, 1), (6, 5, 1)]
@@ -330,7 +329,7 @@ def test_scores_tracks_that_any_method_wrote(tmp_path, data_dir):
   predictions_dir = tmp_path / 'other'
   predictions_dir.mkdir()
   with pytest.raises(errors.UserError, match='other/goat.npz'):
-    tapvid_run.score(predictions_dir, data_dir, tmp_path)
+    tapvid.score(predictions_dir, data_dir, tmp_path)
   arrays = {
       'query_points': np.array([[0, 128, 128], [1, 128, 130]]),
       'tracks': np.full((2, 6, 2), 128.0) + np.arange(6)[:, None] * [2, 0],
@@ -339,22 +338,22 @@ def test_scores_tracks_that_any_method_wrote(tmp_path, data_dir):
   np.savez(predictions_dir / 'goat.npz', **arrays)
   yak = arrays | {'query_points': [[0, 128, 128], [5, 128, 128]]}
   np.savez(predictions_dir / 'yak.npz', **yak)
-  results, _ = tapvid_run.score(predictions_dir, data_dir, tmp_path)
+  results = tapvid.score(predictions_dir, data_dir, tmp_path)
   assert results['overall']['average_jaccard'] == 1
   assert results['overall']['occlusion_accuracy'] == 1
   with pytest.raises(errors.UserError, match='goat.npz.*--query_mode'):
-    tapvid_run.score(predictions_dir, data_dir, tmp_path, query_mode='strided')
+    tapvid.score(predictions_dir, data_dir, tmp_path, query_mode='strided')
 
 
 def test_refuses_two_videos_of_one_name(tmp_path):
   for index in range(2):
     _write(tmp_path / f'{index}_of_2.pkl', {'goat': _example()})
   with pytest.raises(errors.UserError, match='1_of_2.pkl .*another video goat'):
-    tapvid_run.evaluate(_Tracker(), tmp_path, tmp_path)
+    tapvid.evaluate(_Tracker(), tmp_path, tmp_path)
 
 
 def test_says_that_there_is_nothing_to_score(tmp_path):
   example = _example() | {'occluded': np.ones((3, 4), bool)}
   _write(tmp_path / 'a.pkl', [example])
   with pytest.raises(errors.UserError, match='no point of'):
-    tapvid_run.evaluate(_Tracker(), tmp_path, tmp_path)
+    tapvid.evaluate(_Tracker(), tmp_path, tmp_path)

@@ -26,7 +26,6 @@ from tests import tiny
 from vidcolor import errors
 from vidcolor import models
 from vidcolor import sharding
-from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.data import synthetic
 from vidcolor.tracking import propagation
@@ -89,7 +88,8 @@ def _break_off(command, kind, code):
   assert process.returncode == code, told
   if kind == signal.SIGTERM:
     assert told == (
-        f'stopped after step {steps[-1]}: run the same line again to go on\n'
+        f'stopped after step {steps[-1]}: run the same command again to'
+        ' continue\n'
     )
   return steps[-1]
 
@@ -206,7 +206,7 @@ def test_a_damaged_checkpoint_is_set_aside(data_dir, tmp_path, capsys, how):
   capsys.readouterr()
   loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'damaged')
   told = capsys.readouterr().out.splitlines()
-  assert 'checkpoints/4 is damaged, and renamed damaged_4' in told[0]
+  assert 'checkpoints/4 is damaged and was renamed damaged_4' in told[0]
   assert told[1] == 'resumed from step 2'
   assert sorted(os.listdir(tmp_path / 'damaged' / 'checkpoints')) == [
       '2', '4', 'damaged_4'
@@ -217,7 +217,7 @@ def test_a_damaged_checkpoint_is_set_aside(data_dir, tmp_path, capsys, how):
   for step in '24':
     _damage(tmp_path / 'damaged' / 'checkpoints' / step, how)
   with pytest.raises(
-      errors.UserError, match='none of the checkpoints .* of step 4:'
+      errors.UserError, match=r'none of the checkpoints .* \(step 4:'
   ):
     loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'damaged')
 
@@ -280,7 +280,9 @@ def test_missing_config_is_one_line(tmp_path):
 
 
 def test_workdir_in_a_bucket_is_one_line(tmp_path):
-  with pytest.raises(errors.UserError, match='gs://a/b is no folder: mount'):
+  with pytest.raises(
+      errors.UserError, match='gs://a/b is a URL, not a folder: mount'
+  ):
     loop.train(tiny.config(str(tmp_path)), 'gs://a/b')
 
 
@@ -330,9 +332,9 @@ def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
   busy = {'loss': types.SimpleNamespace(is_ready=lambda: False)}
   for context, seconds in (
       (contextlib.nullcontext(), 3.0),
-      (log.waiting({}), 1.5),
-      (log.waiting(done), 0.5),
-      (log.waiting(busy), 3.0),
+      (log.waiting_for_data({}), 1.5),
+      (log.waiting_for_data(done), 0.5),
+      (log.waiting_for_data(busy), 3.0),
       (log.pause(), 90.0),
   ):
     with context:
@@ -400,7 +402,7 @@ def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
   tracker = propagation.LabelPropagator(
       model, propagation.PropagationOptions(**config.tracking)
   )
-  results, _ = davis_run.evaluate(
+  results = davis_run.evaluate(
       tracker, davis_dir, tmp_path / 'alone', year=2016
   )
   assert told[3, 'davis2016_J'] == pytest.approx(results['overall']['J_mean'])
@@ -442,8 +444,7 @@ def _mean_j(model, options, sequences):
   tracker = propagation.LabelPropagator(model, options)
   js = []
   for clip in sequences:
-    tracked = list(tracker.track(clip.frames, clip.masks[0]))
-    scores = davis_metrics.score(tracked, clip.masks, int(clip.masks[0].max()))
+    _, scores = davis_run.track_and_score(tracker, clip.frames, clip.masks)
     js.append(scores.j.mean())
   return np.mean(js)
 

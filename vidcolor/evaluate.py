@@ -3,48 +3,62 @@
 python -m vidcolor.evaluate --dataset=davis2017 --data_dir=DAVIS \
   --output_dir=OUT
 
-Writes results.json, predictions in the benchmark's own layout and report.html.
-That is of the network in the package, vidcolor/pretrained; of another one by
+Writes results.json, predictions in the benchmark's own format, and report.html.
+By default the network in the package, vidcolor/pretrained, is evaluated. One of
+these flags chooses another method:
 
-  --workdir=DIR                        a run, of which the newest checkpoint;
-  --checkpoint=DIR/checkpoints/400     one checkpoint, or what
-                                       experiments.export has written;
+  --workdir=DIR                        the newest checkpoint of a training run;
+  --checkpoint=DIR/checkpoints/400     one checkpoint, or a file that
+                                       experiments.export wrote;
   --baseline=NAME                      a method to compare with;
-  --predictions=DIR                    any method's files, to be scored only;
+  --predictions=DIR                    any method's predictions, only scored;
   --features_dir=DIR                   any network's features, <frame>.npy.
 
---config=FILE gives other settings of tracking than the checkpoint's own, such
-as --config=experiments/configs/compact.py --config.tracking.radius=8.
+--config=FILE replaces the checkpoint's own settings of tracking, as in
+--config=experiments/configs/compact.py --config.tracking.radius=8.
+
+--dataset also takes the import path of a module of yours, which has the
+functions that vidcolor/benchmarks/__init__.py describes.
 """
 
 import functools
+import importlib
+import inspect
 import json
 import operator
 import pathlib
 import time
+import types
 from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 
+from vidcolor import benchmarks
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import network
 from vidcolor import program
-from vidcolor.benchmarks.colorization import run as colorization_run
-from vidcolor.benchmarks.davis import color_failure
-from vidcolor.benchmarks.davis import run as davis_run
-from vidcolor.benchmarks.jhmdb import run as jhmdb_run
-from vidcolor.benchmarks.tapvid import run as tapvid_run
 from vidcolor.data import features
 from vidcolor.render import report
 from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'A run; its newest checkpoint.')
+# The module of each benchmark, and its fixed options.
+_BENCHMARKS: dict[str, tuple[types.ModuleType, dict[str, Any]]] = {
+    'davis2016': (benchmarks.davis, {'year': 2016}),
+    'davis2017': (benchmarks.davis, {'year': 2017}),
+    'jhmdb': (benchmarks.jhmdb, {}),
+    'tapvid': (benchmarks.tapvid, {}),
+    'kinetics_color': (benchmarks.colorization, {}),
+}
+
+_WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'Training run; its newest checkpoint is evaluated.'
+)
 _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', None, 'One checkpoint of a run, or an .npz.'
+    'checkpoint', None, 'One checkpoint of a run, or an .npz file.'
 )
 _METHODS = {
     'identity': baselines.Identity(),
@@ -63,58 +77,69 @@ _BASELINE = flags.DEFINE_enum(
     None,
     [*_METHODS, *_NETWORKS],
     'identity: nothing moves. optical_flow (DIS), farneback: flow from frame to'
-    ' frame, or direct, from the first frame to each. untrained: the network'
-    ' of --workdir or --config before training. single_image: that of --workdir'
-    ' seeing each frame alone.',
+    ' frame; with _direct, from the first frame to each. untrained: the network'
+    ' of --workdir or --config before training. single_image: the network of'
+    ' --workdir, which gets each frame alone.',
 )
-_PREDICTIONS = flags.DEFINE_string('predictions', None, 'Files to score.')
+_PREDICTIONS = flags.DEFINE_string(
+    'predictions', None, 'Folder of predictions to score.'
+)
 _FEATURES_DIR = flags.DEFINE_string(
     'features_dir',
     None,
     'Features [rows, columns, channels] in DIR/<sequence>/<frame>.npy.',
 )
-_DATASET = flags.DEFINE_enum(
+_DATASET = flags.DEFINE_string(
     'dataset',
     None,
-    ['davis2016', 'davis2017', 'jhmdb', 'tapvid', 'kinetics_color'],
-    'Benchmark.',
+    f'Benchmark: {", ".join(_BENCHMARKS)}, or the import path of a module.',
     required=True,
 )
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, 'Where the benchmark lies.', required=True
+    'data_dir', None, 'Folder of the data of the benchmark.', required=True
 )
 _OUTPUT_DIR = program.define_output_dir()
-_SPLIT = flags.DEFINE_string(
-    'split',
-    None,
-    'DAVIS: name of a list, default val. JHMDB: 1 (default), 2 or 3. TAP-Vid,'
-    ' where a dataset built by data_prep holds several: such as davis.'
-    ' kinetics_color: as TFDS writes it, default validation.',
-)
-_QUERY_MODE = flags.DEFINE_enum(
-    'query_mode', 'first', ['first', 'strided'], 'TAP-Vid: which points.'
-)
-_NUM_CLIPS = flags.DEFINE_integer(
-    'num_clips', None, 'kinetics_color: only so many clips.', 1
-)
-_COLOR_FAILURE = flags.DEFINE_bool(
-    'color_failure',
-    False,
-    'DAVIS: also measure whether tracking fails where colours do; takes twice'
-    ' the time.',
+# Options of benchmarks, which go to the parameters of the same names.
+_OPTIONS = (
+    flags.DEFINE_string(
+        'split',
+        None,
+        'DAVIS: name of a list, default val. JHMDB: 1 (default), 2 or 3.'
+        ' kinetics_color: as TFDS writes it, default validation.',
+    ),
+    flags.DEFINE_enum(
+        'query_mode',
+        None,
+        ['first', 'strided'],
+        'TAP-Vid: how points are queried, default first.',
+    ),
+    flags.DEFINE_integer(
+        'num_clips', None, 'kinetics_color: number of clips, default all.', 1
+    ),
+    flags.DEFINE_bool(
+        'color_failure',
+        False,
+        'DAVIS: also measure whether tracking fails where colors fail. Doubles'
+        ' the time.',
+    ),
 )
 _CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'Config whose `tracking` takes the place of the network’s.'
+    'config', None, 'Config whose `tracking` replaces that of the network.'
 )
 
 
 def main() -> None:
-  """Evaluates and writes what came of it."""
+  """Evaluates a method, and writes results and a report."""
   start = time.time()
   _check_method()
+  benchmark, options = _benchmark()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
-  results, sections = _score() if _PREDICTIONS.value else _evaluate()
+  if _PREDICTIONS.value:
+    results = _score(benchmark, options)
+  else:
+    results = _evaluate(benchmark, options)
+  sections = _sections(benchmark, results)
   results |= {
       'dataset': _DATASET.value,
       'method': _method(),
@@ -122,7 +147,7 @@ def main() -> None:
       **environment.describe(),
   }
   files.write_json(output_dir / 'results.json', results)
-  report.write(
+  report.write_page(
       output_dir / 'report.html',
       title=f'{_DATASET.value}: {_method()}',
       sections=sections,
@@ -141,12 +166,6 @@ def _check_method():
     raise errors.UserError(f'give {" or ".join(given)}, not both')
   if _BASELINE.value and (_PREDICTIONS.value or _FEATURES_DIR.value):
     raise errors.UserError(f'give --baseline or {given[0]}, not both')
-  if _COLOR_FAILURE.value and (
-      not _DATASET.value.startswith('davis')
-      or _PREDICTIONS.value
-      or _BASELINE.value not in (None, *_NETWORKS)
-  ):
-    raise errors.UserError('--color_failure is for networks, on DAVIS')
 
 
 def _method() -> str:
@@ -160,104 +179,107 @@ def _method() -> str:
   return ' of '.join(given) or 'the network in the package'
 
 
-def _score():
-  """Scores files that any method has written."""
-  arguments: Any = _PREDICTIONS.value, _DATA_DIR.value, _OUTPUT_DIR.value
-  match _DATASET.value:
-    case 'davis2016' | 'davis2017':
-      return davis_run.score(*arguments, **_davis_options())
-    case 'jhmdb':
-      return jhmdb_run.score(*arguments, split=_jhmdb_split())
-    case 'tapvid':
-      return tapvid_run.score(*arguments, **_tapvid_options())
-  raise errors.UserError(
-      f'--predictions is not for {_DATASET.value}, where nothing is submitted'
-  )
-
-
-def _evaluate():
-  """Runs a method on the benchmark."""
-  if _DATASET.value == 'kinetics_color':
-    return _evaluate_color()
-  tracker = _tracker()
-  options: dict[str, Any] = {}
-  if _FEATURES_DIR.value:
-    options['frames_of'] = functools.partial(features.read, _FEATURES_DIR.value)
-  arguments: Any = tracker, _DATA_DIR.value, _OUTPUT_DIR.value
-  match _DATASET.value:
-    case 'jhmdb':
-      return jhmdb_run.evaluate(*arguments, split=_jhmdb_split(), **options)
-    case 'tapvid':
-      return tapvid_run.evaluate(*arguments, **_tapvid_options(), **options)
-  options |= _davis_options()
-  results, sections = davis_run.evaluate(*arguments, **options)
-  if not _COLOR_FAILURE.value or not results:
-    return results, sections
-  more, section = color_failure.analyze(
-      tracker, results, *arguments[1:], **options
-  )
-  return results | more, [*sections, section]
-
-
-def _evaluate_color():
-  if _FEATURES_DIR.value or _BASELINE.value in _METHODS:
+def _benchmark():
+  """Returns the module of --dataset, and its fixed options."""
+  name = _DATASET.value
+  if name in _BENCHMARKS:
+    return _BENCHMARKS[name]
+  try:
+    module = importlib.import_module(name)
+  except (ImportError, TypeError, ValueError) as error:
     raise errors.UserError(
-        'kinetics_color is for networks; it compares with copying the same'
-        ' position itself'
+        f'--dataset={name}: give one of {", ".join(_BENCHMARKS)}, or the import'
+        f' path of a module ({error})'
+    ) from error
+  if not hasattr(module, 'evaluate'):
+    raise errors.UserError(
+        f'--dataset={name}: the module has no function `evaluate`'
     )
-  loaded = _load()
+  return module, {}
+
+
+def _score(benchmark, options):
+  """Scores the predictions of any method."""
+  if not hasattr(benchmark, 'score'):
+    raise errors.UserError(
+        f'--predictions is not for {_DATASET.value}, which only evaluates'
+        ' trackers'
+    )
+  options = options | _given_options(benchmark.score)
+  return benchmark.score(
+      _PREDICTIONS.value, _DATA_DIR.value, _OUTPUT_DIR.value, **options
+  )
+
+
+def _evaluate(benchmark, options):
+  """Runs a method on the benchmark."""
+  options = options | _given_options(benchmark.evaluate)
+  is_network = not _FEATURES_DIR.value and _BASELINE.value not in _METHODS
+  loaded = _load() if is_network else None
+  if 'palette' in inspect.signature(benchmark.evaluate).parameters:
+    options['palette'] = _palette(loaded)
+  return benchmark.evaluate(
+      _tracker(loaded), _DATA_DIR.value, _OUTPUT_DIR.value, **options
+  )
+
+
+def _palette(loaded: network.Network | None):
+  if loaded is None:
+    raise errors.UserError(
+        f'{_DATASET.value} is for networks: it needs their palette'
+    )
   if loaded.palette is None:
     raise errors.UserError(
         'give --workdir or --checkpoint: its palette is needed'
     )
-  return colorization_run.evaluate(
-      loaded.propagator(),
-      _DATA_DIR.value,
-      _OUTPUT_DIR.value,
-      palette=loaded.palette,
-      split=_SPLIT.value or 'validation',
-      num_clips=_NUM_CLIPS.value,
-  )
+  return loaded.palette
 
 
-def _davis_options():
-  year = int(_DATASET.value.removeprefix('davis'))
-  return {'year': year, 'split': _SPLIT.value or 'val'}
+def _sections(benchmark, results):
+  if hasattr(benchmark, 'sections'):
+    return benchmark.sections(results, _OUTPUT_DIR.value)
+  table = report.Table({_method(): results['overall']}, 'Overall', 'method')
+  return [report.Section(_DATASET.value, table=table)]
 
 
-def _tapvid_options():
-  return {'split': _SPLIT.value, 'query_mode': _QUERY_MODE.value}
+def _given_options(function) -> dict[str, Any]:
+  """Returns the options that flags give to a function of a benchmark."""
+  options: dict[str, Any] = {
+      flag.name: flag.value for flag in _OPTIONS if flag.value
+  }
+  flag_of = {name: name for name in options}
+  if _FEATURES_DIR.value:
+    read = functools.partial(features.read, _FEATURES_DIR.value)
+    options['frames_of'], flag_of['frames_of'] = read, _FEATURES_DIR.name
+  known = inspect.signature(function).parameters
+  for name in options:
+    if name not in known:
+      scoring = 'the scoring of predictions on ' if _PREDICTIONS.value else ''
+      raise errors.UserError(
+          f'--{flag_of[name]} is not for {scoring}{_DATASET.value}'
+      )
+  return options
 
 
-def _jhmdb_split():
-  split = _SPLIT.value or '1'
-  if split not in ('1', '2', '3'):
-    raise errors.UserError(f'--split={split}: JHMDB has splits 1, 2 and 3')
-  return int(split)
-
-
-def _tracker() -> Any:
-  """What tracks: a baseline, or copying by a network or by features."""
+def _tracker(loaded: network.Network | None) -> Any:
+  """Returns a baseline, or the propagator of a network or of features."""
   if _BASELINE.value in _METHODS:
     return _METHODS[_BASELINE.value]
-  if not _FEATURES_DIR.value:
-    loaded = _load()
-    if _BASELINE.value == 'single_image':
-      return _single_image(loaded)
+  if loaded is None:
+    config = _CONFIG.value or {'tracking': {'unit_length': True}}
+    embed = operator.attrgetter('embeddings')
+  elif _BASELINE.value == 'single_image':
+    config = loaded.config
+    short_side = propagation.PropagationOptions.from_config(config).short_side
+    embed = propagation.single_image(loaded.model, short_side)
+  else:
     return loaded.propagator()
-  config = _CONFIG.value or {'tracking': {'unit_length': True}}
   options = propagation.PropagationOptions.from_config(config)
-  return propagation.LabelPropagator(operator.attrgetter('embeddings'), options)
-
-
-def _single_image(loaded):
-  options = propagation.PropagationOptions.from_config(loaded.config)
-  embed = propagation.single_image(loaded.model, options.short_side)
   return propagation.LabelPropagator(embed, options)
 
 
 def _load() -> network.Network:
-  """The network, with the options of tracking of --config."""
+  """Returns the network, with the `tracking` of --config if it is given."""
   path = _WORKDIR.value or _CHECKPOINT.value
   config = _CONFIG.value
   untrained = _BASELINE.value == 'untrained'

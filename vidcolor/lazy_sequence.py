@@ -1,21 +1,37 @@
-"""Sequences whose items are read when they are asked for."""
+"""A sequence whose items are read on access."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic, overload, TypeVar
+
+import numpy as np
+
+_Key = TypeVar('_Key')
+_Item = TypeVar('_Item')
 
 
-class LazySequence(Sequence):
-  """A sequence of `read(key)` for keys that can be counted and indexed."""
+class LazySequence(Sequence[_Item], Generic[_Key, _Item]):
+  """The sequence of `read(key)` for a sequence of keys."""
 
-  def __init__(self, keys: Any, read: Callable[[Any], Any]):
+  def __init__(
+      self, keys: Sequence[_Key] | np.ndarray, read: Callable[[_Key], _Item]
+  ):
+    """Takes the keys, such as paths, and the function that reads an item."""
     self._keys = keys
     self._read = read
 
   def __len__(self) -> int:
     return len(self._keys)
 
-  def __getitem__(self, index: int | slice) -> Any:
-    """An item; or, of a slice, a lazy sequence of those."""
+  @overload
+  def __getitem__(self, index: int) -> _Item:
+    ...
+
+  @overload
+  def __getitem__(self, index: slice) -> 'LazySequence[_Key, _Item]':
+    ...
+
+  def __getitem__(self, index):
+    """Returns an item; for a slice, a lazy sequence of its items."""
     if isinstance(index, slice):
       return LazySequence(self._keys[index], self._read)
     return self._read(self._keys[index])

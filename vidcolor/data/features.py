@@ -1,8 +1,9 @@
-"""Features of frames that were computed elsewhere, as by another network."""
+"""Reads features of frames that another network computed."""
 
+from collections.abc import Sequence
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,33 +12,54 @@ from vidcolor import lazy_sequence
 
 
 class FrameFeatures(NamedTuple):
-  """Embeddings in the place of the frame that they are of.
+  """The embeddings of a frame, which take its place as a tracker's input.
 
   Attributes:
-    embeddings: Float32[np.ndarray, 'rows columns channels'].
-    shape: Of the frame, in whose pixels points are given.
+    embeddings: Float32 array [rows, columns, channels].
+    shape: Shape of the frame, in whose pixels points are given.
   """
 
   embeddings: np.ndarray
   shape: tuple[int, ...]
 
 
+@runtime_checkable
+class VideoSequence(Protocol):
+  """A sequence of any benchmark."""
+
+  @property
+  def name(self) -> str:
+    """Name of the sequence."""
+    ...
+
+  @property
+  def frames(self) -> Sequence[np.ndarray] | np.ndarray:
+    """The frames, [height, width, 3] each."""
+    ...
+
+  @property
+  def frame_names(self) -> Sequence[str]:
+    """Names of the frames' files, without the suffix."""
+    ...
+
+
 def read(
-    features_dir: str | os.PathLike, sequence: Any
+    features_dir: str | os.PathLike[str], sequence: VideoSequence
 ) -> lazy_sequence.LazySequence:
   """Finds a sequence's features, <features_dir>/<sequence>/<frame>.npy.
 
   Args:
-    features_dir: Folder of a folder for each sequence.
-    sequence: One of a benchmark's: has `name`, `frames` and `frame_names`.
+    features_dir: Folder with a folder for each sequence.
+    sequence: The sequence.
 
   Returns:
-    `FrameFeatures` for each frame, all of one shape, read when asked for. Files
-    are opened only for their shapes.
+    `FrameFeatures` of each frame, which are read on access. All have one shape.
+    Until then, only the files' headers are read.
 
   Raises:
-    UserError: a file is missing, unreadable, no such array or of another shape
-      than the first one's. Features that are not finite show on access.
+    UserError: A file is missing or unreadable, or holds no such array or one of
+      another shape than the first. Features that are not finite raise it on
+      access.
   """
   folder = pathlib.Path(features_dir) / sequence.name
   if not folder.is_dir():
@@ -59,7 +81,7 @@ def read(
 
 
 def _open(path):
-  """Opens a file without reading the numbers."""
+  """Opens a file and reads only its header."""
   try:
     features = np.load(path, mmap_mode='r')
   except FileNotFoundError as error:
@@ -72,8 +94,8 @@ def _open(path):
     ) from error
   if features.ndim != 3 or features.dtype.kind != 'f' or not features.size:
     raise errors.UserError(
-        f'{path} is {features.dtype.name} {features.shape}: write numbers with'
-        ' a fraction, [rows, columns, channels]'
+        f'{path} is {features.dtype.name} {features.shape}: write floats,'
+        ' [rows, columns, channels]'
     )
   return features
 

@@ -1,8 +1,8 @@
-"""Colours of held-out clips, copied from one given frame and from three.
+"""Colorization of held-out clips, from one reference frame and from three.
 
-The tracker copies colours as it copies masks, which shows what it learned from
-them, and how fast errors add up. Not a published benchmark: the paper shows
-pictures of it.
+The tracker copies colors as it copies masks. This shows what it learned from
+colors, and how fast errors accumulate. It is no published benchmark: the paper
+only shows examples.
 """
 
 import functools
@@ -30,61 +30,63 @@ from vidcolor.tracking import color_propagation
 from vidcolor.tracking import propagation
 from vidcolor.video import mp4
 
-# Frames after the last one whose colours are given.
+# Frames after the last one whose colors are given.
 HORIZONS = (1, 2, 4, 8, 16)
 
 _NUM_GIVEN = {'1 reference': 1, '3 references': 3}
 _BASELINE = 'baseline'
-# All methods colour the same frames, those after this one.
+# All methods colorize the same frames, those after this one.
 _LAST_GIVEN = max(_NUM_GIVEN.values()) - 1
-# What each metric is, and whether more is better.
+# Description of each metric, and the better of two values.
 _METRICS = {
-    'ab_error': ('Colour error, distance in a and b', min),
-    'accuracy': ('Colour class accuracy', max),
-    'cross_entropy': ('Cross-entropy of the colour class, nats', min),
+    'ab_error': ('Color error, distance in a and b', min),
+    'accuracy': ('Color class accuracy', max),
+    'cross_entropy': ('Cross-entropy of the color class, nats', min),
     'psnr': ('PSNR in Lab, dB', max),
 }
-_NUM_DRAWN = 4  # Clips in the film and the picture.
+_NUM_DRAWN = 4  # Clips in the video and the picture.
 _PICTURED = 8  # Frames after the last given one.
-_SIDE = 240  # Of a drawn frame.
-_FILM_RATE = 6.0  # Frames a second, as in the dataset.
+_SIDE = 240  # Pixels of a drawn frame's sides.
+_FILM_RATE = 6.0  # Frames per second, as in the dataset.
+
+Results = dict[str, Any]
 
 
 def evaluate(
     tracker: propagation.LabelPropagator,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
     palette: Float[np.ndarray, 'colors 2'],
     split: str = 'validation',
     num_clips: int | None = None,
-) -> tuple[dict[str, Any], list[report.Section]]:
-  """Copies colours from each clip's third frame, or from its first three.
+) -> Results:
+  """Copies colors from each clip's third frame, or from its first three.
 
-  Colours are scored at the embeddings' resolution. The baseline copies the same
-  position of the third frame.
+  Colors are scored at the resolution of the embeddings. The baseline copies the
+  color of the same position in the third frame.
 
   Args:
-    tracker: Copies labels. One whose memory holds fewer than three frames
-      copies '3 references' from those that it holds.
-    data_dir: Folder that the dataset kinetics was built in by
-      `data_prep.build`.
-    output_dir: Folder to write a film, a picture and curves to.
-    palette: The colour classes, those that the network was trained with.
-    split: Of clips that the network was not trained on; a dataset without such
-      a split is trained on 'train[:90%]' and evaluated on 'train[90%:]'.
-    num_clips: How many clips of the split, whose order is random but fixed; by
-      default all.
+    tracker: The propagator of labels. If its memory holds fewer than three
+      frames, '3 references' are those that it holds.
+    data_dir: Folder in which `data_prep.build` built the dataset kinetics.
+    output_dir: Folder for a video and a picture of some clips.
+    palette: The ab colors of the classes that the network was trained with.
+    split: A split that the network was not trained on. Default: 'validation'. A
+      dataset without one can be split into 'train[:90%]' and 'train[90%:]'.
+    num_clips: Number of clips of the split, whose order is random but fixed.
+      Default: all.
 
   Returns:
-    The results, by method ('1 reference', '3 references', 'baseline') ab_error,
-    accuracy, cross_entropy and psnr (see `colorization`): 'per_horizon' in
-    frames after the third, a mean over the clips that are that long, of which
-    there are 'num_clips'; 'overall', the mean of that over horizons; and
-    'per_clip', likewise over a clip's. Then the sections of a report.
+    By method ('1 reference', '3 references', 'baseline'): ab_error, accuracy,
+    cross_entropy and psnr (see `metrics`). 'per_horizon' is by the number of
+    frames after the third, and averaged over the clips that are that long, of
+    which there are 'num_clips'. 'overall' is its mean over horizons. 'per_clip'
+    is the mean over the horizons of each clip. 'media' maps the files that were
+    written to their captions.
 
   Raises:
-    UserError: there is no dataset or no such split, or no clip of four frames.
+    UserError: There is no dataset or no such split, or no clip of four frames.
   """
   source = records.open_source('kinetics', data_dir, split)
   labels_of = functools.partial(_labels, jnp.asarray(palette))
@@ -111,19 +113,75 @@ def evaluate(
         ' another split'
     )
   results = _results(scores)
-  output_dir = pathlib.Path(output_dir)
-  _draw(drawn, output_dir)
-  return results, _sections(results, output_dir)
+  if output_dir is not None:
+    results['media'] = _draw(drawn, pathlib.Path(output_dir))
+  return results
+
+
+def sections(
+    results: Results, output_dir: str | os.PathLike[str]
+) -> list[report.Section]:
+  """Draws plots and returns the sections of a report.
+
+  Args:
+    results: Results of `evaluate`.
+    output_dir: Folder of the report, for the plots.
+  """
+  num_clips = max(results['num_clips'].values())
+  media = results.get('media', {}).items()
+  result = [
+      report.Section(
+          'Copied colors',
+          f'In {num_clips} clips, colors are copied from one reference frame,'
+          ' or from three, to the frames after. The baseline copies the color'
+          ' of the same position in the last reference frame. Its'
+          ' cross-entropy is 13.8 wherever the class is wrong, so it is as'
+          ' informative as accuracy.',
+          media=[report.Media(*item) for item in media],
+      )
+  ]
+  for metric, (title, best) in _METRICS.items():
+    rows = {}
+    for method, by_horizon in results['per_horizon'].items():
+      for horizon, scores in by_horizon.items():
+        rows.setdefault(horizon, {})[method] = scores[metric]
+    file = f'{metric}.png'
+    by_method = {
+        method: [scores[metric] for scores in by_horizon.values()]
+        for method, by_horizon in results['per_horizon'].items()
+    }
+    plots.by_horizon(
+        by_method, HORIZONS, pathlib.Path(output_dir) / file, ylabel=title
+    )
+    result.append(
+        report.Section(
+            title,
+            table=report.Table(
+                rows,
+                'By the number of frames after the last given one',
+                row_header='frames after',
+                summary={
+                    'mean': {
+                        method: scores[metric]
+                        for method, scores in results['overall'].items()
+                    }
+                },
+                best=best,
+            ),
+            media=[report.Media(file, title)],
+        )
+    )
+  return result
 
 
 def _labels(palette, ab):
-  """Colours, a and b, and beside them the colour class, one-hot."""
+  """Returns a and b, followed by the color class as one-hot."""
   classes = jax.nn.one_hot(color.quantize(ab, palette), len(palette))
   return jnp.concatenate([ab, classes], axis=-1)
 
 
 def _copy(tracker, frames, num_given, labels_of):
-  """The colours of the last given frame and of those after it."""
+  """Returns the colors of the last given frame and of those after it."""
   first = _LAST_GIVEN + 1 - num_given
   colors = color_propagation.propagate(
       tracker, frames[first:], num_given=num_given, labels_of=labels_of
@@ -132,7 +190,7 @@ def _copy(tracker, frames, num_given, labels_of):
 
 
 def _score_clip(tracked):
-  """Scores by method, by horizon."""
+  """Returns scores by method and horizon."""
   given, *after = tracked['1 reference']
   same_position = [colors._replace(copied=given.true) for colors in after]
   tracked = tracked | {_BASELINE: [given, *same_position]}
@@ -157,7 +215,7 @@ def _score(true, copied):
   }
 
 
-def _results(scores):
+def _results(scores) -> Results:
   reached = {
       horizon: [clip for clip in scores.values() if horizon in clip[_BASELINE]]
       for horizon in HORIZONS
@@ -196,8 +254,8 @@ def _mean(rows):
 
 
 def _draw(drawn, output_dir):
-  """The film of all frames, and the picture of one of each clip."""
-  titles = ('what the network sees', 'true colours', 'copied colours')
+  """Draws a video of all frames, and a picture of one frame of each clip."""
+  titles = ('what the network sees', 'true colors', 'copied colors')
   mp4.write(
       output_dir / 'colors.mp4',
       (
@@ -212,16 +270,20 @@ def _draw(drawn, output_dir):
     index = min(_PICTURED, len(frames) - 1)
     panels = _panels(frames[index], copied_ab[index])
     rows.append([_square(frames[0]), *panels])
-  columns = zip(
-      ('given colours', *titles), zip(*rows, strict=True), strict=True
-  )
+  columns = zip(('given colors', *titles), zip(*rows, strict=True), strict=True)
   picture = panels_lib.sample_grid({name: np.stack(c) for name, c in columns})
   with files.atomic_write(output_dir / 'colors.png') as temporary:
     cv2.imwrite(str(temporary), picture[..., ::-1])
+  return {
+      'colors.mp4': 'Copied from one reference frame.',
+      'colors.png': (
+          f'Copied from one reference frame to the {_PICTURED}th after it.'
+      ),
+  }
 
 
 def _panels(frame, copied_ab):
-  """The frame in grey, as it is, and in the copied colours."""
+  """Returns the frame in grey, in its own and in the copied colors."""
   frame, copied_ab = _square(frame), _square(copied_ab)
   grey = color_propagation.in_grey(frame)
   copied = color_propagation.colored(
@@ -231,60 +293,10 @@ def _panels(frame, copied_ab):
 
 
 def _square(picture):
-  """The largest square in the middle, at the size to draw."""
+  """Crops the largest square in the middle, and resizes it for drawing."""
   height, width = picture.shape[:2]
   side = min(height, width)
   top, left = (height - side) // 2, (width - side) // 2
   square = picture[top : top + side, left : left + side]
   method = cv2.INTER_AREA if side > _SIDE else cv2.INTER_LINEAR
   return cv2.resize(square, (_SIDE, _SIDE), interpolation=method)
-
-
-def _sections(results, output_dir):
-  num_clips = max(results['num_clips'].values())
-  sections = [
-      report.Section(
-          'Copied colours',
-          f'In {num_clips} clips colours are copied from one given frame, or'
-          ' from three, to the frames after. The baseline copies the same'
-          ' position of the last given frame; its cross-entropy tells nothing'
-          ' new, being 13.8 wherever the class is wrong.',
-          media=[
-              report.Media('colors.mp4', 'Copied from one given frame.'),
-              report.Media(
-                  'colors.png',
-                  f'Copied from one given frame to the {_PICTURED}th after.',
-              ),
-          ],
-      )
-  ]
-  for metric, (title, best) in _METRICS.items():
-    rows = {}
-    for method, by_horizon in results['per_horizon'].items():
-      for horizon, scores in by_horizon.items():
-        rows.setdefault(horizon, {})[method] = scores[metric]
-    file = f'{metric}.png'
-    by_method = {
-        method: [scores[metric] for scores in by_horizon.values()]
-        for method, by_horizon in results['per_horizon'].items()
-    }
-    plots.by_horizon(by_method, HORIZONS, output_dir / file, ylabel=title)
-    sections.append(
-        report.Section(
-            title,
-            table=report.Table(
-                rows,
-                'By the number of frames after the last given one',
-                row_header='frames after',
-                summary={
-                    'mean': {
-                        method: scores[metric]
-                        for method, scores in results['overall'].items()
-                    }
-                },
-                best=best,
-            ),
-            media=[report.Media(file, title)],
-        )
-    )
-  return sections

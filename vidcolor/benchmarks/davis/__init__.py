@@ -1,1 +1,19 @@
-"""DAVIS 2016 and 2017: mask propagation, scored by J&F."""
+"""DAVIS 2016 and 2017: tracks the objects of a mask; scored by J and F."""
+
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from vidcolor.benchmarks.davis.run import evaluate
+  from vidcolor.benchmarks.davis.run import score
+  from vidcolor.benchmarks.davis.run import sections
+
+__all__ = ['evaluate', 'score', 'sections']
+
+
+def __getattr__(name: str) -> Any:
+  if name in __all__:
+    # Imported late: the metrics can be imported without JAX.
+    from vidcolor.benchmarks.davis import run
+
+    return getattr(run, name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

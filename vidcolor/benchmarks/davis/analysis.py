@@ -1,7 +1,8 @@
-"""What scores depend on: time, the video's attributes, and its colours.
+"""How tracking scores depend on time, video attributes and colors.
 
-The analyses of Vondrick et al. 2018: figure 5 is by frame number, figure 6 by
-attribute, and tracking is said to fail where colorization does.
+These are the analyses of Vondrick et al. 2018: scores by frame number in figure
+5, scores by attribute in figure 6, and the finding that tracking fails where
+colorization fails.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ import yaml
 
 from vidcolor import errors
 
-# By frame, for each sequence; they differ in length.
+# Values by frame of each sequence. Sequences differ in length.
 PerFrame = Sequence[Float[np.ndarray, ' _']]
 
-# Below so many sequences a bootstrap over them says nothing.
+# With fewer sequences, a bootstrap over them is meaningless.
 _FEWEST_SEQUENCES = 5
 
 
@@ -31,7 +32,7 @@ class Correlation(NamedTuple):
 
 
 def mean_by_frame(scores: PerFrame) -> Float[np.ndarray, ' frames']:
-  """Means by frame number, each over the sequences that are that long."""
+  """Returns means by frame number, over the sequences that are that long."""
   length = max(map(len, scores))
   total, count = np.zeros(length), np.zeros(length, int)
   for values in scores:
@@ -41,17 +42,17 @@ def mean_by_frame(scores: PerFrame) -> Float[np.ndarray, ' frames']:
 
 
 def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
-  """Reads the attributes that DAVIS gives its sequences, such as OCC.
+  """Reads the attributes of DAVIS's sequences, such as OCC (occlusion).
 
   Args:
     path: Annotations/db_info.yml of DAVIS 2016, or data/db_info.yaml of
-      github.com/fperazzi/davis-2017, in which sequences new in 2017 have none.
+      github.com/fperazzi/davis-2017, where sequences new in 2017 have none.
 
   Returns:
-    By sequence, in the order of the file.
+    Attributes by sequence, in the order of the file.
 
   Raises:
-    UserError: the file is missing or of another form.
+    UserError: The file is missing or has another format.
   """
   try:
     with open(path, encoding='utf-8') as file:
@@ -71,15 +72,15 @@ def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
 def mean_by_attribute(
     scores: Mapping[str, float], attributes: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-  """Averages scores over the sequences that have an attribute, for each.
+  """Averages scores, for each attribute over the sequences that have it.
 
   Args:
-    scores: By sequence.
-    attributes: By sequence, of these and maybe of others.
+    scores: Scores by sequence.
+    attributes: Attributes by sequence. It may hold more sequences.
 
   Returns:
-    By attribute, in the order of the alphabet; those of no sequence with a
-    score are left out.
+    Means by attribute, in alphabetical order. Attributes that no sequence with
+    a score has are left out.
   """
   by_attribute = {}
   for name, score in scores.items():
@@ -99,24 +100,25 @@ def rank_correlation(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> Correlation:
-  """Spearman's rho over all frames of all sequences.
+  """Returns Spearman's rho over all frames of all sequences.
 
-  Frames of a sequence depend on each other, so that the interval comes from a
-  percentile bootstrap over whole sequences: each resample draws as many
-  sequences with replacement, with all their frames. With a single value for
-  each sequence this is the ordinary bootstrap. Over ten to thirty sequences of
-  simulated frames the interval held the truth 88 to 93% of the time.
+  Frames of a sequence depend on each other. So the confidence interval is that
+  of a percentile bootstrap over whole sequences: each resample draws as many
+  sequences with replacement, with all their frames. For ten to thirty sequences
+  of simulated frames, the interval contained the true rho in 88 to 93% of the
+  trials.
 
   Args:
-    x: Of each sequence, a value for each frame.
-    y: Likewise.
-    given: Likewise; what this explains is taken off (partial correlation).
-    num_resamples: Of the bootstrap.
-    seed: Of the bootstrap.
+    x: A value for each frame of each sequence.
+    y: Another value for each of these frames.
+    given: A third value. If given, what it explains is removed from both
+      (partial correlation).
+    num_resamples: Number of bootstrap resamples.
+    seed: Seed of the bootstrap.
 
   Returns:
-    Rho, NaN if either is constant, and its interval, NaN for fewer than five
-    sequences.
+    Rho, which is NaN if either value is constant; and its interval, which is
+    NaN for fewer than five sequences.
   """
   values = (x, y) if given is None else (x, y, given)
   values = [np.stack(rows) for rows in zip(*values, strict=True)]
@@ -131,7 +133,7 @@ def rank_correlation(
 
 
 def _rho(values):
-  """Of the first two rows, less what a third one explains."""
+  """Returns rho of the first two rows, without what a third one explains."""
   ranks = stats.rankdata(np.concatenate(values, axis=1), axis=1)
   with np.errstate(invalid='ignore'):  # A constant has no correlation: NaN.
     r = np.corrcoef(ranks)
@@ -144,17 +146,18 @@ def _rho(values):
 def failure_correlation(
     color_errors: PerFrame, scores: PerFrame
 ) -> dict[str, Correlation]:
-  """Tells whether tracking fails where colours are copied wrongly.
+  """Correlates errors of copied colors with failures of tracking.
 
   Args:
-    color_errors: Of each sequence in each frame that counts: not in the first,
-      whose colours and objects are given.
-    scores: How well objects were tracked there, such as J in 0 to 1.
+    color_errors: Color errors in the frames of each sequence. The first frame,
+      whose colors and objects are given, must be left out.
+    scores: Tracking scores in the same frames, such as J in 0 to 1.
 
   Returns:
-    The rank correlation of colour error and 1 - score: 'per_sequence', of the
-    means over each, 'per_frame', of all frames, and, since both tend to grow
-    with time, 'per_frame_given_time', with the frame's number held fixed.
+    Rank correlations of color error and 1 - score. 'per_sequence' is that of
+    the means over each sequence, 'per_frame' that of all frames. Both values
+    tend to grow with time: in 'per_frame_given_time' the frame's number is held
+    fixed.
   """
   failures = [1 - values for values in scores]
   mean = lambda sequences: [values.mean(keepdims=True) for values in sequences]

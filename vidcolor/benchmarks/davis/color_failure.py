@@ -1,10 +1,11 @@
-"""Does tracking fail where colorizing does (Vondrick et al. 2018, 4.5)?
+"""Measures whether tracking fails where colorization fails.
 
-Colours need no labels: if their failure foretells that of tracking, it tells
-on any video where to distrust a track.
+Vondrick et al. 2018, section 4.5, report that it does. Colors need no
+annotation. If their errors predict tracking errors, they tell on any video
+which tracks to distrust.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import os
 import pathlib
 from typing import Any
@@ -24,67 +25,84 @@ from vidcolor.tracking import propagation
 
 def analyze(
     tracker: propagation.LabelPropagator,
-    results: dict[str, Any],
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    sequences: Sequence[data.AnnotatedSequence],
+    per_sequence: Mapping[str, Mapping[str, Any]],
     *,
-    year: int,
-    split: str = 'val',
     frames_of: Callable[
         [data.AnnotatedSequence], Iterable[Any]
     ] = lambda sequence: sequence.frames,
-) -> tuple[dict[str, Any], report.Section]:
-  """Copies the first frame's colours as the masks were, and compares.
+) -> dict[str, dict[str, float]]:
+  """Copies the colors of first frames, and correlates their errors with J.
 
   Args:
-    tracker: The one that the results are of.
-    results: Of `davis.evaluate`.
-    data_dir: As `davis.evaluate` took it.
-    output_dir: Folder to write the figure to.
-    year: As `davis.evaluate` took it.
-    split: As `davis.evaluate` took it.
-    frames_of: As `davis.evaluate` took it.
+    tracker: The tracker whose masks were scored.
+    sequences: The sequences that were tracked.
+    per_sequence: The results of each, with 'j_by_frame'.
+    frames_of: As `run.evaluate` took it.
 
   Returns:
-    Under 'color_failure': those of `analysis.failure_correlation`, Spearman's
-    rho of colour error and 1 - J and its 95% confidence interval (NaN where
-    there are too few sequences for one), and 'color_error', the mean error by
-    sequence; then a section of a report.
+    For each correlation of `analysis.failure_correlation`: 'rho', and 'low' and
+    'high' of its 95% confidence interval, NaN for too few sequences. Also
+    'color_error', the mean error of each sequence.
   """
-  sequences = data.read_davis(data_dir, year=year, split=split)
-  color_errors, scores = {}, {}
-  for sequence in tqdm.tqdm(sequences, desc='colours', unit='sequence'):
-    name = sequence.name
+  color_errors, scores = {}, []
+  for sequence in tqdm.tqdm(sequences, desc='colors', unit='sequence'):
     by_frame = color_error_by_frame(
         tracker, sequence.frames, inputs=frames_of(sequence)
     )
-    color_errors[name] = by_frame[1:-1]
-    scores[name] = np.array(results['per_sequence'][name]['j_by_frame'])
+    color_errors[sequence.name] = by_frame[1:-1]
+    scores.append(np.array(per_sequence[sequence.name]['j_by_frame']))
   correlations = analysis.failure_correlation(
-      list(color_errors.values()), list(scores.values())
+      list(color_errors.values()), scores
   )
-  means = {name: float(e.mean()) for name, e in color_errors.items()}
-  described = {key: _describe(value) for key, value in correlations.items()}
+  return {
+      **{key: value._asdict() for key, value in correlations.items()},
+      'color_error': {
+          name: float(error.mean()) for name, error in color_errors.items()
+      },
+  }
+
+
+def section(
+    results: Mapping[str, Any], output_dir: str | os.PathLike[str]
+) -> report.Section:
+  """Draws the errors of both, and returns a section of a report.
+
+  Args:
+    results: Results with 'per_sequence', and with 'color_failure' as `analyze`
+      returns it.
+    output_dir: Folder of the report, for the plot.
+  """
+  failure = results['color_failure']
+  means = failure['color_error']
+  described = {
+      key: _describe(**value)
+      for key, value in failure.items()
+      if key != 'color_error'
+  }
   plots.scatter(
       np.array(list(means.values())),
-      np.array([1 - j.mean() for j in scores.values()]),
+      np.array(
+          [
+              1 - np.mean(results['per_sequence'][name]['j_by_frame'])
+              for name in means
+          ]
+      ),
       list(means),
       pathlib.Path(output_dir) / 'color_failure.png',
       xlabel='colorization failure: mean error in a and b',
       ylabel='tracking failure: 1 - mean J',
       title=f'Spearman’s {described["per_sequence"]}',
   )
-  more = {key: value._asdict() for key, value in correlations.items()}
-  section = report.Section(
-      'Where colours fail',
-      'The colours of the first frame are copied along as the masks are. By'
+  return report.Section(
+      'Where colors fail',
+      'The colors of the first frame are copied along as the masks are. By'
       f' sequence, Spearman’s {described["per_sequence"]}; by frame'
       f' {described["per_frame"]}. Both errors grow with time: with the number'
       f' of the frame held fixed, {described["per_frame_given_time"]}. The'
-      ' interval, where sequences suffice for one, is a bootstrap over them.',
+      ' interval, given for five sequences or more, is a bootstrap over them.',
       media=[report.Media('color_failure.png', 'A point is a sequence.')],
   )
-  return {'color_failure': {**more, 'color_error': means}}, section
 
 
 def color_error_by_frame(
@@ -93,15 +111,15 @@ def color_error_by_frame(
     *,
     inputs: Iterable[Any] | None = None,
 ) -> Float[np.ndarray, ' time']:
-  """The error of the first frame's colours, copied to the frames after.
+  """Copies the first frame's colors, and returns their error in each frame.
 
   Args:
     tracker: As `color_propagation.propagate` takes it.
-    frames: RGB.
+    frames: RGB frames.
     inputs: As `color_propagation.propagate` takes them.
 
   Returns:
-    `colorization_metrics.ab_error` of each frame; 0 for the first.
+    `ab_error` of `colorization.metrics` in each frame; 0 in the first one.
   """
   errors = [
       colorization_metrics.ab_error(each.copied, each.true)
@@ -110,7 +128,6 @@ def color_error_by_frame(
   return np.stack(errors)
 
 
-def _describe(correlation):
-  rho, low, high = correlation
+def _describe(rho, low, high):
   interval = f', 95% interval {low:.2f} to {high:.2f}'
   return f'rho {rho:.2f}{"" if np.isnan(low) else interval}'

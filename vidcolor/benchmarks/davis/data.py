@@ -1,4 +1,4 @@
-"""Annotated sequences to evaluate on: frames, each with a mask of objects."""
+"""Reads DAVIS, and other videos with a mask for each frame."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -6,7 +6,6 @@ import functools
 import os
 import pathlib
 
-import cv2
 from jaxtyping import UInt8
 import numpy as np
 from PIL import Image
@@ -14,141 +13,158 @@ from PIL import Image
 from vidcolor import errors
 from vidcolor import lazy_sequence
 from vidcolor import masks
-from vidcolor.data import built
-from vidcolor.data import clips
+from vidcolor.benchmarks import folders
+from vidcolor.data import images
+
+_LATEST_YEAR = 2017
 
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedSequence:
-  """A video with a mask for each frame.
+  """A video with a mask for each frame. Frames and masks are read on access.
 
   Attributes:
-    name: Of the sequence.
-    frames: RGB, UInt8[np.ndarray, 'height width 3'] each, read when asked for.
-    masks: UInt8[np.ndarray, 'height width'] each, read when asked for: 0 where
-      there is background, 1 to n on the objects, 255 where nobody can tell.
-      One for each frame, or for the first alone, as where a benchmark keeps
-      the others to itself.
-    frame_names: Of the frames' files, without the suffix.
-    attributes: Such as OCC, occlusion, where the dataset holds them.
+    name: Name of the sequence.
+    frames: RGB frames.
+    masks: The masks: 0 is background, 1 to n are objects, 255 is void. There
+      is one for each frame, or only the first one, as in DAVIS's test-dev.
+    frame_names: Names of the frames' files, without the suffix.
   """
 
   name: str
-  frames: Sequence[np.ndarray]
-  masks: Sequence[np.ndarray]
+  frames: Sequence[UInt8[np.ndarray, 'height width 3']]
+  masks: Sequence[masks.Mask]
   frame_names: Sequence[str]
-  attributes: Sequence[str] = ()
+
+  @property
+  def num_objects(self) -> int:
+    """The number of objects in the first mask."""
+    return int(masks.without_void(self.masks[0]).max())
 
 
 def read_davis(
-    data_dir: str | os.PathLike,
+    data_dir: str | os.PathLike[str],
     *,
     year: int | None = None,
     split: str = 'val',
 ) -> list[AnnotatedSequence]:
-  """Finds the sequences of DAVIS at 480p.
+  """Finds the sequences of DAVIS at 480p in the published folder.
 
-  The folder is one in which `data_prep.build` built davis, or the published
-  one. There the frames are JPEGImages/480p/<sequence>/*.jpg, their masks
-  Annotations/480p/<sequence>/*.png, and the sequences are those listed in
-  ImageSets/<year>/<split>.txt, or all where there is no folder ImageSets.
+  Frames are JPEGImages/480p/<sequence>/*.jpg, and their masks are
+  Annotations/480p/<sequence>/*.png. ImageSets/<year>/<split>.txt lists the
+  sequences. Without a folder ImageSets, all sequences are taken.
 
   Args:
-    data_dir: The folder that holds davis, or JPEGImages.
-    year: 2016 makes one object of all, as that year's benchmark does; 2017
-      keeps them apart. If None, the latest year that has a list.
+    data_dir: The folder that holds JPEGImages.
+    year: 2016 merges all objects into one, as that year's benchmark does. 2017
+      keeps them apart. Default: `latest_year`.
     split: Name of the list.
 
   Returns:
-    The sequences in the list's order (else by name). Files are opened only for
-    their sizes; of a built dataset they are held as encoded.
+    The sequences in the order of the list, or by name without a list. Only the
+    files' sizes are read.
 
   Raises:
-    UserError: a list, sequence, frame or mask is missing or unreadable, or a
-      mask differs in size from its frame. Unreadable pixels show on access.
+    UserError: A list, a sequence, a frame or a mask is missing or unreadable,
+      or a mask and its frame differ in size. Pixels that cannot be decoded
+      raise it on access.
   """
-  if splits := built.splits('davis', data_dir):
-    year = year or max(int(name.rpartition('_')[2]) for name in splits)
-    split = f'{split}_{year}'
-    return read_tfds('davis', data_dir, split, one_object=year == 2016)
   data_dir = pathlib.Path(data_dir)
-  images = data_dir / 'JPEGImages' / '480p'
-  if not images.is_dir():
+  frames_dir = data_dir / 'JPEGImages' / '480p'
+  if not frames_dir.is_dir():
     raise errors.UserError(
-        f'no folder {images}: give the DAVIS folder that holds JPEGImages/480p'
+        f'no folder {frames_dir}: give the DAVIS folder that holds'
+        ' JPEGImages/480p'
     )
-  lists = data_dir / 'ImageSets'
-  if not lists.is_dir():
-    names = sorted(path.name for path in images.iterdir() if path.is_dir())
+  year = year or latest_year(data_dir)
+  if (data_dir / 'ImageSets').is_dir():
+    names = _read_list(data_dir / 'ImageSets' / str(year) / f'{split}.txt')
   else:
-    if year is None:
-      year = max(
-          (int(path.name) for path in lists.iterdir() if path.name.isdigit()),
-          default=2017,
-      )
-    names = _read_list(lists / str(year) / f'{split}.txt')
-  read_mask = functools.partial(masks.read, one_object=year == 2016)
-  found = [(name, *find_files(data_dir, name)) for name in names]
-  return [
-      AnnotatedSequence(
-          name,
-          lazy_sequence.LazySequence(frame_paths, read_frame),
-          lazy_sequence.LazySequence(mask_paths, read_mask),
-          [path.stem for path in frame_paths],
-      )
-      for name, frame_paths, mask_paths in found
-  ]
+    names = sorted(path.name for path in frames_dir.iterdir() if path.is_dir())
+  return [_find_sequence(data_dir, name, year) for name in names]
 
 
-def read_tfds(
-    name: str,
-    data_dir: str | os.PathLike,
-    split: str,
+def latest_year(data_dir: str | os.PathLike[str]) -> int:
+  """Returns the latest year with lists of sequences; 2017 without lists."""
+  lists = pathlib.Path(data_dir).glob('ImageSets/*')
+  years = [int(path.name) for path in lists if path.name.isdigit()]
+  return max(years, default=_LATEST_YEAR)
+
+
+def read_scorable(
+    data_dir: str | os.PathLike[str],
     *,
-    one_object: bool = False,
+    year: int | None = None,
+    split: str = 'val',
 ) -> list[AnnotatedSequence]:
-  """Reads annotated clips that were prepared by TensorFlow Datasets.
-
-  Args:
-    name: Of the dataset, whose features are `name` (text) and the sequences
-      `frames` (JPEG) and `masks` (PNG); and maybe `frame_names` and
-      `attributes`, sequences of text.
-    data_dir: Where it was prepared, in the array_record format.
-    split: As TFDS writes it: 'test', or 'test[:10]'.
-    one_object: Whether to make one object of all.
-
-  Returns:
-    The sequences; they are held as encoded and decoded when asked for.
+  """Reads sequences as `read_davis` does, and checks that they can be scored.
 
   Raises:
-    UserError: there is no such dataset in the folder, or no such split in it.
-      Unreadable pixels show on access.
+    UserError: As `read_davis`; or a sequence has fewer than three frames, or
+      no object in its first mask; or some sequences have all their masks and
+      others only the first one.
   """
-  decode_mask = functools.partial(masks.decode, one_object=one_object)
-  sequences = []
-  for record in clips.open_source(name, data_dir, split):
-    title = record['name'].decode()
-    origin = f'{title} in {data_dir}'
-    numbers = [b'%05d' % index for index in range(len(record['frames']))]
-    sequences.append(
-        AnnotatedSequence(
-            title,
-            built.pictures(record['frames'], clips.decode_frame, origin),
-            built.pictures(record['masks'], decode_mask, origin),
-            [text.decode() for text in record.get('frame_names', numbers)],
-            [text.decode() for text in record.get('attributes', ())],
-        )
-    )
+  sequences = read_davis(data_dir, year=year, split=split)
+  for sequence in sequences:
+    if len(sequence.frames) < 3:
+      raise errors.UserError(
+          f'{sequence.name} has {len(sequence.frames)} frames, and the first'
+          ' and the last one do not count: take it off the list'
+      )
+    if not sequence.num_objects:
+      raise errors.UserError(
+          f'the first mask of {sequence.name} has no object: take it off the'
+          ' list'
+      )
+    if (len(sequence.masks) == 1) != (len(sequences[0].masks) == 1):
+      raise errors.UserError(
+          f'only one of {sequences[0].name} and {sequence.name} has more than a'
+          ' first mask: restore the others, or list them apart'
+      )
   return sequences
 
 
+def read_tfds(
+    name: str, data_dir: str | os.PathLike[str], split: str
+) -> list[AnnotatedSequence]:
+  """Reads annotated clips that TensorFlow Datasets prepared.
+
+  Args:
+    name: Name of the dataset. Its features are `name` (text), `frames`
+      (sequence of JPEG images) and `masks` (sequence of PNG images).
+    data_dir: Folder that it was prepared in, in the array_record format.
+    split: Split as TFDS writes it, such as 'test' or 'test[:10]'.
+
+  Returns:
+    The sequences. Images stay encoded in memory and are decoded on access.
+
+  Raises:
+    UserError: There is no such dataset in the folder, or no such split.
+  """
+  # Imported late: TensorFlow Datasets is not needed for DAVIS.
+  from vidcolor.data import records
+
+  return [
+      AnnotatedSequence(
+          record['name'].decode(),
+          lazy_sequence.LazySequence(record['frames'], images.decode),
+          lazy_sequence.LazySequence(record['masks'], masks.decode),
+          [f'{index:05}' for index in range(len(record['frames']))],
+      )
+      for record in records.open_source(name, data_dir, split)
+  ]
+
+
 def _read_list(path):
-  """Names of sequences: one a line, or official lines with two paths."""
+  """Returns the sequences that a list names.
+
+  A line is a name, or the paths of a frame and of its mask, as in DAVIS 2016.
+  """
   try:
     lines = path.read_text().split('\n')
   except (OSError, UnicodeError) as error:
     raise errors.UserError(
-        f'no list {path}: mend the year or split, or restore the file'
+        f'no list {path}: correct the year or split, or restore the file'
     ) from error
   if not ''.join(lines).strip():
     raise errors.UserError(f'no sequence in the list {path}: restore it')
@@ -160,19 +176,21 @@ def _read_list(path):
   return list(dict.fromkeys(names))
 
 
-def find_files(
-    data_dir: str | os.PathLike, name: str
-) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """The frames and masks of a sequence in the published folder of DAVIS.
+def _find_sequence(data_dir, name, year):
+  frames, mask_paths = _find_files(data_dir, name)
+  read_mask = functools.partial(masks.read, one_object=year == 2016)
+  return AnnotatedSequence(
+      name,
+      lazy_sequence.LazySequence(frames, folders.read_frame),
+      lazy_sequence.LazySequence(mask_paths, read_mask),
+      [path.stem for path in frames],
+  )
 
-  Returns:
-    The frames' files, and the masks' of all of them or of the first.
 
-  Raises:
-    UserError: as `read_davis`.
-  """
-  frames_dir = pathlib.Path(data_dir) / 'JPEGImages' / '480p' / name
-  masks_dir = pathlib.Path(data_dir) / 'Annotations' / '480p' / name
+def _find_files(data_dir, name):
+  """Returns the paths of the frames, and of all their masks or the first."""
+  frames_dir = data_dir / 'JPEGImages' / '480p' / name
+  masks_dir = data_dir / 'Annotations' / '480p' / name
   for folder in frames_dir, masks_dir:
     if not folder.is_dir():
       raise errors.UserError(
@@ -196,8 +214,8 @@ def find_files(
       raise errors.UserError(f'no mask {mask} for {frame}: restore it')
     if _size(mask) != _size(frame):
       raise errors.UserError(
-          f'{mask} is {_size(mask)} but its frame is {_size(frame)}: '
-          'replace the mask by one of the same size'
+          f'{mask} is {_size(mask)} but its frame is {_size(frame)}:'
+          ' replace the mask by one of the same size'
       )
   return frames, mask_paths
 
@@ -208,13 +226,3 @@ def _size(path):
       return f'{picture.width}x{picture.height}'
   except OSError as error:
     raise errors.UserError(f'{path} is no picture: restore it') from error
-
-
-def read_frame(path: pathlib.Path) -> UInt8[np.ndarray, 'height width 3']:
-  """Reads a picture as RGB; raises a UserError that names the file."""
-  try:
-    return clips.decode_frame(path.read_bytes())
-  except (OSError, cv2.error) as error:
-    raise errors.UserError(
-        f'cannot read the frame {path}: restore it'
-    ) from error

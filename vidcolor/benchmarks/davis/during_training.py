@@ -1,46 +1,52 @@
-"""DAVIS while training goes on: J and F of the network as it is by then."""
+"""Evaluation on DAVIS while a network is trained."""
 
 from collections.abc import Callable
 import pathlib
-from typing import Any
+
+import ml_collections
 
 from vidcolor import errors
+from vidcolor import models
 from vidcolor import network
+from vidcolor.benchmarks import davis
+from vidcolor.benchmarks.davis import data
+
+_YEARS = {'davis2016': 2016, 'davis2017': 2017}
+
+Evaluate = Callable[[models.EmbeddingNetwork, int], dict[str, float]]
 
 
 def make(
-    config: Any, workdir: str | pathlib.Path
-) -> Callable[[Any, int], dict[str, float]] | None:
-  """Returns what tracks by a network, or None if config names no data.
+    config: ml_collections.ConfigDict, workdir: str | pathlib.Path
+) -> Evaluate | None:
+  """Returns the function that evaluates a network on DAVIS during training.
 
   Args:
-    config: As in experiments/configs: `evaluation.dataset` davis2016 or
-      davis2017, `evaluation.data_dir` its folder, '' for none.
-    workdir: Of the run; masks and films go to evaluations/<step>.
+    config: Config as in experiments/configs. `evaluation.dataset` is davis2016
+      or davis2017, and `evaluation.data_dir` its folder, or '' for none.
+    workdir: Folder of the run. Masks and videos go to evaluations/<step>.
 
   Returns:
-    (model, step) -> figures by name.
+    The function (network, step) -> {'davis2016_J': mean J, 'davis2016_F': mean
+    F}; None if the config names no folder.
 
   Raises:
-    UserError: the dataset is another, or as `davis_run.read`.
+    UserError: The dataset is another one, or as `data.read_scorable`.
   """
   name, data_dir = config.evaluation.dataset, config.evaluation.data_dir
   if not data_dir:
     return None
-  # Only now: SciPy and Matplotlib would double the time of every start.
-  from vidcolor.benchmarks.davis import run as davis_run
-
-  if name not in ('davis2016', 'davis2017'):
+  if name not in _YEARS:
     raise errors.UserError(
         f'config.evaluation.dataset={name}: give davis2016 or davis2017'
     )
-  year = int(name.removeprefix('davis'))
-  davis_run.read(data_dir, year=year)  # Told now, not after hours of training.
+  # Checked now, not after hours of training.
+  data.read_scorable(data_dir, year=_YEARS[name])
 
   def evaluate(model, step):
     output_dir = pathlib.Path(workdir) / 'evaluations' / str(step)
     tracker = network.Network(model, None, config).propagator()
-    results, _ = davis_run.evaluate(tracker, data_dir, output_dir, year=year)
+    results = davis.evaluate(tracker, data_dir, output_dir, year=_YEARS[name])
     overall = results['overall']
     return {f'{name}_{key}': overall[f'{key}_mean'] for key in 'JF'}
 

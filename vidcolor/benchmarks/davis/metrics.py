@@ -1,18 +1,19 @@
-"""The measures of the DAVIS benchmarks for masks of objects.
+"""J and F, the metrics of the DAVIS benchmarks for masks of objects.
 
-Region similarity J, boundary accuracy F (Perazzi et al., "A Benchmark Dataset
-and Evaluation Methodology for Video Object Segmentation", CVPR 2016, section
-5) and their statistics over time, as the official toolkit computes them
-(github.com/davisvideochallenge/davis2017-evaluation, semi-supervised task):
+Region similarity J, boundary accuracy F and their statistics over time are
+defined in Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for
+Video Object Segmentation", CVPR 2016, section 5. They are computed as by the
+official toolkit (github.com/davisvideochallenge/davis2017-evaluation,
+semi-supervised task):
 
-- the objects are 1 to the highest number in the first true mask;
-- the first frame, which is given, and the last one do not count;
-- void counts as background (the toolkit's functions could leave it out, but
-  its evaluation does not ask them to);
-- a data set's figure is the mean over its objects.
+- The objects are 1 to the highest number in the first true mask.
+- The first frame, whose mask is given, and the last one do not count.
+- Void counts as background. The toolkit's functions could leave it out, but its
+  evaluation does not.
+- A dataset's score is the mean over its objects.
 
-One thing differs: past 256 frames the toolkit's decay is that of wrong frames,
-because it keeps their numbers in eight bits.
+One thing differs. In sequences of more than 256 frames, the toolkit computes
+decay from wrong frames, because it keeps frame numbers in eight bits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ import numpy as np
 
 from vidcolor import masks
 
-# Of `masks.Mask`: not declared, as a check of types would read files.
+# Of `masks.Mask`, which is not declared: a check of types would read files.
 Masks = Sequence[Any] | UInt8[np.ndarray, '_ height width']
 
 # Boundaries match within this fraction of the frame's diagonal.
@@ -41,12 +42,16 @@ class Scores(NamedTuple):
   j: Float[np.ndarray, 'objects frames']
   f: Float[np.ndarray, 'objects frames']
 
+  def counted(self) -> 'Scores':
+    """Returns the scores of the frames that count: not the first and last."""
+    return Scores(self.j[:, 1:-1], self.f[:, 1:-1])
+
 
 def jaccard(
     predicted: Bool[np.ndarray, 'height width'],
     truth: Bool[np.ndarray, 'height width'],
 ) -> float:
-  """J: intersection over union; of nothing with nothing it is 1."""
+  """Returns J, the intersection over union. Two empty masks give 1."""
   union = np.count_nonzero(predicted | truth)
   return np.count_nonzero(predicted & truth) / union if union else 1.0
 
@@ -55,10 +60,10 @@ def boundary_f(
     predicted: Bool[np.ndarray, 'height width'],
     truth: Bool[np.ndarray, 'height width'],
 ) -> float:
-  """F: harmonic mean of precision and recall of the boundary's pixels.
+  """Returns F, the harmonic mean of precision and recall of boundary pixels.
 
-  A pixel is matched if the other boundary comes within 0.008 of the frame's
-  diagonal, rounded up to pixels. Nothing against nothing is 1.
+  A pixel matches if its distance to the other boundary is at most 0.008 of the
+  frame's diagonal, rounded up to pixels. Two empty masks give 1.
   """
   radius = math.ceil(_TOLERANCE * math.hypot(*predicted.shape))
   return _boundary_f(*_crop(predicted, truth), radius)
@@ -80,7 +85,7 @@ def _boundary_f(predicted, truth, radius):
 
 
 def _crop(predicted, truth):
-  """Both masks around their objects, where alone there can be boundaries."""
+  """Crops both masks around their objects; there are no boundaries outside."""
   x, y, width, height = cv2.boundingRect(predicted.view(np.uint8))
   true_x, true_y, true_width, true_height = cv2.boundingRect(
       truth.view(np.uint8)
@@ -97,9 +102,9 @@ def _crop(predicted, truth):
 
 
 def _boundary(mask):
-  """1 where a pixel differs from one to its right, below or between them."""
+  """Returns 1 where a pixel differs from one right, below or diagonally."""
   mask = mask.view(np.uint8)
-  # The border replicated, as no pixel differs from what is not there.
+  # The border is replicated: no pixel differs from one outside of the frame.
   corners = cv2.copyMakeBorder(mask, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
   differs = mask ^ corners[1:, 1:]
   differs |= mask ^ corners[:-1, 1:]
@@ -120,14 +125,16 @@ def score(
 ) -> Scores:
   """Scores every object in every frame.
 
+  Frames are scored on all cores. Masks that are read from files on access need
+  memory for one frame per core.
+
   Args:
-    predicted: A mask per frame. Those of files are best read when indexed:
-      frames are scored on all cores, and no more are held than there are cores.
-    truth: Likewise.
-    num_objects: Objects have the numbers 1 to this.
+    predicted: The predicted mask of each frame.
+    truth: The true mask of each frame. Void counts as background.
+    num_objects: Number of objects; they are 1 to this number.
 
   Raises:
-    ValueError: there are more or fewer masks than true ones.
+    ValueError: The numbers of masks differ.
   """
 
   def score_frame(index):
@@ -153,7 +160,12 @@ def score(
 
 
 def statistics(scores: Float[np.ndarray, ' frames']) -> tuple[float, ...]:
-  """Mean; recall: the fraction above 0.5; decay: first quarter less last."""
+  """Returns the statistics of one object's scores over time.
+
+  Returns:
+    The mean; recall, which is the fraction above 0.5; and decay, which is the
+    mean of the first quarter minus that of the last quarter.
+  """
   # Quarters share their ends, as in the toolkit.
   ends = np.round(np.linspace(1, len(scores), 5) + 1e-10).astype(int) - 1
   first, last = scores[: ends[1] + 1], scores[ends[3] :]
@@ -164,10 +176,10 @@ def statistics(scores: Float[np.ndarray, ' frames']) -> tuple[float, ...]:
 def summarize(
     by_sequence: Mapping[str, Scores],
 ) -> dict[str, dict]:
-  """The benchmark's figures.
+  """Returns the metrics of the benchmark.
 
   Args:
-    by_sequence: By name, the scores of the frames that count.
+    by_sequence: Scores of the frames that count, by the sequence's name.
 
   Returns:
     'overall' and 'per_object' (by '<sequence>_<number>'): J_mean, J_recall,
@@ -179,10 +191,10 @@ def summarize(
     for number, (j, f) in enumerate(zip(*scores, strict=True), 1):
       values = (*statistics(j), *statistics(f))
       per_object[f'{sequence}_{number}'] = dict(zip(names, values, strict=True))
-  for figures in per_object.values():
-    figures['J&F'] = (figures['J_mean'] + figures['F_mean']) / 2
+  for row in per_object.values():
+    row['J&F'] = (row['J_mean'] + row['F_mean']) / 2
   overall = {
-      name: float(np.mean([figures[name] for figures in per_object.values()]))
+      name: float(np.mean([row[name] for row in per_object.values()]))
       for name in (*names, 'J&F')
   }
   return {'overall': overall, 'per_object': per_object}

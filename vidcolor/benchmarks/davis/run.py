@@ -1,11 +1,11 @@
-"""DAVIS 2016 and 2017: objects followed from the first frame's mask.
+"""DAVIS 2016 and 2017: tracks objects from the first mask, scored by J and F.
 
-Scored by J and F. Predictions are written as the benchmark's submissions are,
-<sequence>/<frame>.png with DAVIS's palette, and scored from these files: those
-of any other method can be scored too.
+Predictions are files in the format of DAVIS's submissions,
+<sequence>/<frame>.png with DAVIS's palette. Scores are computed from these
+files, so `score` also takes the files of any other method.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import functools
 import os
 import pathlib
@@ -18,142 +18,249 @@ import tqdm
 from vidcolor import errors
 from vidcolor import lazy_sequence
 from vidcolor import masks
+from vidcolor import tracking
+from vidcolor.benchmarks import folders
 from vidcolor.benchmarks.davis import analysis
+from vidcolor.benchmarks.davis import color_failure as color_failure_lib
 from vidcolor.benchmarks.davis import data
 from vidcolor.benchmarks.davis import metrics
 from vidcolor.render import overlay
+from vidcolor.render import panels as panels_lib
 from vidcolor.render import plots
 from vidcolor.render import report
+from vidcolor.tracking import propagation
 from vidcolor.video import mp4
 
-_FILM_RATE = 24.0  # Frames a second.
+_FILM_RATE = 24.0  # Frames per second.
 _FILM_HEIGHT = 240
-_NUM_FILMS = 2  # Of the best, and of the worst.
+_NUM_FILMS = 2  # Of the best sequences, and of the worst.
 
 Results = dict[str, Any]
-Sections = list[report.Section]
+FramesOf = Callable[[data.AnnotatedSequence], Iterable[Any]]
 
 
 def evaluate(
-    tracker: Any,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    tracker: tracking.MaskTracker,
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
-    year: int,
+    year: int | None = None,
     split: str = 'val',
-    frames_of: Callable[
-        [data.AnnotatedSequence], Iterable[Any]
-    ] = lambda sequence: sequence.frames,
-) -> tuple[Results, Sections]:
+    color_failure: bool = False,
+    frames_of: FramesOf = lambda sequence: sequence.frames,
+) -> Results:
   """Tracks the objects of a split, and scores them as `score` does.
 
   Args:
-    tracker: Has `track(frames, first_mask)`, which yields masks.
-    data_dir: As `sequences.read_davis` takes it.
-    output_dir: Folder to write to: the masks to predictions/.
-    year: 2016, where all objects are one, or 2017.
-    split: As `sequences.read_davis` takes it.
-    frames_of: What the tracker is fed for a sequence: its frames, or features
-      that were computed elsewhere.
+    tracker: The tracker.
+    data_dir: As `data.read_davis` takes it.
+    output_dir: Folder to write to. Masks go to predictions/.
+    year: 2016, where all objects are one, or 2017. Default: the latest one with
+      lists in `data_dir`.
+    split: As `data.read_davis` takes it.
+    color_failure: Whether to also measure if tracking fails where colorization
+      fails, with the tracker, a `LabelPropagator`. Doubles the time.
+    frames_of: Returns what the tracker gets as the frames of a sequence.
+      Default: its frames.
 
   Returns:
-    As `score`.
+    As `score`; with `color_failure`, also what `color_failure.analyze` returns
+    as 'color_failure'.
 
   Raises:
-    UserError: as `read`.
+    UserError: As `data.read_scorable`; or `color_failure` is set and the
+      tracker is no `LabelPropagator`.
   """
-  sequences = read(data_dir, year=year, split=split)
-  predictions_dir = pathlib.Path(output_dir) / 'predictions'
+  is_propagator = isinstance(tracker, propagation.LabelPropagator)
+  if color_failure and not is_propagator:
+    raise errors.UserError(
+        '--color_failure is for networks: leave it out, or give no --baseline'
+    )
+  year = year or data.latest_year(data_dir)
+  sequences = data.read_scorable(data_dir, year=year, split=split)
   total = sum(len(sequence.frames) for sequence in sequences)
-  with tqdm.tqdm(total=total, unit='frame') as progress:
-    for sequence in sequences:
-      progress.set_postfix_str(sequence.name)
-      tracked = tracker.track(frames_of(sequence), sequence.masks[0])
-      paths = _paths(predictions_dir, sequence)
-      paths[0].parent.mkdir(parents=True, exist_ok=True)
-      for path, mask in zip(paths, tracked, strict=True):
-        masks.write(path, mask)
-        progress.update()
-  return _score(predictions_dir, data_dir, output_dir, year, sequences)
+  with folders.predictions_dir(output_dir) as predictions_dir:
+    with tqdm.tqdm(total=total, unit='frame') as progress:
+      for sequence in sequences:
+        progress.set_postfix_str(sequence.name)
+        tracked = tracker.track(frames_of(sequence), sequence.masks[0])
+        paths = _paths(predictions_dir, sequence)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        for path, mask in zip(paths, tracked, strict=True):
+          masks.write_png(path, mask)
+          progress.update()
+    results = _score(predictions_dir, data_dir, output_dir, year, sequences)
+  if color_failure and results and is_propagator:
+    results['color_failure'] = color_failure_lib.analyze(
+        tracker, sequences, results['per_sequence'], frames_of=frames_of
+    )
+  return results
 
 
 def score(
-    predictions_dir: str | os.PathLike,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    predictions_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
-    year: int,
+    year: int | None = None,
     split: str = 'val',
-) -> tuple[Results, Sections]:
+) -> Results:
   """Scores masks by J and F, exactly as the official toolkit.
 
   Args:
     predictions_dir: Folder of <sequence>/<frame>.png. Those of first and last
       frames are not read.
-    data_dir: As `sequences.read_davis` takes it.
-    output_dir: Folder to write films of the best and worst sequences and
-      figures to.
+    data_dir: As `data.read_davis` takes it.
+    output_dir: Folder for videos of the best and the worst sequences.
     year: As `evaluate` takes it.
-    split: As `sequences.read_davis` takes it.
+    split: As `data.read_davis` takes it.
 
   Returns:
-    As `evaluation.davis.summarize`; likewise 'per_sequence', means over its
-    objects, with 'j_by_frame' from the second frame on; 'j_by_frame', the mean
-    of that over sequences; and 'j_by_attribute' where DAVIS's list of
-    attributes, Annotations/db_info.yml, is there. Nothing if there are no more
-    than first masks, as in test-dev. Then the sections of a report.
+    As `score_tracker`. Also 'year'; 'j_by_attribute' if the list of attributes,
+    Annotations/db_info.yml, is there; and 'media', which maps the videos that
+    were written to their captions. Nothing if the data holds only first masks,
+    as test-dev does.
 
   Raises:
-    UserError: as `read`, or a prediction is missing or
-      unreadable, of another size, or with more objects than the first mask.
+    UserError: As `data.read_scorable`; or a prediction is missing, unreadable,
+      of another size, or has more objects than the first mask.
   """
-  sequences = read(data_dir, year=year, split=split)
+  year = year or data.latest_year(data_dir)
+  sequences = data.read_scorable(data_dir, year=year, split=split)
+  predictions_dir = pathlib.Path(predictions_dir)
   return _score(predictions_dir, data_dir, output_dir, year, sequences)
 
 
-def read(
-    data_dir: str | os.PathLike,
-    *,
-    year: int | None = None,
-    split: str = 'val',
-) -> list[data.AnnotatedSequence]:
-  """Reads the sequences as `sequences.read_davis`, those that can be scored.
+def sections(
+    results: Results, output_dir: str | os.PathLike[str]
+) -> list[report.Section]:
+  """Draws plots and returns the sections of a report.
 
-  Raises:
-    UserError: as `sequences.read_davis`; or a sequence has fewer than three
-      frames, or a first mask without objects; or some sequences have all their
-      masks and others only the first.
+  Args:
+    results: Results of `evaluate` or `score`.
+    output_dir: Folder of the report, for the plots.
   """
-  sequences = data.read_davis(data_dir, year=year, split=split)
+  if 'overall' not in results:
+    return [report.Section('No scores: only first masks are given')]
+  output_dir = pathlib.Path(output_dir)
+  films = results.get('media', {}).items()
+  result = [
+      report.Section(
+          f'Objects, on DAVIS {results["year"]}',
+          'J is the overlap of the tracked and the true mask, F the agreement'
+          ' of their outlines. Recall is the fraction of frames above 0.5.'
+          ' Decay is the mean of the first quarter of the frames minus that of'
+          ' the last. First and last frame are left out.',
+          table=report.Table(
+              {f'{len(results["per_object"])} objects': results['overall']},
+              'Means over objects',
+              row_header='mean of',
+          ),
+          media=_draw_plots(results, output_dir),
+      ),
+      report.Section(
+          'Best and worst', media=[report.Media(*item) for item in films]
+      ),
+      report.Section(
+          'Sequence by sequence',
+          table=report.Table(
+              {
+                  name: {key: row[key] for key in ('J&F', 'J_mean', 'F_mean')}
+                  for name, row in results['per_sequence'].items()
+              },
+              'Means over the objects of a sequence',
+          ),
+      ),
+      report.Section(
+          'Object by object',
+          table=report.Table(
+              results['per_object'],
+              'The number is that of the object in the masks',
+              row_header='object',
+          ),
+      ),
+  ]
+  if 'color_failure' in results:
+    result.append(color_failure_lib.section(results, output_dir))
+  return result
+
+
+def track_and_score(
+    tracker: tracking.MaskTracker,
+    frames: Iterable[Any],
+    true_masks: metrics.Masks,
+) -> tuple[list[masks.Mask], metrics.Scores]:
+  """Tracks the objects of one video in memory, and scores every frame.
+
+  Args:
+    tracker: The tracker.
+    frames: What the tracker takes as frames.
+    true_masks: The mask of each frame. The tracker gets the first one.
+
+  Returns:
+    The tracked masks, and the scores of all frames. `Scores.counted` leaves out
+    the two frames that do not count.
+  """
+  tracked = list(tracker.track(frames, true_masks[0]))
+  num_objects = int(masks.without_void(true_masks[0]).max())
+  return tracked, metrics.score(tracked, true_masks, num_objects)
+
+
+def score_tracker(
+    tracker: tracking.MaskTracker,
+    sequences: Iterable[data.AnnotatedSequence],
+    *,
+    max_frames: int | None = None,
+) -> Results:
+  """Tracks sequences in memory and scores them, without any file.
+
+  Args:
+    tracker: The tracker.
+    sequences: Sequences with all their masks.
+    max_frames: Only so many frames of each sequence are tracked. Default: all.
+
+  Returns:
+    As `metrics.summarize`. Also 'per_sequence', with means over the objects of
+    each and 'j_by_frame' from the second frame on; and 'j_by_frame', its mean
+    over sequences.
+  """
+  scores = {}
   for sequence in sequences:
-    if len(sequence.frames) < 3:
-      raise errors.UserError(
-          f'{sequence.name} has {len(sequence.frames)} frames; first and last'
-          ' do not count: take it off the list'
-      )
-    if not _num_objects(sequence):
-      raise errors.UserError(
-          f'the first mask of {sequence.name} has no object: take it off the'
-          ' list'
-      )
-    if (len(sequence.masks) == 1) != (len(sequences[0].masks) == 1):
-      raise errors.UserError(
-          f'only one of {sequences[0].name} and {sequence.name} has more than a'
-          ' first mask: restore the others, or list them apart'
-      )
-  return sequences
+    _, every_frame = track_and_score(
+        tracker, sequence.frames[:max_frames], sequence.masks[:max_frames]
+    )
+    scores[sequence.name] = every_frame.counted()
+  return _summarize(scores)
 
 
 def _score(predictions_dir, data_dir, output_dir, year, sequences):
   if len(sequences[0].masks) == 1:
-    return {}, [report.Section('No figures: only first masks are given')]
-  attributes = _attributes(data_dir, sequences)
-  predictions_dir = pathlib.Path(predictions_dir)
+    return {}
+  attributes_file = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
+  attributes = (
+      analysis.read_attributes(attributes_file)
+      if attributes_file.exists()
+      else {}
+  )
   predicted = {s.name: _predicted(predictions_dir, s, year) for s in sequences}
   scores = {}
   for s in tqdm.tqdm(sequences, desc='scoring', unit='sequence'):
     truth = s.masks[1:-1]
-    scores[s.name] = metrics.score(predicted[s.name], truth, _num_objects(s))
+    scores[s.name] = metrics.score(predicted[s.name], truth, s.num_objects)
+  results = {'year': year, **_summarize(scores)}
+  by_attribute = analysis.mean_by_attribute(
+      {name: row['J_mean'] for name, row in results['per_sequence'].items()},
+      attributes,
+  )
+  if by_attribute:
+    results['j_by_attribute'] = by_attribute
+  if output_dir is not None:
+    ranked = sorted(sequences, key=lambda s: np.mean(scores[s.name]))
+    results['media'] = _write_films(ranked, predicted, output_dir)
+  return results
+
+
+def _summarize(scores: Mapping[str, metrics.Scores]) -> Results:
   results = metrics.summarize(scores)
   results['per_sequence'] = {
       name: {
@@ -167,27 +274,7 @@ def _score(predictions_dir, data_dir, output_dir, year, sequences):
   results['j_by_frame'] = analysis.mean_by_frame(
       [x.j.mean(axis=0) for x in scores.values()]
   ).tolist()
-  by_attribute = analysis.mean_by_attribute(
-      {name: row['J_mean'] for name, row in results['per_sequence'].items()},
-      attributes,
-  )
-  if by_attribute:
-    results['j_by_attribute'] = by_attribute
-  ranked = sorted(sequences, key=lambda s: np.mean(scores[s.name]))
-  films = _write_films(ranked, predicted, output_dir)
-  return results, _sections(results, films, pathlib.Path(output_dir), year)
-
-
-def _attributes(data_dir, sequences):
-  """By sequence: from DAVIS's list of them, or as the dataset holds them."""
-  path = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
-  if path.exists():
-    return analysis.read_attributes(path)
-  return {sequence.name: sequence.attributes for sequence in sequences}
-
-
-def _num_objects(sequence):
-  return int(masks.without_void(sequence.masks[0]).max())
+  return results
 
 
 def _paths(predictions_dir, sequence):
@@ -196,7 +283,7 @@ def _paths(predictions_dir, sequence):
 
 
 def _predicted(predictions_dir, sequence, year):
-  """The masks of the frames that count, read when asked for."""
+  """Returns the masks of the frames that count, which are read on access."""
   paths = _paths(predictions_dir, sequence)[1:-1]
   for path in paths:
     if not path.exists():
@@ -209,7 +296,7 @@ def _predicted(predictions_dir, sequence, year):
       functools.partial(
           _read_prediction,
           shape=sequence.masks[0].shape,
-          num_objects=_num_objects(sequence),
+          num_objects=sequence.num_objects,
           one_object=year == 2016,
       ),
   )
@@ -232,7 +319,7 @@ def _read_prediction(path, *, shape, num_objects, one_object):
 
 
 def _write_films(ranked, predicted, output_dir):
-  """Films of the worst and best sequences, and what they show."""
+  """Writes videos of the best and worst sequences; returns their captions."""
   titles = {}
   for sequence in ranked[-_NUM_FILMS:][::-1]:
     titles[sequence.name] = f'Among the best: {sequence.name}.'
@@ -245,11 +332,13 @@ def _write_films(ranked, predicted, output_dir):
         _film(by_name[name], predicted[name]),
         _FILM_RATE,
     )
-  return [report.Media(f'{name}.mp4', text) for name, text in titles.items()]
+  return {f'{name}.mp4': caption for name, caption in titles.items()}
 
 
-def _film(sequence: data.AnnotatedSequence, predicted: Sequence):
-  """The true masks beside the predicted ones, of the frames that count."""
+def _film(
+    sequence: data.AnnotatedSequence, predicted: Sequence[masks.Mask]
+) -> Iterator[np.ndarray]:
+  """Yields the frames that count, with the true mask beside the predicted."""
   triples = zip(
       sequence.frames[1:-1], sequence.masks[1:-1], predicted, strict=True
   )
@@ -262,10 +351,11 @@ def _film(sequence: data.AnnotatedSequence, predicted: Sequence):
         )
         for mask in pair
     ]
-    yield overlay.side_by_side(panels, ['true mask', 'tracked'])
+    yield panels_lib.hstack(panels, ['true mask', 'tracked'])
 
 
-def _sections(results, films, output_dir, year):
+def _draw_plots(results, output_dir):
+  """Draws J by frame, and by attribute where there is a list of them."""
   plots.j_by_frame(
       # The first frame's mask is given.
       {'tracked': np.array([np.nan, *results['j_by_frame']])},
@@ -290,37 +380,4 @@ def _sections(results, films, output_dir, year):
             ' occlusion (OCC) or fast motion (FM).',
         )
     )
-  return [
-      report.Section(
-          f'Objects, on DAVIS {year}',
-          'J is the overlap of the tracked and the true mask, F the agreement'
-          ' of their outlines. Recall is the fraction of frames above 0.5;'
-          ' decay is the mean of the first quarter of the frames less that of'
-          ' the last. First and last frame are left out.',
-          table=report.Table(
-              {f'{len(results["per_object"])} objects': results['overall']},
-              'Means over objects',
-              row_header='mean of',
-          ),
-          media=media,
-      ),
-      report.Section('Best and worst', media=films),
-      report.Section(
-          'Sequence by sequence',
-          table=report.Table(
-              {
-                  name: {key: row[key] for key in ('J&F', 'J_mean', 'F_mean')}
-                  for name, row in results['per_sequence'].items()
-              },
-              'Means over the objects of a sequence',
-          ),
-      ),
-      report.Section(
-          'Object by object',
-          table=report.Table(
-              results['per_object'],
-              'The number is that of the object in the masks',
-              row_header='object',
-          ),
-      ),
-  ]
+  return media

@@ -1,1 +1,19 @@
-"""JHMDB: joint propagation, scored by PCK."""
+"""JHMDB: tracks 15 joints of a person; scored by PCK."""
+
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from vidcolor.benchmarks.jhmdb.run import evaluate
+  from vidcolor.benchmarks.jhmdb.run import score
+  from vidcolor.benchmarks.jhmdb.run import sections
+
+__all__ = ['evaluate', 'score', 'sections']
+
+
+def __getattr__(name: str) -> Any:
+  if name in __all__:
+    # Imported late: the metrics can be imported without JAX.
+    from vidcolor.benchmarks.jhmdb import run
+
+    return getattr(run, name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

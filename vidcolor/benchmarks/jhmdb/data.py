@@ -1,8 +1,8 @@
 """Reads JHMDB: short videos of a person, with 15 joints in every frame.
 
-The dataset is Jhuang et al., "Towards Understanding Action Recognition", ICCV
-2013 (jhmdb.is.tue.mpg.de). Trackers are scored on the test videos of its first
-split.
+The dataset is that of Jhuang et al., "Towards Understanding Action
+Recognition", ICCV 2013 (jhmdb.is.tue.mpg.de). Trackers are scored on the test
+videos of its first split.
 """
 
 from collections.abc import Sequence
@@ -10,25 +10,23 @@ import dataclasses
 import os
 import pathlib
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 import numpy as np
 from scipy import io
 
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import lazy_sequence
-from vidcolor.benchmarks.davis import data as davis_data
-from vidcolor.data import built
-from vidcolor.data import clips
+from vidcolor.benchmarks import folders
 
-# In the annotations' order; right is the person's own right.
+# In the order of the annotations. Right is the person's own right.
 JOINTS = (
     'neck', 'belly', 'face', 'right shoulder', 'left shoulder', 'right hip',
     'left hip', 'right elbow', 'left elbow', 'right knee', 'left knee',
     'right wrist', 'left wrist', 'right ankle', 'left ankle',
 )  # fmt: skip
 
-# Pairs of joints to draw a line between: spine and head, arms, legs.
+# Pairs of joints to connect by a line: spine and head, arms, legs.
 LIMBS = (
     (1, 0), (0, 2),
     (0, 3), (3, 7), (7, 11), (0, 4), (4, 8), (8, 12),
@@ -37,7 +35,7 @@ LIMBS = (
 
 Joints = Float[np.ndarray, 'time 15 2']
 
-SPLITS = (1, 2, 3)
+_SPLITS = ('1', '2', '3')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,61 +43,62 @@ class JointSequence:
   """A video with the joints of one person.
 
   Attributes:
-    name: Class and name of the video, as in 'walk/video'.
-    frames: RGB, UInt8[np.ndarray, 'height width 3'] each, read when asked for.
-    joints: (x, y) of `JOINTS` in pixels, whose centres have whole coordinates.
-      Those of hidden joints are guessed, and some are outside of the frame.
-    frame_names: Of the frames' files, without the suffix.
+    name: Class and name of the video, such as 'walk/video'.
+    frames: RGB frames, read on access.
+    joints: (x, y) of `JOINTS` in pixels. Pixel centers have whole coordinates.
+      Positions of hidden joints are guesses, and some are outside of the frame.
+    frame_names: Names of the frames' files, without the suffix.
   """
 
   name: str
-  frames: Sequence[np.ndarray]
+  frames: Sequence[UInt8[np.ndarray, 'height width 3']]
   joints: Joints
   frame_names: Sequence[str]
 
 
-def read(data_dir: str | os.PathLike, *, split: int = 1) -> list[JointSequence]:
-  """Finds the test videos of a split.
+def read(
+    data_dir: str | os.PathLike[str], *, split: int | str = 1
+) -> list[JointSequence]:
+  """Finds the test videos of a split in the published folder.
 
-  The folder is one in which `data_prep.build` built jhmdb, or the published
-  one. Below the latter are
-  Rename_Images/<class>/<video>/00001.png and so on,
-  joint_positions/<class>/<video>/joint_positions.mat, and
-  splits/<class>_test_split<split>.txt, lines of '<video>.avi 2', where other
-  numbers are not for testing. Instead of the folder splits there may be
-  testlist_split<split>.txt, the list that the field's code reads: in each line
-  a video's folder of frames, of which the last two names matter.
+  The folder holds Rename_Images/<class>/<video>/00001.png and so on, and
+  joint_positions/<class>/<video>/joint_positions.mat. Videos are listed in
+  splits/<class>_test_split<split>.txt: each line is '<video>.avi 2', and videos
+  with another number than 2 are not for testing. In place of the folder
+  splits, there may be testlist_split<split>.txt, the list that other code
+  reads (github.com/ajabri/videowalk). Each of its lines has the folder of a
+  video's frames, of which the last two names count.
 
   As in that code, frames after the last annotated one are left out.
 
   Args:
     data_dir: The folder.
-    split: Its number.
+    split: 1, 2 or 3.
 
   Returns:
-    The videos in the lists' order, classes by name. The frames of a built
-    dataset are held as encoded.
+    The videos in the order of the lists. Classes are sorted by name.
 
   Raises:
-    UserError: a list, or a listed video's annotation or frame, is missing or
-      unreadable. Unreadable pixels show on access.
+    UserError: There is no such split; or a list, an annotation or a frame is
+      missing or unreadable. Pixels that cannot be decoded raise it on access.
   """
-  if built.splits('jhmdb', data_dir):
-    return _read_built(data_dir, split)
-  names = list_names(data_dir, split)
+  if str(split) not in _SPLITS:
+    raise errors.UserError(f'--split={split}: JHMDB has splits 1, 2 and 3')
+  names = _list_names(pathlib.Path(data_dir), split)
   if not names:
     raise errors.UserError(
-        f'no test videos in {data_dir}/splits/*_test_split{split}.txt: mend the'
-        ' split, or restore the lists'
+        f'no test videos in {data_dir}/splits/*_test_split{split}.txt: correct'
+        ' --split, or restore the lists'
     )
-  return [_find_sequence(data_dir, name) for name in names]
+  return [_find_sequence(pathlib.Path(data_dir), name) for name in names]
 
 
-def read_joints(path: str | os.PathLike) -> Joints:
-  """Reads a joint_positions.mat, whose pixels MATLAB counts from one.
+def read_joints(path: str | os.PathLike[str]) -> Joints:
+  """Reads a joint_positions.mat. Its pixels are counted from one, as in MATLAB.
 
   Raises:
-    UserError: it is missing or unreadable, or holds no `pos_img` of 15 joints.
+    UserError: The file is missing or unreadable, or it holds no `pos_img` of 15
+      joints.
   """
   try:
     with open(path, 'rb') as file:
@@ -120,39 +119,36 @@ def read_joints(path: str | os.PathLike) -> Joints:
   return positions.astype(float).T - 1
 
 
-def write_joints(path: str | os.PathLike, joints: Joints) -> None:
-  """Writes joints for `read_joints`; the file is there only once complete."""
+def write_joints(path: str | os.PathLike[str], joints: Joints) -> None:
+  """Writes joints as `read_joints` reads them, in one atomic step."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   with files.atomic_write(path) as temporary:
     io.savemat(temporary, {'pos_img': joints.astype(float).T + 1})
 
 
-def list_names(data_dir: str | os.PathLike, split: int) -> list[str]:
-  """The test videos of a split, as '<class>/<video>'; none without a list."""
-  data_dir = pathlib.Path(data_dir)
+def _list_names(data_dir, split):
+  """Returns the test videos of a split, as '<class>/<video>'."""
   ending = f'_test_split{split}.txt'
   lists = sorted((data_dir / 'splits').glob(f'*{ending}'))
-  names = [
-      f'{path.name.removesuffix(ending)}/{line[0].removesuffix(".avi")}'
-      for path in lists
-      for line in _words(path)
-      if line[1:] == ['2']
-  ]
-  if not lists:
-    names = [
-        '/'.join(pathlib.PurePosixPath(word).parts[-2:])
-        for line in _words(data_dir / f'testlist_split{split}.txt')
-        for word in line
-        if not word.endswith('.mat')
+  if lists:
+    return [
+        f'{path.name.removesuffix(ending)}/{line[0].removesuffix(".avi")}'
+        for path in lists
+        for line in _read_words(path)
+        if line[1:] == ['2']
     ]
-  return names
+  path = data_dir / f'testlist_split{split}.txt'
+  return [
+      '/'.join(pathlib.PurePosixPath(word).parts[-2:])
+      for line in (_read_words(path) if path.is_file() else [])
+      for word in line
+      if not word.endswith('.mat')
+  ]
 
 
-def _words(path):
-  """The words of each line; nothing where there is no such file."""
-  if not path.is_file():
-    return []
+def _read_words(path):
+  """Returns the words of each line of a list."""
   try:
     return [line.split() for line in path.read_text().splitlines()]
   except (OSError, ValueError) as error:
@@ -161,48 +157,20 @@ def _words(path):
     ) from error
 
 
-def find_files(
-    data_dir: str | os.PathLike, name: str
-) -> tuple[list[pathlib.Path], Joints]:
-  """The frames' files of a video in the published folder, and its joints.
-
-  Raises:
-    UserError: as `read`.
-  """
-  data_dir = pathlib.Path(data_dir)
+def _find_sequence(data_dir, name):
   folder = data_dir / 'Rename_Images' / name
   if not folder.is_dir():
     raise errors.UserError(
         f'no folder {folder}: restore it, or take {name} off the list'
     )
-  joints = read_joints(
-      data_dir / 'joint_positions' / name / 'joint_positions.mat'
-  )
-  frames = [folder / f'{frame}.png' for frame in _frame_names(joints)]
+  path = data_dir / 'joint_positions' / name / 'joint_positions.mat'
+  joints = read_joints(path)
+  frame_names = [f'{index + 1:05}' for index in range(len(joints))]
+  frames = [folder / f'{frame}.png' for frame in frame_names]
   for frame in frames:
     if not frame.is_file():
       raise errors.UserError(
           f'no frame {frame}, one of {len(joints)} annotated: restore it'
       )
-  return frames, joints
-
-
-def _find_sequence(data_dir, name):
-  frames, joints = find_files(data_dir, name)
-  frames = lazy_sequence.LazySequence(frames, davis_data.read_frame)
-  return JointSequence(name, frames, joints, _frame_names(joints))
-
-
-def _read_built(data_dir, split):
-  found = []
-  for record in built.records('jhmdb', data_dir, f'test_{split}'):
-    name, joints = record['name'].decode(), record['joints']
-    frames = built.pictures(
-        record['frames'], clips.decode_frame, f'{name} in {data_dir}'
-    )
-    found.append(JointSequence(name, frames, joints, _frame_names(joints)))
-  return found
-
-
-def _frame_names(joints):
-  return [f'{index + 1:05}' for index in range(len(joints))]
+  frames = lazy_sequence.LazySequence(frames, folders.read_frame)
+  return JointSequence(name, frames, joints, frame_names)

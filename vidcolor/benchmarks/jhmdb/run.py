@@ -1,7 +1,7 @@
-"""JHMDB: 15 joints of a person, followed from the first frame.
+"""JHMDB: tracks 15 joints of a person from the first frame, scored by PCK.
 
-Scored by PCK on the test videos of a split. JHMDB knows no submission: tracked
-joints are written like its annotations, <class>/<video>/joint_positions.mat.
+JHMDB defines no files for predictions. Tracked joints are written like its
+annotations, <class>/<video>/joint_positions.mat.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,85 +13,131 @@ import numpy as np
 import tqdm
 
 from vidcolor import errors
+from vidcolor import tracking
+from vidcolor.benchmarks import folders
 from vidcolor.benchmarks.jhmdb import data
 from vidcolor.benchmarks.jhmdb import metrics
 from vidcolor.render import overlay
+from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
 from vidcolor.video import mp4
 
-_FILM_RATE = 12.0  # Frames a second.
+_FILM_RATE = 12.0  # Frames per second.
+
+Results = dict[str, Any]
+FramesOf = Callable[[data.JointSequence], Iterable[Any]]
 
 
 def evaluate(
-    tracker: Any,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    tracker: tracking.PointTracker,
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
-    split: int = 1,
-    frames_of: Callable[
-        [data.JointSequence], Iterable[Any]
-    ] = lambda sequence: sequence.frames,
-) -> tuple[dict[str, Any], list[report.Section]]:
+    split: int | str = 1,
+    frames_of: FramesOf = lambda sequence: sequence.frames,
+) -> Results:
   """Tracks the joints of the test videos, and scores them as `score` does.
 
-  Frames are fed as they are, 320 x 240; the field's code stretches them to
-  320 x 320 for the sake of its networks.
+  The tracker gets frames of 320 x 240 as they are. The code that other papers
+  share (github.com/ajabri/videowalk) stretches them to 320 x 320 for its
+  networks.
 
   Args:
-    tracker: Has `track_points(frames, points)`, which yields for each frame
-      something with a `position`, (x, y) [points, 2] in pixels. A lost point's
-      is negative or NaN.
+    tracker: The tracker. A joint is lost where its position is negative or NaN.
     data_dir: As `data.read` takes it.
-    output_dir: Folder to write to: the tracked joints to predictions/.
+    output_dir: Folder to write to. Tracked joints go to predictions/.
     split: As `data.read` takes it.
-    frames_of: What the tracker is fed for a sequence: its frames, or features
-      that were computed elsewhere.
+    frames_of: Returns what the tracker gets as the frames of a sequence.
+      Default: its frames.
 
   Returns:
     As `score`.
 
   Raises:
-    UserError: as `data.read`.
+    UserError: As `data.read`.
   """
   sequences = data.read(data_dir, split=split)
-  predictions_dir = pathlib.Path(output_dir) / 'predictions'
-  for sequence in tqdm.tqdm(sequences, unit='video'):
-    tracked = tracker.track_points(frames_of(sequence), sequence.joints[0])
-    joints = np.stack([np.asarray(points.position) for points in tracked])
-    data.write_joints(_path(predictions_dir, sequence), joints)
-  return _score(predictions_dir, sequences, output_dir)
+  with folders.predictions_dir(output_dir) as predictions_dir:
+    for sequence in tqdm.tqdm(sequences, unit='video'):
+      tracked = tracker.track_points(frames_of(sequence), sequence.joints[0])
+      joints = np.stack([np.asarray(points.position) for points in tracked])
+      data.write_joints(_path(predictions_dir, sequence), joints)
+    return _score(predictions_dir, sequences, output_dir)
 
 
 def score(
-    predictions_dir: str | os.PathLike,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    predictions_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
-    split: int = 1,
-) -> tuple[dict[str, Any], list[report.Section]]:
+    split: int | str = 1,
+) -> Results:
   """Scores tracked joints by PCK.
 
   Args:
-    predictions_dir: Folder of <class>/<video>/joint_positions.mat, laid out as
-      JHMDB's annotations, for all annotated frames, the first one included. A
-      lost joint has a negative coordinate, after one is taken off, or NaN.
+    predictions_dir: Folder of <class>/<video>/joint_positions.mat, in the
+      format of JHMDB's annotations, for all annotated frames with the first
+      one. A joint is lost where its position is negative, after one is
+      subtracted, or NaN.
     data_dir: As `data.read` takes it.
-    output_dir: Folder to write films of the best and worst video to.
+    output_dir: Folder for videos of the best and the worst video.
     split: As `data.read` takes it.
 
   Returns:
-    The results: PCK, in 0 to 1, by threshold ('PCK@0.1' to 'PCK@0.5'), for
-    'overall', 'overall_without_lost' (see `drop_lost` in
-    `metrics.normalized_distances`), and by name in 'per_joint' and 'per_sequence';
-    NaN where no joint counts, as in a video of one frame. Then the sections of
-    a report.
+    PCK, in 0 to 1, by threshold ('PCK@0.1' to 'PCK@0.5'): for 'overall', for
+    'overall_without_lost' (see `drop_lost` in `metrics.normalized_distances`),
+    and by name in 'per_joint' and 'per_sequence'. NaN where no joint counts, as
+    in a video of one frame. 'media' maps the videos that were written to their
+    captions.
 
   Raises:
-    UserError: as `data.read`, or a prediction is missing, unreadable or for
+    UserError: As `data.read`, or a prediction is missing, unreadable or for
       another number of frames.
   """
   sequences = data.read(data_dir, split=split)
   return _score(pathlib.Path(predictions_dir), sequences, output_dir)
+
+
+def sections(
+    results: Results, output_dir: str | os.PathLike[str]
+) -> list[report.Section]:
+  """Returns the sections of a report on the results of `score`.
+
+  Args:
+    results: The results.
+    output_dir: Folder of the report. JHMDB has no plots to write to it.
+  """
+  del output_dir
+  media = results.get('media', {}).items()
+  return [
+      report.Section(
+          'Joints, on JHMDB',
+          'PCK is the fraction of joints that are close to the true ones: by a'
+          ' tenth to a half of 0.6 times the diagonal of the box around the'
+          ' true joints. The first frame is given and does not count. Lost'
+          ' joints are wrong. Other code leaves them out, which helps trackers'
+          ' that lose many.',
+          table=report.Table(
+              {
+                  'PCK': results['overall'],
+                  'lost joints left out': results['overall_without_lost'],
+              },
+              'PCK, mean over joints',
+              row_header='measure',
+          ),
+          media=[report.Media(*item) for item in media],
+      ),
+      report.Section(
+          'Joint by joint',
+          table=report.Table(
+              results['per_joint'], 'PCK of each joint', row_header='joint'
+          ),
+      ),
+      report.Section(
+          'Video by video',
+          table=report.Table(results['per_sequence'], 'PCK, mean over joints'),
+      ),
+  ]
 
 
 def _path(predictions_dir, sequence):
@@ -112,22 +158,28 @@ def _read_prediction(predictions_dir, sequence):
 def _score(predictions_dir, sequences, output_dir):
   tracked = [_read_prediction(predictions_dir, s) for s in sequences]
   results = _measure(sequences, tracked)
+  if output_dir is not None:
+    results['media'] = _write_films(sequences, tracked, results, output_dir)
+  return results
+
+
+def _write_films(sequences, tracked, results, output_dir):
+  """Writes videos of the best and the worst video; returns their captions."""
   total = lambda pair: sum(results['per_sequence'][pair[0].name].values())
   pairs = zip(sequences, tracked, strict=True)
   ranked = sorted(
       (pair for pair in pairs if not np.isnan(total(pair))), key=total
   )
-  media = []
+  captions = {}
   ends = zip(('best', 'worst'), ranked[-1:] + ranked[:1], strict=False)
   for title, (sequence, joints) in ends:
-    file = f'{title}.mp4'
-    film = _film(sequence, joints)
-    mp4.write(pathlib.Path(output_dir) / file, film, _FILM_RATE)
-    media.append(report.Media(file, f'The {title} of all: {sequence.name}.'))
-  return results, _sections(results, media)
+    path = pathlib.Path(output_dir) / f'{title}.mp4'
+    mp4.write(path, _film(sequence, joints), _FILM_RATE)
+    captions[path.name] = f'The {title} of all: {sequence.name}.'
+  return captions
 
 
-def _measure(sequences, tracked):
+def _measure(sequences, tracked) -> Results:
   measure = lambda drop_lost: [
       metrics.normalized_distances(joints, sequence.joints, drop_lost=drop_lost)
       for sequence, joints in zip(sequences, tracked, strict=True)
@@ -159,40 +211,8 @@ def _row(values):
 
 
 def _film(sequence, tracked):
-  """The true joints beside the tracked ones."""
+  """Yields frames with the true joints beside the tracked ones."""
   triples = zip(sequence.frames, sequence.joints, tracked, strict=True)
   for frame, *poses in triples:
     panels = [overlay.draw_joints(frame, pose, data.LIMBS) for pose in poses]
-    yield overlay.side_by_side(panels, ['true joints', 'tracked'])
-
-
-def _sections(results, media):
-  return [
-      report.Section(
-          'Joints, on JHMDB',
-          'PCK is the fraction of joints that are close to the true ones: by a'
-          ' tenth to a half of 0.6 times the diagonal of the box around the'
-          ' true joints. The first frame is given and does not count. Lost'
-          ' joints are wrong; other code leaves them out, which helps whoever'
-          ' loses many.',
-          table=report.Table(
-              {
-                  'PCK': results['overall'],
-                  'lost joints left out': results['overall_without_lost'],
-              },
-              'PCK, mean over joints',
-              row_header='measure',
-          ),
-          media=media,
-      ),
-      report.Section(
-          'Joint by joint',
-          table=report.Table(
-              results['per_joint'], 'PCK of each joint', row_header='joint'
-          ),
-      ),
-      report.Section(
-          'Video by video',
-          table=report.Table(results['per_sequence'], 'PCK, mean over joints'),
-      ),
-  ]
+    yield panels_lib.hstack(panels, ['true joints', 'tracked'])

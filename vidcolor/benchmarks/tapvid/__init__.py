@@ -1,1 +1,19 @@
-"""TAP-Vid: point tracking."""
+"""TAP-Vid: tracks any points; scored by average Jaccard."""
+
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from vidcolor.benchmarks.tapvid.run import evaluate
+  from vidcolor.benchmarks.tapvid.run import score
+  from vidcolor.benchmarks.tapvid.run import sections
+
+__all__ = ['evaluate', 'score', 'sections']
+
+
+def __getattr__(name: str) -> Any:
+  if name in __all__:
+    # Imported late: the metrics can be imported without JAX.
+    from vidcolor.benchmarks.tapvid import run
+
+    return getattr(run, name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

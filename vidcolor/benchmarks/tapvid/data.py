@@ -2,27 +2,25 @@
 
 The benchmark (Doersch et al., "TAP-Vid: A Benchmark for Tracking Any Point in a
 Video", NeurIPS 2022; github.com/google-deepmind/tapnet) is published as
-pickles. Pickles can run any code when they are read: here one may hold numpy
-arrays in lists and dicts, and whatever else it asks for is refused.
+pickles. A pickle can run any code when it is read. So the reader accepts only
+NumPy arrays in lists and dicts, and refuses anything else.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import dataclasses
 import io
 import os
 import pathlib
 import pickle
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxtyping import Bool, Float32, UInt8
 import numpy as np
 from PIL import Image
 
 from vidcolor import errors
-from vidcolor import lazy_sequence
-from vidcolor.data import built
 
-# What pickled arrays are rebuilt by.
+# The functions that rebuild pickled arrays.
 _ARRAY_GLOBALS = (
     ('numpy', 'ndarray'),
     ('numpy', 'dtype'),
@@ -31,28 +29,13 @@ _ARRAY_GLOBALS = (
 )
 
 
-class Example(NamedTuple):
-  """A video as it is published.
-
-  Attributes:
-    video: UInt8[np.ndarray, 'height width 3'] for each frame, or a picture
-      file's bytes.
-    points: (x, y), 0 to 1 from edge to edge of the frame.
-    occluded: Whether a point is hidden or outside of the frame.
-  """
-
-  video: Sequence[Any]
-  points: Float32[np.ndarray, 'points time 2']
-  occluded: Bool[np.ndarray, 'points time']
-
-
 @dataclasses.dataclass(frozen=True)
 class PointSequence:
   """A video and points tracked through it.
 
   Attributes:
-    name: Of the video, fit for a file.
-    points: (x, y) in pixels of `frames`, whose centres have whole coordinates.
+    name: Name of the video, which is a valid file name.
+    points: (x, y) in pixels of `frames`. Pixel centers have whole coordinates.
     occluded: Whether a point is hidden or outside of the frame.
     size: Height and width of `frames`.
   """
@@ -61,23 +44,24 @@ class PointSequence:
   points: Float32[np.ndarray, 'points time 2']
   occluded: Bool[np.ndarray, 'points time']
   size: tuple[int, int]
-  _video: Any = dataclasses.field(repr=False)
+  # Arrays [height, width, 3], or the bytes of picture files.
+  _video: Sequence[Any] | np.ndarray = dataclasses.field(repr=False)
 
   @property
   def frame_names(self) -> list[str]:
-    """The frames' numbers, five digits each."""
+    """The frames' numbers, with five digits each."""
     return [f'{index:05}' for index in range(self.points.shape[1])]
 
   @property
   def frames(self) -> UInt8[np.ndarray, 'time height width 3']:
-    """RGB, decoded and resized each time they are asked for.
+    """RGB frames, decoded and resized at every access.
 
-    Resized as in the published evaluation, which calls `mediapy.resize_video`:
-    Pillow's Lanczos filter, widened where it shrinks, whatever the video's
-    proportions.
+    They are resized as in the published evaluation, which calls
+    `mediapy.resize_video`: with Pillow's Lanczos filter, and without keeping
+    the video's aspect ratio.
 
     Raises:
-      UserError: one cannot be decoded.
+      UserError: A frame cannot be decoded.
     """
     height, width = self.size
     try:
@@ -92,11 +76,11 @@ class PointSequence:
     return np.stack([np.asarray(picture) for picture in pictures])
 
 
-def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
-  """The pickles of a folder by name, or the one pickle that is given.
+def find(data_dir: str | os.PathLike[str]) -> list[pathlib.Path]:
+  """Returns the pickles of a folder by name, or the one pickle that is given.
 
   Raises:
-    UserError: there is none, or there are several that are not the shards of
+    UserError: There is none; or there are several, which are not the shards of
       Kinetics, such as 0000_of_0010.pkl.
   """
   path = pathlib.Path(data_dir)
@@ -104,7 +88,7 @@ def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
   if not pickles or not pickles[0].is_file():
     raise errors.UserError(
         f'no TAP-Vid pickle in {path}: give the folder that holds'
-        ' tapvid_davis.pkl or its like'
+        ' tapvid_davis.pkl or a similar file'
     )
   alone = [p for p in pickles if '_of_' not in p.name]
   if alone and len(pickles) > 1:
@@ -115,76 +99,26 @@ def find(data_dir: str | os.PathLike) -> list[pathlib.Path]:
   return pickles
 
 
-def read_all(
-    data_dir: str | os.PathLike,
-    *,
-    split: str | None = None,
-    size: tuple[int, int] = (256, 256),
-) -> Iterator[tuple[str, Sequence[PointSequence]]]:
-  """Yields the videos of a benchmark, so many at once as its files hold.
-
-  Args:
-    data_dir: As `find` takes it; or a folder in which `data_prep.build` built
-      tapvid.
-    split: The benchmark, where a built dataset holds several.
-    size: As `read` takes it.
-
-  Yields:
-    What the videos are from, and the videos, as `read` returns them; those of a
-    built dataset are read when asked for.
-
-  Raises:
-    UserError: as `find` and `read`; or it is not told which split.
-  """
-  splits = built.splits('tapvid', data_dir)
-  if not splits:
-    for path in find(data_dir):
-      yield str(path), read(path, size=size)
-    return
-  if split is None and len(splits) > 1:
-    raise errors.UserError(
-        f'{data_dir} holds more than one benchmark: give --split, one of'
-        f' {", ".join(splits)}'
-    )
-  records = built.records('tapvid', data_dir, split or splits[0])
-  yield split or splits[0], lazy_sequence.LazySequence(
-      range(len(records)), lambda index: _of_record(records[index], size)
-  )
-
-
 def read(
-    path: str | os.PathLike, *, size: tuple[int, int] = (256, 256)
+    path: str | os.PathLike[str], *, size: tuple[int, int] = (256, 256)
 ) -> list[PointSequence]:
   """Reads one pickle of TAP-Vid: DAVIS, RGB-Stacking or a shard of Kinetics.
 
   Args:
-    path: A pickled dict of videos by name, or list of videos. Each is a dict of
-      `video` (uint8 [time, height, width, 3], or a JPEG file's bytes for each
-      frame), `points` ((x, y) [points, time, 2], 0 to 1 from edge to edge of
-      the frame) and `occluded` (bool [points, time]).
-    size: Height and width that frames are resized to; the published figures
-      are for 256 x 256.
+    path: A pickled dict of videos by name, or a list of videos. Each video is a
+      dict of `video` (uint8 [time, height, width, 3], or the bytes of a JPEG
+      file for each frame), `points` ((x, y) [points, time, 2], 0 to 1 from edge
+      to edge of the frame) and `occluded` (bool [points, time]).
+    size: Height and width that frames are resized to. Published scores are for
+      256 x 256.
 
   Returns:
-    As `read_examples`. JPEG files are not decoded yet.
+    The videos in the order of the file. Videos of a list are named by the file
+    and their index. JPEG files are decoded on access.
 
   Raises:
-    UserError: as `read_examples`.
-  """
-  examples = read_examples(path)
-  return [_sequence(name, x, size) for name, x in examples.items()]
-
-
-def read_examples(path: str | os.PathLike) -> dict[str, Example]:
-  """Reads one pickle as it is, for `read`.
-
-  Returns:
-    The videos by name, in the file's order; those of a list are named by the
-    file and their place in it.
-
-  Raises:
-    UserError: the file cannot be read, is no pickle of TAP-Vid, or holds
-      anything but numbers, text and numpy arrays.
+    UserError: The file cannot be read, is no pickle of TAP-Vid, or holds
+      anything but numbers, text and NumPy arrays.
   """
   path = pathlib.Path(path)
   try:
@@ -200,20 +134,20 @@ def read_examples(path: str | os.PathLike) -> dict[str, Example]:
   if not isinstance(examples, dict):
     raise errors.UserError(f'{path} holds no videos: give a TAP-Vid pickle')
   try:
-    return {str(name): _example(name, x) for name, x in examples.items()}
+    return [_sequence(str(name), x, size) for name, x in examples.items()]
   except (
       AttributeError, LookupError, OSError, TypeError, ValueError
   ) as error:  # fmt: skip
     raise errors.UserError(
-        f'{path} is not laid out as TAP-Vid ({error}): restore it'
+        f'{path} does not have the format of TAP-Vid ({error}): restore it'
     ) from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-  """Rebuilds numpy arrays, and refuses any other class or function."""
+  """Rebuilds NumPy arrays, and refuses any other class or function."""
 
   def find_class(self, module_name: str, global_name: str) -> Any:
-    # numpy's own module was called numpy.core before numpy 2.
+    # NumPy's own module was called numpy.core before NumPy 2.
     module_name = module_name.replace('numpy.core.', 'numpy._core.')
     if (module_name, global_name) not in _ARRAY_GLOBALS:
       raise pickle.UnpicklingError(
@@ -222,8 +156,8 @@ class _ArrayUnpickler(pickle.Unpickler):
     return super().find_class(module_name, global_name)
 
 
-def _example(name, example) -> Example:
-  if pathlib.PurePath(str(name)).name != str(name):
+def _sequence(name, example, size):
+  if pathlib.PurePath(name).name != name:
     raise ValueError(f'{name!r} is no name of a file')
   video = example['video']
   points = np.asarray(example['points'], np.float32)
@@ -235,27 +169,16 @@ def _example(name, example) -> Example:
         f'{name}: {len(video)} frames, points {points.shape},'
         f' occluded {occluded.shape}'
     )
-  _picture(video[0])  # Raises, now and not on access, if it is none.
-  return Example(video, points, occluded)
-
-
-def _sequence(name, example, size) -> PointSequence:
+  _picture(video[0])  # Raises now, and not on access, if it is no picture.
   height, width = size
-  # From edges at 0 and 1 to pixels, the first of which has its centre at 0.
-  points = example.points * np.array([width, height], np.float32) - np.float32(
-      0.5
-  )
-  return PointSequence(name, points, example.occluded, size, example.video)
+  # From edges at 0 and 1 to pixels, the first of which has its center at 0.
+  points = points * np.array([width, height], np.float32) - np.float32(0.5)
+  return PointSequence(name, points, occluded, size, video)
 
 
-def _picture(frame) -> Image.Image:
+def _picture(frame):
   if isinstance(frame, bytes):
     picture = Image.open(io.BytesIO(frame))
   else:
     picture = Image.fromarray(frame)
   return picture.convert('RGB')
-
-
-def _of_record(record, size):
-  example = Example(record['frames'], record['points'], record['occluded'])
-  return _sequence(record['name'].decode(), example, size)

@@ -1,8 +1,9 @@
-"""The measures of the TAP-Vid benchmark for tracked points.
+"""The metrics of the TAP-Vid benchmark for tracked points.
 
-As published in Doersch et al., "TAP-Vid: A Benchmark for Tracking Any Point in
-a Video", NeurIPS 2022, and github.com/google-deepmind/tapnet. Positions are
-(x, y) in pixels of a frame of 256 x 256, whatever the size that was tracked in.
+They are those of Doersch et al., "TAP-Vid: A Benchmark for Tracking Any Point
+in a Video", NeurIPS 2022, and github.com/google-deepmind/tapnet. Positions are
+(x, y) in pixels of a frame of 256 x 256. The tracker may have used frames of
+another size.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ _STRIDE = 5  # Of 'strided', in frames, as published.
 
 
 class Queries(NamedTuple):
-  """Which tracks are asked for, and the frame each is given in."""
+  """The tracks that are queried, and the frame of each query."""
 
   track: Int[np.ndarray, ' queries']
   frame: Int[np.ndarray, ' queries']
@@ -29,16 +30,16 @@ def sample_queries(
 
   Args:
     occluded: Whether a point is hidden.
-    query_mode: 'first' asks for each track once, from the first frame it is
-      seen in; 'strided' asks for it from each of the frames 0, 5, 10, ... that
-      it is seen in.
+    query_mode: 'first' queries each track once, in the first frame where it is
+      seen. 'strided' queries it in each of the frames 0, 5, 10, ... where it is
+      seen.
 
   Returns:
-    The queries, in order of the track for 'first' and of the frame for
-    'strided'. A track that is never seen (there) is not asked for.
+    The queries, in order of tracks for 'first' and of frames for 'strided'. A
+    track that is never seen in these frames has no query.
 
   Raises:
-    ValueError: the mode is neither.
+    ValueError: There is no such query mode.
   """
   _check_mode(query_mode)
   if query_mode == 'first':
@@ -58,54 +59,54 @@ def compute_metrics(
 ) -> dict[str, float]:
   """Compares the tracks of one video with the true ones.
 
-  Scored are the frames after the query's ('first'), or all but the query's
-  ('strided').
+  With 'first', the frames after the query count. With 'strided', all frames but
+  that of the query count.
 
   Args:
-    query_frame: In which each query's point was given.
-    true_points: Where they truly are, in pixels of 256 x 256; of no consequence
-      where occluded.
-    occluded: Whether they truly are hidden.
-    points: Where they were tracked to.
-    visible: Whether they were said to be seen.
+    query_frame: Frame of each query.
+    true_points: True positions in pixels of 256 x 256. They do not matter where
+      a point is occluded.
+    occluded: Whether a point is truly hidden.
+    points: Predicted positions.
+    visible: Whether a point is predicted to be visible.
     query_mode: 'first' or 'strided'.
 
   Returns:
-    In 0 to 1, by their published names:
+    Metrics in 0 to 1, by their published names:
 
-    occlusion_accuracy: Share of the frames in which it was rightly told whether
-      a point is seen.
-    pts_within_N: Share of the points truly seen that were tracked to less than
-      N pixels from their place; average_pts_within_thresh is the mean over
-      `THRESHOLDS`, also known as delta-average.
-    jaccard_N: Of the points seen, true positives (within N pixels and said to
-      be seen) over all truly seen and all false positives; average_jaccard is
-      the mean over `THRESHOLDS`.
+    occlusion_accuracy: Fraction of correct predictions of whether a point is
+      visible.
+    pts_within_N: Fraction of the truly visible points that were tracked to less
+      than N pixels from their true position. average_pts_within_thresh is the
+      mean over `THRESHOLDS`, also known as delta-average.
+    jaccard_N: True positives (visible, predicted visible, and within N pixels)
+      divided by the truly visible points plus the false positives.
+      average_jaccard is the mean over `THRESHOLDS`.
 
-    NaN where no point truly seen is left to score.
+    NaN where no truly visible point counts.
 
   Raises:
-    ValueError: the mode is neither.
+    ValueError: There is no such query mode.
   """
   _check_mode(query_mode)
   time = np.arange(occluded.shape[1])
   after, before = time > query_frame[:, None], time < query_frame[:, None]
   scored = after if query_mode == 'first' else after | before
   seen = scored & ~occluded
-  claimed = scored & visible
-  told = scored & (visible != occluded)
+  predicted = scored & visible
+  right = scored & (visible != occluded)
   squared = np.sum(np.square(points - true_points), axis=-1)
   within, jaccards = {}, {}
   for threshold in THRESHOLDS:
-    right = seen & (squared < threshold**2)
-    within[f'pts_within_{threshold}'] = _ratio(right.sum(), seen.sum())
+    near = seen & (squared < threshold**2)
+    within[f'pts_within_{threshold}'] = _ratio(near.sum(), seen.sum())
     jaccards[f'jaccard_{threshold}'] = _ratio(
-        (right & claimed).sum(), seen.sum() + (claimed & ~right).sum()
+        (near & predicted).sum(), seen.sum() + (predicted & ~near).sum()
     )
   return {
       'average_jaccard': float(np.mean(list(jaccards.values()))),
       'average_pts_within_thresh': float(np.mean(list(within.values()))),
-      'occlusion_accuracy': _ratio(told.sum(), scored.sum()),
+      'occlusion_accuracy': _ratio(right.sum(), scored.sum()),
       **jaccards,
       **within,
   }

@@ -1,14 +1,15 @@
-"""TAP-Vid: points on anything, followed through a video.
+"""TAP-Vid: tracks points on anything through a video.
 
-TAP-Vid knows no submission: of each video a file <video>.npz is written, and
-scored from there, with what the published `compute_tapvid_metrics` takes:
+TAP-Vid defines no files for predictions. For each video, a file <video>.npz is
+written, and scored from there. It holds what the published function
+`compute_tapvid_metrics` takes:
 
-  query_points: float [queries, 3], the frame's number, y and x;
-  tracks: float [queries, time, 2], x and y;
-  occluded: bool [queries, time];
+  query_points: float [queries, 3]: number of the frame, y and x;
+  tracks: float [queries, time, 2]: x and y;
+  occluded: bool [queries, time].
 
-all in raster coordinates of frames of 256 x 256, 0 to 256 from edge to edge, in
-the order of `evaluation.tapvid.sample_queries`.
+All coordinates are raster coordinates of frames of 256 x 256, 0 to 256 from
+edge to edge. Queries are in the order of `metrics.sample_queries`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +22,20 @@ import tqdm
 
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import tracking
+from vidcolor.benchmarks import folders
 from vidcolor.benchmarks.tapvid import data
 from vidcolor.benchmarks.tapvid import metrics
 from vidcolor.render import overlay
+from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
 from vidcolor.video import mp4
 
-_FILM_RATE = 24.0  # Frames a second.
+_FILM_RATE = 24.0  # Frames per second.
 _TRAIL = 12  # Frames.
+
+Results = dict[str, Any]
+FramesOf = Callable[[data.PointSequence], Sequence[Any] | np.ndarray]
 
 
 class _Tracks(NamedTuple):
@@ -37,80 +44,69 @@ class _Tracks(NamedTuple):
 
 
 def evaluate(
-    tracker: Any,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    tracker: tracking.PointTracker,
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
-    split: str | None = None,
     query_mode: str = 'first',
-    frames_of: Callable[
-        [data.PointSequence], Sequence[Any] | np.ndarray
-    ] = lambda sequence: sequence.frames,
-) -> tuple[dict[str, Any], list[report.Section]]:
+    frames_of: FramesOf = lambda sequence: sequence.frames,
+) -> Results:
   """Tracks the points of every video, and scores them as `score` does.
 
-  The points that are given in one frame are tracked together, forward, and
-  where `query_mode` is 'strided' backward too.
+  Points that are queried in one frame are tracked together, forward, and with
+  the query mode 'strided' backward too.
 
   Args:
-    tracker: Has `track_points(frames, points)`, which yields for each frame a
-      `position` and a `confidence` (visible above 0.5) of the points.
-    data_dir: As `data.read_all` takes it.
-    output_dir: Folder to write to: the tracks to predictions/.
-    split: As `data.read_all` takes it.
+    tracker: The tracker. A point is visible if its confidence is above 0.5.
+    data_dir: As `data.find` takes it.
+    output_dir: Folder to write to. Tracks go to predictions/.
     query_mode: As `metrics.sample_queries` takes it.
-    frames_of: What the tracker is fed for a video: its frames of 256 x 256, or
-      features that were computed elsewhere.
+    frames_of: Returns what the tracker gets as the frames of a video. Default:
+      its frames of 256 x 256.
 
   Returns:
     As `score`.
 
   Raises:
-    UserError: as `data.read_all`, or two videos have one name.
+    UserError: As `score`.
   """
-  predictions_dir = pathlib.Path(output_dir) / 'predictions'
-  predictions_dir.mkdir(parents=True, exist_ok=True)
-  for sequence in _sequences(data_dir, split, 'tracking'):
-    queries = metrics.sample_queries(sequence.occluded, query_mode)
-    tracks = _track(tracker, frames_of(sequence), sequence, queries, query_mode)
-    _write(predictions_dir, sequence, queries, tracks)
-  return score(
-      predictions_dir,
-      data_dir,
-      output_dir,
-      split=split,
-      query_mode=query_mode,
-  )
+  with folders.predictions_dir(output_dir) as predictions_dir:
+    for sequence in _sequences(data_dir, 'tracking'):
+      queries = metrics.sample_queries(sequence.occluded, query_mode)
+      frames = frames_of(sequence)
+      tracks = _track(tracker, frames, sequence, queries, query_mode)
+      _write(predictions_dir, sequence, queries, tracks)
+    return score(predictions_dir, data_dir, output_dir, query_mode=query_mode)
 
 
 def score(
-    predictions_dir: str | os.PathLike,
-    data_dir: str | os.PathLike,
-    output_dir: str | os.PathLike,
+    predictions_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
-    split: str | None = None,
     query_mode: str = 'first',
-) -> tuple[dict[str, Any], list[report.Section]]:
+) -> Results:
   """Scores tracks as published: each video, and the mean over videos.
 
   Args:
-    predictions_dir: Folder of <video>.npz, see above.
-    data_dir: As `data.read_all` takes it.
-    output_dir: Folder to write films of the best and the worst video to.
-    split: As `data.read_all` takes it.
-    query_mode: That of the tracks.
+    predictions_dir: Folder of <video>.npz, as this module describes them.
+    data_dir: As `data.find` takes it.
+    output_dir: Folder for videos of the best and the worst video.
+    query_mode: The query mode of the tracks.
 
   Returns:
     The metrics of `metrics.compute_metrics` for 'overall' and, by name, in
     'per_sequence'. A video in which no point is seen in a frame that counts is
-    left out. Then the sections of a report.
+    left out. Also 'query_mode'; and 'media', which maps the videos that were
+    written to their captions.
 
   Raises:
-    UserError: as `evaluate`; or a prediction is missing, unreadable or for
-      other queries; or there is nothing to score.
+    UserError: As `data.find` and `data.read`; or two videos have one name; or a
+      prediction is missing, unreadable or for other queries; or there is
+      nothing to score.
   """
   per_sequence, ranked = {}, []
-  for sequence in _sequences(data_dir, split, 'scoring'):
+  for sequence in _sequences(data_dir, 'scoring'):
     queries = metrics.sample_queries(sequence.occluded, query_mode)
     tracks = _read(pathlib.Path(predictions_dir), sequence, queries)
     scores = _measure(sequence, queries, tracks, query_mode)
@@ -122,7 +118,9 @@ def score(
     ranked.sort(key=lambda entry: entry[0])
     del ranked[1:-1]
   if not per_sequence:
-    raise errors.UserError(f'no point of {data_dir} is seen after it is given')
+    raise errors.UserError(
+        f'no point of {data_dir} is seen after its query: give other data'
+    )
   names = next(iter(per_sequence.values()))
   results = {
       'query_mode': query_mode,
@@ -132,47 +130,103 @@ def score(
       },
       'per_sequence': per_sequence,
   }
-  media = []
-  for title, (_, *drawn) in ('best', ranked[-1]), ('worst', ranked[0]):
-    path = pathlib.Path(output_dir) / f'{title}.mp4'
-    mp4.write(path, _film(*drawn), _FILM_RATE)
-    media.append(
-        report.Media(path.name, f'The {title} of all: {drawn[0].name}.')
-    )
-  return results, _sections(results, media)
+  if output_dir is not None:
+    results['media'] = _write_films(ranked, pathlib.Path(output_dir))
+  return results
 
 
-def _sequences(data_dir, split, title):
-  """The videos of a benchmark, which have to differ in name."""
+def sections(
+    results: Results, output_dir: str | os.PathLike[str]
+) -> list[report.Section]:
+  """Returns the sections of a report on the results of `score`.
+
+  Args:
+    results: The results.
+    output_dir: Folder of the report. TAP-Vid has no plots to write to it.
+  """
+  del output_dir
+  media = results.get('media', {}).items()
+  overall = results['overall']
+  means = ('average_jaccard', 'average_pts_within_thresh', 'occlusion_accuracy')
+  by_threshold = {
+      measure: {
+          f'{n} px': overall[f'{measure}_{n}'] for n in metrics.THRESHOLDS
+      }
+      for measure in ('pts_within', 'jaccard')
+  }
+  pick = lambda row: {name: row[name] for name in means}
+  return [
+      report.Section(
+          f'Points, on TAP-Vid, queried {results["query_mode"]}',
+          'pts_within is the fraction of the points truly seen that were'
+          ' tracked to less than so many pixels, of frames of 256 x 256, from'
+          ' the true position. jaccard counts the points among them that were'
+          ' predicted visible, as a fraction of all points truly seen and all'
+          ' false positives. Averages are over the five thresholds.'
+          ' occlusion_accuracy is the fraction of correct predictions of'
+          ' whether a point is visible.',
+          table=report.Table(
+              by_threshold, 'Means over videos', row_header='measure'
+          ),
+          media=[report.Media(*item) for item in media],
+      ),
+      report.Section(
+          'Video by video',
+          'In the videos, visible points are discs, and hidden ones are rings.',
+          table=report.Table(
+              {
+                  name: pick(row)
+                  for name, row in results['per_sequence'].items()
+              },
+              'Each video',
+              row_header='video',
+              summary={'mean': pick(overall)},
+          ),
+      ),
+  ]
+
+
+def _sequences(data_dir, title):
+  """Yields the videos of all pickles, and checks that their names differ."""
   names = set()
-  for origin, sequences in data.read_all(data_dir, split=split):
+  for path in data.find(data_dir):
     for sequence in tqdm.tqdm(
-        sequences, f'{title} {pathlib.Path(origin).stem}', unit='video'
+        data.read(path), f'{title} {path.stem}', unit='video'
     ):
       if sequence.name in names:
         raise errors.UserError(
-            f'{origin} has another video {sequence.name}: rename one of the two'
+            f'{path} has another video {sequence.name}: rename one of the two'
         )
       names.add(sequence.name)
       yield sequence
 
 
+def _write_films(ranked, output_dir):
+  """Writes videos of the best and the worst; returns their captions."""
+  captions = {}
+  for title, (_, *drawn) in ('best', ranked[-1]), ('worst', ranked[0]):
+    path = output_dir / f'{title}.mp4'
+    mp4.write(path, _film(*drawn), _FILM_RATE)
+    captions[path.name] = f'The {title} of all: {drawn[0].name}.'
+  return captions
+
+
 def _track(tracker, frames, sequence, queries, query_mode):
-  """Tracks what is asked for; before its query a point stays and is hidden."""
+  """Tracks the queried points. Before its query, a point is hidden."""
   count, time = len(queries.track), len(frames)
   given = sequence.points[queries.track, queries.frame]
   position = np.repeat(given[:, None], time, axis=1)
   occluded = np.ones((count, time), bool)
   for start in np.unique(queries.frame):
-    asked = queries.frame == start
-    ways = {1: range(start, time)}
+    queried = queries.frame == start
+    directions = {1: range(start, time)}
     if query_mode == 'strided':
-      ways[-1] = range(start, -1, -1)
-    for step, times in ways.items():
-      tracked = tracker.track_points(frames[start::step], given[asked])
+      directions[-1] = range(start, -1, -1)
+    for step, times in directions.items():
+      tracked = tracker.track_points(frames[start::step], given[queried])
       for t, points in zip(times, tracked, strict=True):
-        position[asked, t] = points.position
-        occluded[asked, t] = points.confidence <= 0.5
+        position[queried, t] = points.position
+        occluded[queried, t] = points.confidence <= 0.5
   return _Tracks(position, occluded)
 
 
@@ -224,26 +278,26 @@ def _read(predictions_dir, sequence, queries):
       or occluded.shape != (len(expected), time)
   ):
     raise errors.UserError(
-        f'{path} is for other queries: track the {len(expected)} points asked'
-        f' for through the {time} frames, or mend --query_mode'
+        f'{path} is for other queries: track the {len(expected)} queried points'
+        f' through the {time} frames, or correct --query_mode'
     )
   return _Tracks(tracks.astype(float) - 0.5, occluded.astype(bool))
 
 
 def _film(sequence, queries, tracks):
-  """The true tracks beside the predicted ones, each from its first query on."""
+  """Yields true tracks beside predicted ones, each from its first query on."""
   _, firsts = np.unique(queries.track, return_index=True)
   track, start = queries.track[firsts], queries.frame[firsts]
   time = np.arange(sequence.points.shape[1])
   hidden = sequence.occluded[track]
-  # A hidden point's true place is not known: it stays where it was last seen.
+  # A hidden point's true position is unknown: it stays where it was last seen.
   seen = np.where(hidden | (time < start[:, None]), start[:, None], time)
   last_seen = np.maximum.accumulate(seen, axis=1)
   panels = {
       'true points': (sequence.points[track[:, None], last_seen], hidden),
       'tracked': (tracks.position[firsts], tracks.occluded[firsts]),
   }
-  colours = overlay.wheel(len(track))
+  colors = overlay.color_wheel(len(track))
   for t, frame in enumerate(sequence.frames):
     shown = start <= t
     since = max(0, t - _TRAIL)
@@ -252,48 +306,8 @@ def _film(sequence, queries, tracks):
             frame,
             position[shown, since : t + 1],
             ~occluded[shown, t],
-            colours[shown],
+            colors[shown],
         )
         for position, occluded in panels.values()
     ]
-    yield overlay.side_by_side(drawn, list(panels))
-
-
-def _sections(results, media):
-  overall = results['overall']
-  means = ('average_jaccard', 'average_pts_within_thresh', 'occlusion_accuracy')
-  by_threshold = {
-      measure: {
-          f'{n} px': overall[f'{measure}_{n}'] for n in metrics.THRESHOLDS
-      }
-      for measure in ('pts_within', 'jaccard')
-  }
-  pick = lambda row: {name: row[name] for name in means}
-  return [
-      report.Section(
-          f'Points, on TAP-Vid, queried {results["query_mode"]}',
-          'pts_within is the fraction of the points truly seen that were'
-          ' tracked to less than so many pixels, of frames of 256 x 256, from'
-          ' their place. jaccard counts those of them that were said to be'
-          ' seen, of all that are seen and all that were wrongly said to be.'
-          ' Averages are over the five thresholds. occlusion_accuracy is how'
-          ' often it was rightly told whether a point is seen.',
-          table=report.Table(
-              by_threshold, 'Means over videos', row_header='measure'
-          ),
-          media=media,
-      ),
-      report.Section(
-          'Video by video',
-          'In the films, points said to be seen are discs, hidden ones rings.',
-          table=report.Table(
-              {
-                  name: pick(row)
-                  for name, row in results['per_sequence'].items()
-              },
-              'Each video',
-              row_header='video',
-              summary={'mean': pick(overall)},
-          ),
-      ),
-  ]
+    yield panels_lib.hstack(drawn, list(panels))

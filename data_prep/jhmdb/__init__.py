@@ -1,1 +1,0 @@
-"""JHMDB as a TFDS dataset."""

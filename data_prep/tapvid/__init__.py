@@ -1,1 +1,0 @@
-"""TAP-Vid as a TFDS dataset."""
