@@ -1,1 +1,1 @@
-"""Programs: configs, the quickstart, launchers, notebooks, benchmarks."""
+"""Programs: configs, the quickstart, the launcher, notebooks, benchmarks."""

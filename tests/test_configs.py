@@ -3,7 +3,7 @@
 import functools
 import importlib
 import inspect
-import subprocess
+import shlex
 
 from flax import nnx
 import jax
@@ -107,7 +107,7 @@ def test_the_pod_warms_up_to_the_papers_rates_scaled():
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_docstring_has_the_line_that_trains(name, tmp_path):
-  (line,) = _lines(name, 'python -m')
+  (line,) = _lines(name, 'python -m vidcolor.train')
   _, _, module, *flags = line.split()
   assert f'--config=experiments/configs/{name}.py' in flags
   if '--cluster' in flags:  # Of which there is none here.
@@ -124,14 +124,9 @@ def test_docstring_has_the_line_that_trains(name, tmp_path):
 
 
 def test_docstring_has_the_line_that_launches():
-  (line,) = _lines('pod', 'experiments/launch/')
-  result = subprocess.run(
-      ['bash', '-c', line.replace(' -- ', ' --dry_run -- ')],
-      cwd=programs.ROOT,
-      capture_output=True,
-      text=True,
-      timeout=60,
-  )
+  (line,) = _lines('pod', 'python -m experiments.launch')
+  _, _, module, *flags = shlex.split(line)
+  result = programs.run(module, '--dry_run', *flags)
   assert not result.returncode, result.stderr
   assert '--accelerator-type=v5litepod-256' in result.stdout
   assert '--config=experiments/configs/pod.py' in result.stdout

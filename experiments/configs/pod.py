@@ -5,8 +5,8 @@ chip holds the whole state. 50,000 steps see 51 million clips, four times the
 paper's; 12,500 see as many as the paper's, and as the rates are given by
 fractions of the steps, --config.steps=12500 is that run.
 
-experiments/launch/tpu.sh watch --zone=us-west4-a --spot \
-  --accelerator-type=v5litepod-256 --runtime-version=v2-alpha-tpuv5-lite \
+python -m experiments.launch --on=tpu --zone=us-west4-a --spot \
+  --accelerator_type=v5litepod-256 --runtime_version=v2-alpha-tpuv5-lite \
   --setup='sudo mkdir -p /mnt/runs && sudo gcsfuse BUCKET /mnt/runs' \
   --mounted=/mnt/runs -- --config=experiments/configs/pod.py \
   --workdir=/mnt/runs/RUN --config.dataset.data_dir=DATA_DIR
