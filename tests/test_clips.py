@@ -268,7 +268,7 @@ def test_marked_clips_are_left_out(dataset):
 
 def test_leaving_out_what_is_not_known(dataset):
   with pytest.raises(
-      errors.UserError, match="no 'gray', but grey, moving, still$"
+      errors.UserError, match="no 'gray': give some of grey, moving, still$"
   ):
     records_lib.open_records('toy', dataset, leave_out=['gray'])
   with pytest.raises(errors.UserError, match='leaves out all 4 clips'):

@@ -144,7 +144,8 @@ def _break_off(command, rng, startup, workdir):
   if code == os.EX_TEMPFAIL:
     last_step = int(told.split()[3].rstrip(':'))
     assert told == (
-        f'stopped after step {last_step}: run the same line again to go on\n'
+        f'stopped after step {last_step}: run the same command again to'
+        ' continue\n'
     )
     assert (workdir / 'checkpoints' / str(last_step)).is_dir()
   else:
@@ -201,7 +202,7 @@ def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
     told += process.stderr.read()
     assert process.wait(timeout=120) == 0
   lines = [line for line in told.splitlines() if line.startswith('data: ')]
-  assert len(lines) == 2 and 'exit code -9; starting anew' in lines[0]
+  assert len(lines) == 2 and 'exit code -9; restarting' in lines[0]
   assert 'Traceback' not in told
   _assert_as_whole(tmp_path, whole)
 
@@ -250,7 +251,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     assert full.returncode == 2
     error = _error(full.stderr)
     assert error.startswith(f'{workdir} cannot be written to any more')
-    assert 'No space left' in error and 'run the same line again' in error
+    assert 'No space left' in error and 'run the same command again' in error
     kept = [p for p in os.listdir(workdir / 'checkpoints') if p.isdigit()]
     assert kept
 
@@ -264,7 +265,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     assert error.startswith(
         (f'{workdir} has room for', f'{workdir} cannot be written to')
     )
-    assert 'run the same line again' in error
+    assert 'run the same command again' in error
     assert sorted(os.listdir(workdir / 'checkpoints')) == sorted(kept)
 
     remount('size=50m')

@@ -7,6 +7,7 @@ import pytest
 from vidcolor import errors
 from vidcolor import models
 from vidcolor.models import layers
+from vidcolor.models import resnet3d
 
 
 def _num_params(model):
@@ -23,8 +24,8 @@ def _randomised_statistics(model):
   return nnx.view(model, use_running_average=True)
 
 
-def test_colorizer_is_the_papers_network():
-  model = nnx.eval_shape(lambda: models.create('colorizer'))
+def test_resnet3d_is_the_papers_network():
+  model = nnx.eval_shape(lambda: models.create('resnet3d'))
   conv = lambda size, channels_in, channels_out: (
       size * channels_in * channels_out + 2 * channels_out  # With its norm.
   )
@@ -45,8 +46,8 @@ def test_colorizer_is_the_papers_network():
   clips = jax.ShapeDtypeStruct((2, 4, 256, 256, 1), jnp.float32)
 
   def embed(grey):
-    features = models.create('colorizer').encode(grey)
-    return features, models.create('colorizer').relate(features)
+    features = models.create('resnet3d').encode(grey)
+    return features, models.create('resnet3d').relate(features)
 
   features, embeddings = nnx.eval_shape(embed, clips)
   assert features.shape == (2, 4, 32, 32, 258)
@@ -70,15 +71,15 @@ def test_compact_embeds_each_frame_alone():
   np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_colorizer_embeds_frames_together():
-  model = _randomised_statistics(models.create('colorizer'))
+def test_resnet3d_embeds_frames_together():
+  model = _randomised_statistics(models.create('resnet3d'))
   grey = jax.random.normal(jax.random.key(0), (1, 4, 16, 16, 1))
   changed = grey.at[:, 3].add(1.0)
   difference = jnp.abs(model(grey) - model(changed)).max(axis=(0, 2, 3, 4))
   assert (difference > 1e-6).all()
 
 
-@pytest.mark.parametrize('name', ['colorizer', 'compact'])
+@pytest.mark.parametrize('name', ['resnet3d', 'compact'])
 def test_bfloat16_computes_over_float32_parameters(name):
   grey = jax.random.normal(jax.random.key(0), (1, 4, 32, 32, 1))
   exact = _randomised_statistics(models.create(name))
@@ -114,6 +115,14 @@ def test_position_runs_from_minus_one_to_one():
   np.testing.assert_allclose(position[0, 0], [-1, -1])
   np.testing.assert_allclose(position[2, 1], [0, 0], atol=1e-7)
   np.testing.assert_allclose(position[4, 2], [1, 1])
+
+
+def test_the_former_name_of_resnet3d_is_known():
+  former, current = {'name': 'colorizer'}, {'name': 'resnet3d'}
+  assert models.same_config(former, current)
+  assert not models.same_config(former, current | {'channels': 3})
+  model = nnx.eval_shape(lambda: models.create(**former))
+  assert isinstance(model, resnet3d.Model)
 
 
 def test_unknown_model_is_one_line():

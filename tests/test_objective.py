@@ -95,5 +95,5 @@ def test_values_are_judged_where_they_were_not_shown():
 
 
 def test_refuses_an_unknown_target():
-  with pytest.raises(errors.UserError, match="config.target='hue' is neither"):
+  with pytest.raises(errors.UserError, match="config.target='hue' is unknown"):
     objective.colorize(_Greys(), jnp.asarray(_halves()), PALETTE, target='hue')

@@ -114,7 +114,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(data_dir, tmp_path):
   ended = _ended(running)
   for process in ended:
     assert process.returncode == os.EX_TEMPFAIL, process.stderr
-    assert 'run the same line again to go on' in process.stderr
+    assert 'run the same command again to continue' in process.stderr
   last_step = len(_losses(tmp_path))
   assert str(last_step) in os.listdir(tmp_path / 'checkpoints')
 

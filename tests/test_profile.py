@@ -25,7 +25,7 @@ def test_steps_that_are_traced(monkeypatch, tmp_path, steps, told):
   profile = profile_lib.Profile(tmp_path, steps)
   for step in range(2, 6):
     now.append(step)
-    profile.at(step, None)
+    profile.before_step(step, None)
   now.append('end')
   profile.close()
   profile.close()
@@ -35,5 +35,5 @@ def test_steps_that_are_traced(monkeypatch, tmp_path, steps, told):
 def test_a_trace_is_written(tmp_path):
   profile = profile_lib.Profile(tmp_path, (1, 1))
   for step in (1, 2):
-    profile.at(step, jnp.ones(4) * step)
+    profile.before_step(step, jnp.ones(4) * step)
   assert list(tmp_path.glob('plugins/profile/*/*.xplane.pb'))

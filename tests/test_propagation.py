@@ -133,7 +133,7 @@ def test_labels_stay_a_distribution_for_any_number_of_objects():
 
 
 def test_papers_network_and_scheme_run_on_any_frame_size():
-  model = nnx.view(models.create('colorizer'), use_running_average=True)
+  model = nnx.view(models.create('resnet3d'), use_running_average=True)
   tracker = propagation.LabelPropagator(
       model,
       propagation.PropagationOptions(
@@ -153,7 +153,7 @@ def test_papers_network_and_scheme_run_on_any_frame_size():
 
 
 def test_network_over_time_refuses_another_number_of_references():
-  model = models.create('colorizer')
+  model = models.create('resnet3d')
   with pytest.raises(ValueError, match='needs 3 references, not 4'):
     propagation.LabelPropagator(
         model, propagation.PropagationOptions(recent=4, keep_first=False)

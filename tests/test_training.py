@@ -26,7 +26,7 @@ from tests import tiny
 from vidcolor import errors
 from vidcolor import models
 from vidcolor import sharding
-from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.benchmarks import davis
 from vidcolor.data import synthetic
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
@@ -402,9 +402,7 @@ def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
   tracker = propagation.LabelPropagator(
       model, propagation.PropagationOptions(**config.tracking)
   )
-  results = davis_run.evaluate(
-      tracker, davis_dir, tmp_path / 'alone', year=2016
-  )
+  results = davis.evaluate(tracker, davis_dir, tmp_path / 'alone', year=2016)
   assert told[3, 'davis2016_J'] == pytest.approx(results['overall']['J_mean'])
   evaluated = tmp_path / 'run' / 'evaluations' / '3' / 'predictions'
   assert len(list(evaluated.glob('*/*.png'))) == 11
@@ -444,7 +442,7 @@ def _mean_j(model, options, sequences):
   tracker = propagation.LabelPropagator(model, options)
   js = []
   for clip in sequences:
-    _, scores = davis_run.track_and_score(tracker, clip.frames, clip.masks)
+    _, scores = davis.track_and_score(tracker, clip.frames, clip.masks)
     js.append(scores.j.mean())
   return np.mean(js)
 

@@ -19,8 +19,8 @@ def _number(index):
 
 def _die(index):
   del index
-  # Grain waits forever for a worker that dies before it has told that it is in
-  # the state it was set to, which another thread of it does.
+  # Grain waits forever for a worker that dies before it has confirmed its
+  # state, which another thread of the worker does.
   time.sleep(0.5)
   os.kill(os.getpid(), signal.SIGKILL)
 
@@ -31,18 +31,18 @@ def _raise(index):
 
 def _iterate(transform, num_workers):
   dataset = grain.MapDataset.range(100).map(transform).to_iter_dataset()
-  return workers.Workers(dataset, num_workers)
+  return workers.WorkerIterator(dataset, num_workers)
 
 
 def _take(iterator, count):
   return [int(next(iterator)[0]) for _ in range(count)]
 
 
-def test_elements_go_on_when_a_worker_is_killed(capsys):
+def test_the_iterator_continues_when_a_worker_is_killed(capsys):
   iterator = _iterate(_number, 2)
   taken = _take(iterator, 3)
   os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-  while 'exit code -9; starting anew' not in capsys.readouterr().err:
+  while 'exit code -9; restarting' not in capsys.readouterr().err:
     taken += _take(iterator, 1)
   assert taken == list(range(len(taken)))
   state = iterator.get_state()
@@ -54,15 +54,15 @@ def test_elements_go_on_when_a_worker_is_killed(capsys):
   assert not multiprocessing.active_children()
 
 
-def test_workers_that_die_again_and_again_end_in_one_line(capsys):
+def test_workers_that_keep_dying_are_one_line(capsys):
   iterator = _iterate(_die, 1)
   with pytest.raises(errors.UserError, match='died 3 times .* /dev/shm'):
     next(iterator)
-  assert capsys.readouterr().err.count('exit code -9; starting anew') == 3
+  assert capsys.readouterr().err.count('exit code -9; restarting') == 3
   iterator.close()
 
 
-def test_errors_of_workers_are_raised_as_they_are():
+def test_errors_of_workers_are_raised_unchanged():
   iterator = _iterate(_raise, 1)
   with pytest.raises(errors.UserError, match='^clip 0 is damaged'):
     next(iterator)
@@ -95,7 +95,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
   with program:
     assert program.stdout.readline() == 'ready\n'
     program.kill()
-    # Its workers hold the other end.
+    # Its workers hold the other end of the pipe.
     start = time.monotonic()
     assert program.stdout.read() == ''
   assert time.monotonic() - start < 5

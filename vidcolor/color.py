@@ -1,8 +1,8 @@
-"""Colour: sRGB to CIE Lab and back, and the palette of ab colours.
+"""Converts between sRGB and CIE Lab, and quantizes ab colours by a palette.
 
-Lab is in true units (L in [0, 100], a and b about [-110, 110]), D65 white and
-the 2-degree observer, as in scikit-image. It is not OpenCV's 8-bit Lab, which
-rescales the channels.
+Lab is in true units (L in [0, 100], a and b in about [-110, 110]) with D65
+white and the 2-degree observer, as in scikit-image. OpenCV's 8-bit Lab rescales
+the channels and is different.
 """
 
 import os
@@ -25,7 +25,7 @@ _XYZ_FROM_RGB = np.array(
 )
 _RGB_FROM_XYZ = np.linalg.inv(_XYZ_FROM_RGB)
 _WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2-degree observer.
-# Lab's companding is a cube root above this value and a line below it.
+# Lab's companding is a cube root above this value and linear below it.
 _EPSILON = (6 / 29) ** 3
 _SLOPE = 841 / 108
 
@@ -36,16 +36,15 @@ def rgb_to_lab(
   """Converts sRGB to CIE Lab.
 
   Args:
-    rgb: uint8 in [0, 255] or float in [0, 1].
+    rgb: Colours, uint8 in [0, 255] or float in [0, 1].
 
   Returns:
-    float32 L in [0, 100], a and b.
+    L in [0, 100], a and b, as float32.
   """
-  # Planes and not pixels of three channels: XLA computes them on a CPU in a
-  # fifth of the time.
+  # Computed channel by channel: on a CPU, XLA takes a fifth of the time.
   planes = jnp.moveaxis(rgb, -1, 0)
   if rgb.dtype == jnp.uint8:
-    # 256 possible values: a table is exact and spares the power.
+    # A table of the 256 values is exact and avoids computing powers.
     linear = jnp.asarray(_linear_from_srgb(np.arange(256) / 255), jnp.float32)
     linear = linear[planes]
   else:
@@ -66,14 +65,14 @@ def lab_to_rgb(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 3']:
 
 
 def _mix(matrix, planes):
-  """A matrix times the channels of each pixel, planes [3, *shape]."""
+  """Multiplies the channels of each pixel, [3, *shape], by a matrix."""
   matrix = jnp.asarray(matrix, jnp.float32)
   return jnp.tensordot(matrix, planes, 1, precision=jax.lax.Precision.HIGHEST)
 
 
 def _compand(xyz):
-  # The clip keeps the unused branch of `where` from a NaN gradient at zero. On
-  # CPUs XLA vectorises both of these, and not `cbrt`.
+  # The maximum avoids a NaN gradient at zero, in the unused branch of `where`.
+  # On CPUs, XLA vectorizes exp and log, but not `cbrt`.
   root = jnp.exp(jnp.log(jnp.maximum(xyz, _EPSILON)) / 3)
   return jnp.where(xyz > _EPSILON, root, _SLOPE * xyz + 4 / 29)
 
@@ -97,9 +96,15 @@ def _linear_from_srgb(srgb):
 def network_input(
     lab: Float[Array, '*shape 3'], channels: int
 ) -> Float[Array, '*shape {channels}']:
-  """What a network sees: lightness in [-1, 1], with 3 channels a and b too.
+  """Scales Lab for a network.
 
-  They are scaled so that they vary about as much as lightness does; 0 is grey.
+  Args:
+    lab: Frames in Lab.
+    channels: 1 for lightness alone, 3 for lightness, a and b.
+
+  Returns:
+    Lightness in [-1, 1], then a and b scaled to vary about as much. Zeros in a
+    and b are grey.
   """
   seen = [lab[..., :1] / 50 - 1, lab[..., 1:] / 25]
   return jnp.concatenate(seen, axis=-1)[..., :channels]
@@ -108,8 +113,8 @@ def network_input(
 def quantize(
     ab: Float[Array, '*shape 2'], palette: Float[Array, 'num_colors 2']
 ) -> Int[Array, '*shape']:
-  """The class of the nearest palette colour."""
-  # |ab - p|^2 without the term in ab alone, which the argmin does not need.
+  """Returns the index of the palette colour nearest to each colour."""
+  # |ab - p|^2 without |ab|^2, which does not change the argmin.
   cross = jnp.matmul(ab, palette.T, precision=jax.lax.Precision.HIGHEST)
   norms = jnp.broadcast_to(jnp.sum(palette**2, axis=-1), cross.shape)
   return jnp.argmin(norms - 2 * cross, axis=-1)
@@ -118,7 +123,7 @@ def quantize(
 def save_palette(
     path: str | os.PathLike[str], palette: Float[np.ndarray, 'num_colors 2']
 ) -> None:
-  """Writes the palette as .npy, whole or not at all."""
+  """Writes a palette to an .npy file atomically."""
   with files.atomic_write(path) as temporary:
     np.save(temporary, palette)
 
@@ -126,10 +131,10 @@ def save_palette(
 def load_palette(
     path: str | os.PathLike[str],
 ) -> Float[np.ndarray, 'num_colors 2']:
-  """Reads a palette written by `save_palette`.
+  """Reads a palette that `save_palette` wrote.
 
   Raises:
-    UserError: there is none.
+    UserError: The file does not exist.
   """
   try:
     return np.load(path)

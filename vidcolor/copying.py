@@ -6,9 +6,9 @@ al. 2018, equations 1 and 2),
   y_j = sum_i A_ij c_i,    A_ij = exp(f_i . f_j / T) / sum_k exp(f_k . f_j / T),
 
 where f are embeddings and c the values to copy: colours in training; masks,
-points or joints in tracking. `copy` is that operation, whole or restricted to a
-window and to the best matches; how it is computed is its own concern, but for
-`block_size`, which trades speed for memory.
+points or joints in tracking. `copy` is that operation, over all positions or
+restricted to a window and to the best matches. `block_size` trades speed for
+memory and does not change the result.
 """
 
 import functools
@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from vidcolor import windowed
 
-# Targets at once in the blockwise form.
+# Targets that the blockwise form computes at once on a CPU.
 _TARGETS = 512
 
 
@@ -50,31 +50,37 @@ def copy(
   """Copies reference values to the target by embedding similarity.
 
   Args:
-    target: embeddings of the target frame.
-    reference: embeddings of the reference frames.
-    values: what is copied, of any width.
-    temperature: divides the dot products; lower is nearer to the best match.
-    valid: the reference frames that take part, at least one; default all.
-    radius: if given, only reference positions within this distance (in cells)
-      of the target position take part, a disk.
-    square_window: makes it a square, with as many cells to each side.
-    unwindowed: number of the first reference frames that have no window.
-    top_k: if given, only the best `top_k` of all positions take part.
-    block_size: if given, references are read in blocks of this many positions
-      and neither the result nor its gradient ever holds the affinity of all
-      references and targets. Not to be had together with `radius` or `top_k`,
+    target: Embeddings of the target frame.
+    reference: Embeddings of the reference frames.
+    values: Values to copy, with any number of channels.
+    temperature: Divisor of the dot products. A lower temperature gives the best
+      match more weight.
+    valid: Reference frames that take part, at least one. Default: all.
+    radius: Radius of the window in cells: only reference positions within this
+      distance of the target position take part. Default: all positions.
+    square_window: Whether the window is a square instead of a disk, with
+      `radius` cells to each side.
+    unwindowed: Number of reference frames, from the first one on, that have no
+      window.
+    top_k: Number of best matches that take part. Default: all positions.
+    block_size: Number of reference positions to process at once. If given,
+      neither the result nor its gradient ever holds the affinity of all
+      references and targets. It cannot be combined with `radius` or `top_k`,
       which bound the memory themselves.
 
   Returns:
-    The copied values in float32; the softmax is in float32 too, whatever the
-    precision of the embeddings.
+    The copied values in float32. The softmax is in float32 for embeddings of
+    any precision.
+
+  Raises:
+    ValueError: `block_size` is combined with `radius` or `top_k`.
   """
   values = values.astype(jnp.float32)
   if valid is None:
     valid = jnp.ones(reference.shape[:2], bool)
   if radius is not None or top_k is not None:
     if block_size is not None:
-      raise ValueError('block_size goes with neither radius nor top_k.')
+      raise ValueError('block_size cannot be combined with radius or top_k.')
     one = functools.partial(
         windowed.copy_windowed,
         radius=radius,
@@ -84,13 +90,13 @@ def copy(
     )
   else:
     one = functools.partial(_global, block_size=block_size)
-  # The scale goes to the smaller operand, in float32 where it matters.
+  # The smaller operand is scaled, in float32 to keep precision.
   target = (target.astype(jnp.float32) / temperature).astype(target.dtype)
   return jax.vmap(one)(target, reference, values, valid)
 
 
 def _global(target, reference, values, valid, *, block_size):
-  """Softmax over every position of every reference frame, for one clip."""
+  """Copies from all positions of all reference frames, for one clip."""
   height, width, dim = target.shape
   target = target.reshape(-1, dim)
   bias = jnp.where(valid, 0.0, windowed.MASKED)
@@ -110,7 +116,7 @@ def _blockwise(target, reference, values, bias, block_size):
 
 
 def _blockwise_forward(target, reference, values, bias, block_size):
-  """Online softmax: a running maximum, sum and weighted sum over blocks."""
+  """Computes an online softmax: running maximum, sum and weighted sum."""
   blocks = _blocks(reference, values, bias, block_size)
 
   def copy_tile(tile):
@@ -143,11 +149,11 @@ def _add_block(target, carry, block):
 
 
 def _blockwise_backward(block_size, residuals, gradient):
-  """Computes each block's affinity again rather than keeping it."""
+  """Recomputes each block's affinity instead of storing it."""
   target, reference, values, bias, copied, log_normalizer = residuals
-  # d softmax needs sum_i A_ij (dL/dA_ij) = dL/dy_j . y_j, known beforehand.
+  # The gradient of the softmax needs sum_i A_ij (dL/dA_ij) = dL/dy_j . y_j.
   mean = jnp.sum(gradient * copied, axis=-1)
-  # What fills up the last tile has affinity 0, as exp(0 - infinity).
+  # The padding of the last tile has affinity exp(0 - infinity) = 0.
   tiles = (
       _tiles(target),
       _tiles(target).mT,
@@ -182,10 +188,10 @@ def _blockwise_backward(block_size, residuals, gradient):
 
 
 def _block_gradients(tile, block):
-  """Gradients of a tile's targets, and of a block's references and values.
+  """Returns gradients for a tile's targets, a block's references and values.
 
-  The latter two are transposed: [dim, targets] @ [targets, block] takes less
-  than half as long on a CPU as [block, targets] @ [targets, dim].
+  The last two are transposed: on a CPU, [dim, targets] @ [targets, block] takes
+  less than half as long as [block, targets] @ [targets, dim].
   """
   target, target_t, gradient, gradient_t, mean, log_normalizer = tile
   reference, values, bias = block
@@ -199,7 +205,7 @@ def _block_gradients(tile, block):
 
 
 def _blocks(reference, values, bias, size):
-  """Splits references into blocks, the last one filled up with masked ones."""
+  """Splits references into blocks and pads the last one with masked ones."""
   return (
       _split(reference, size),
       _split(values, size),
@@ -208,7 +214,7 @@ def _blocks(reference, values, bias, size):
 
 
 def _tiles(array, fill=0):
-  """Splits targets into parts that with a block stay in a CPU core's cache."""
+  """Splits targets into tiles, which fit in a CPU's cache with a block."""
   size = _TARGETS if jax.default_backend() == 'cpu' else len(array)
   return _split(array, min(size, len(array)), fill)
 

@@ -1,8 +1,8 @@
-"""Every mesh and sharding, declared once.
+"""The device mesh and all shardings.
 
-A batch is split over all devices. The state is whole on every device, or split
-as well: then each large array of it lies in parts on `fsdp` devices, which join
-them when they compute (Rajbhandari et al., "ZeRO", SC 2020).
+A batch is split over all devices. The training state is replicated on every
+device, or sharded: then each large array of it is split over `fsdp` devices,
+which gather it when they compute (Rajbhandari et al., "ZeRO", SC 2020).
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,21 @@ import numpy as np
 from vidcolor import errors
 
 _DATA, _FSDP = 'data', 'fsdp'
-# Elements under which an array is not worth sending around.
+# Smaller arrays are not split: gathering them costs more than it saves.
 _MIN_SIZE = 1 << 10
 
 
 def make_mesh(
     fsdp: int = 1, devices: Sequence[jax.Device] | None = None
 ) -> jax.sharding.Mesh:
-  """Devices, by default all of all processes, in rows of `fsdp`.
+  """Makes a mesh with axes for the batch and for the state.
+
+  Args:
+    fsdp: Number of devices that the state is split over.
+    devices: Devices of the mesh. Default: all devices of all processes.
 
   Raises:
-    UserError: the devices make no such rows.
+    UserError: `fsdp` does not divide the number of devices.
   """
   devices = jax.devices() if devices is None else devices
   count = len(devices)
@@ -42,16 +46,16 @@ def make_mesh(
 
 
 def replicated(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-  """For what is small: whole on every device."""
+  """Returns the sharding of small arrays: whole on every device."""
   return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
 
 def of_state(mesh: jax.sharding.Mesh, state: Any) -> Any:
-  """For parameters and what has their shapes: a sharding for each array."""
+  """Returns a sharding for each array of the state, or of its shapes."""
 
   def of_array(array):
     parts = mesh.shape[_FSDP]
-    # Of the axes that can be split, the longest.
+    # The longest of the axes that can be split is split.
     axes = [axis for axis, n in enumerate(array.shape) if n % parts == 0]
     if parts == 1 or array.size < _MIN_SIZE or not axes:
       return replicated(mesh)
@@ -63,12 +67,12 @@ def of_state(mesh: jax.sharding.Mesh, state: Any) -> Any:
 
 
 def over_batch(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-  """For batches: split along the first axis."""
+  """Returns the sharding of batches: split along the first axis."""
   return jax.sharding.NamedSharding(
       mesh, jax.sharding.PartitionSpec((_DATA, _FSDP))
   )
 
 
-def global_batch(mesh: jax.sharding.Mesh, batch: np.ndarray) -> Any:
-  """Joins each process's part of a batch to one global array."""
+def global_batch(mesh: jax.sharding.Mesh, batch: np.ndarray) -> jax.Array:
+  """Joins the parts of a batch that the processes hold to one global array."""
   return jax.make_array_from_process_local_data(over_batch(mesh), batch)

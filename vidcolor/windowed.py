@@ -1,8 +1,9 @@
 """The copy operation within windows and from the best matches.
 
-A tile of neighbouring targets shares the union of its windows, a plain slice of
-the references, so that the scores are one small matrix product a tile and no
-key is gathered per target. Of the scores only the best are looked at twice.
+A tile is a square of neighbouring targets. The union of its targets' windows is
+a slice of the references. So the scores of a tile are one small matrix product,
+and no key is gathered for each target. The top-k selection first compares
+groups of scores, and then only the scores in the best groups.
 """
 
 import functools
@@ -14,12 +15,12 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-# Scores that take no part. Finite, so that exp(masked - masked) is no NaN.
+# Score of a masked position. It is finite, so that masked - masked is not NaN.
 MASKED = -1e30
-# Targets in a tile, per side: small enough to waste little on the union of the
-# windows, large enough for a good matrix product.
+# Side of a tile. Smaller tiles have slow matrix products. In larger tiles, more
+# of the windows' union lies outside of each target's own window.
 _TILE = 8
-# Positions that compete in the first round of the top-k.
+# Positions in a group, of which the first round of the top-k sees the maximum.
 _GROUP = 16
 
 
@@ -36,8 +37,8 @@ def copy_windowed(
 ) -> Float[Array, 'height width channels']:
   """Copies within a window around each target position, for one clip.
 
-  The arguments are those of `copying.copy`, for one clip, the target divided by
-  the temperature.
+  The arguments are those of `copying.copy` for one clip. The target is divided
+  by the temperature.
   """
   height, width, dim = target.shape
   if radius is None:
@@ -64,7 +65,7 @@ def copy_windowed(
   place = jnp.pad(place, border, constant_values=-1)
   window = _tile_window(reach_y, reach_x, radius, square)
 
-  # Recomputed in the gradient, so that it keeps no tile's affinity either.
+  # The backward pass recomputes the affinity of each tile to save memory.
   @jax.checkpoint
   def copy_tile(tile):
     y, x = _TILE * (tile // columns), _TILE * (tile % columns)
@@ -90,7 +91,7 @@ def dot_products(
     target: Float[Array, 'targets dim'],
     reference: Float[Array, 'positions dim'],
 ) -> Float[Array, 'targets positions']:
-  """Scores in float32, whatever the precision of the embeddings."""
+  """Returns scores in float32, for embeddings of any precision."""
   return jnp.einsum(
       'nd,md->nm', target, reference, preferred_element_type=jnp.float32
   )
@@ -100,11 +101,11 @@ def weighted_mean(
     scores: Float[Array, 'targets positions'],
     values: Float[Array, 'positions channels'],
 ) -> Float[Array, 'targets channels']:
-  """Equals softmax(scores) @ values, in fewer passes over the scores.
+  """Computes softmax(scores) @ values in fewer passes over the scores.
 
-  A column of ones has the same product sum the weights, so that it is the
-  result that is divided and not the weights. On two CPU cores that takes three
-  quarters of the time, and its gradient half.
+  A column of ones is appended to the values, so that the matrix product also
+  sums the weights. Then the result is divided, not the weights. On two CPU
+  cores this takes three quarters of the time, and its gradient half.
   """
   values = jnp.pad(values, ((0, 0), (0, 1)), constant_values=1)
   maximum = lax.stop_gradient(scores.max(axis=-1, keepdims=True))
@@ -113,27 +114,33 @@ def weighted_mean(
 
 
 class _Positions(NamedTuple):
-  """Positions of some reference frames, a multiple of `_GROUP` in each."""
+  """Positions of some reference frames.
+
+  Attributes:
+    embeddings: Embeddings; the number of positions is a multiple of `_GROUP`.
+    window: 0 where a target sees a position, else `MASKED`.
+    place: Index of a position in its frame.
+    first_row: Row of a frame's first value. A value's row is `first_row` plus
+      `place`.
+    bias: 0 for a frame that takes part, else `MASKED`.
+  """
 
   embeddings: Float[Array, 'time positions dim']
-  # 0 where a target sees a position, else `MASKED`.
   window: Float[Array, 'targets positions']
-  # A value's row is the sum of both.
   place: Int[Array, ' positions']
   first_row: Int[Array, ' time']
-  # 0 for a frame that takes part, else `MASKED`.
   bias: Float[Array, ' time']
 
   def scores(self, target):
-    """Scores [targets, time, positions], the masks not yet added."""
-    # XLA is slow at products of more than two dimensions.
+    """Returns scores [targets, time, positions], without the masks."""
+    # XLA computes products of matrices faster than of larger arrays.
     time, positions, dim = self.embeddings.shape
     scores = dot_products(target, self.embeddings.reshape(-1, dim))
     return scores.reshape(len(target), time, positions)
 
 
 def _anywhere(reference, first_row, bias):
-  """All positions, which all targets of a tile see."""
+  """Returns all positions of frames without a window."""
   time, height, width, dim = reference.shape
   size = height * width
   fill = 0, -size % _GROUP
@@ -146,18 +153,23 @@ def _anywhere(reference, first_row, bias):
 
 
 def _reach(radius, size):
-  """Cells that a tile's windows reach beyond it; even, which makes groups."""
-  # A window larger than the frame covers it all from any tile.
+  """Returns how many cells the windows extend beyond their tile.
+
+  The number is even, so that the positions make whole groups.
+  """
+  # A window of the frame's size covers all of the frame from any tile.
   return min(2 * math.ceil(int(radius) / 2), size)
 
 
 def _tiles_at_once():
-  """One keeps two cores busy and within their cache; a GPU wants many."""
+  """Returns how many tiles to compute at once; None for one by one."""
+  # One tile keeps two CPU cores busy and fits in their cache.
+
   return None if jax.default_backend() == 'cpu' else 32
 
 
 def _cut(array, y, x, reach_y, reach_x):
-  """All positions that some target of the tile at (y, x) may copy from."""
+  """Returns the positions that some target of the tile at (y, x) can see."""
   time, _, _, *channels = array.shape
   size = _TILE + 2 * reach_y, _TILE + 2 * reach_x
   start = (0, y, x, *(0 for _ in channels))
@@ -166,7 +178,7 @@ def _cut(array, y, x, reach_y, reach_x):
 
 
 def _tile_window(reach_y, reach_x, radius, square):
-  """0 where a target sees a position of the union: [targets, union] float."""
+  """Returns [targets, union], 0 where a target sees a position, else MASKED."""
 
   def squared_distance(reach):
     union = jnp.arange(_TILE + 2 * reach) - reach
@@ -194,7 +206,7 @@ def _copy_from(target, parts, values, top_k):
 
 
 def _match_all(target, part):
-  """Scores [targets, all] of all positions, and their rows [all]."""
+  """Returns scores [targets, all] of all positions and their rows [all]."""
   scores = part.scores(target) + part.window[:, None]
   scores += part.bias[None, :, None]
   row = part.first_row[:, None] + part.place[None]
@@ -202,12 +214,13 @@ def _match_all(target, part):
 
 
 def _match_best(k, target, part):
-  """Scores and rows [targets, k] of the best positions.
+  """Returns scores and rows [targets, k] of the k best positions.
 
-  Two exact rounds, several times faster than one `lax.top_k` on CPU: the best k
-  are among the k groups whose best member is best, so that the costly selection
-  sees one score a group, then k groups. Masks are added to all scores and again
-  to the candidates, so that nothing large is written in between.
+  The selection has two exact rounds, which on a CPU are several times faster
+  than one `lax.top_k`. The k best positions are in the k groups with the best
+  maxima. So the first round selects among one score of each group, and the
+  second among the members of k groups. Masks are added in each round, so that
+  the masked scores need not be written to memory.
   """
   time, positions, _ = part.embeddings.shape
   if time * positions <= k * _GROUP:

@@ -38,7 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.clips.num_workers = 16
 
   config.model = ml_collections.ConfigDict()
-  config.model.name = 'colorizer'  # vidcolor/models/colorizer.py; its options:
+  config.model.name = 'resnet3d'  # vidcolor/models/resnet3d.py; its options:
   config.model.channels = 1  # Sees grey; 3 sees Lab.
   config.model.embedding_dim = 64
   config.model.dtype = 'bfloat16'

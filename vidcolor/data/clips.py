@@ -1,7 +1,6 @@
-"""Training clips: random frames and crops of videos, in shuffled batches.
+"""Samples training clips: random frames and crops of videos, in batches.
 
-The datasets are those that `data_prep` builds, whose frames are JPEG images. Of
-a record only the frames that a clip is made of are copied and decoded.
+Only the frames that a clip consists of are copied from a record and decoded.
 """
 
 from collections.abc import Sequence
@@ -38,30 +37,32 @@ def training_batches(
 ) -> grain.DatasetIterator[dict[str, np.ndarray]]:
   """Returns endless shuffled batches of clips, the same for the same seed.
 
-  A clip is `num_frames` frames of one shot of a video, each a random number of
-  frames (the same within a clip) after the one before. Every frame of it shows
-  the same random square, and all are mirrored or none.
+  A clip consists of `num_frames` frames of one shot, with equal random steps
+  between them. All of its frames are cropped to the same random square and
+  mirrored together or not at all.
 
-  All processes' batches together are the same for any number of processes and
-  workers, but the iterator's saved state goes on only with the same numbers.
+  The batches of all processes together are the same for any number of processes
+  and workers. But an iterator's state can be restored only with the same number
+  of each.
 
   Args:
-    records: What `open_records` returns.
+    records: Records from `records.open_records`.
     batch_size: Clips in each batch of this process.
-    num_frames: Frames in a clip. Where every shot has fewer, the longest one's
-      last is repeated.
-    max_frame_step: Longest step between frames; shorter where the shot is too
-      short for it.
-    crop_size: Side, in pixels, that squares are resized to.
-    min_scale: Smallest side of a square, as a fraction of a frame's short side;
-      the largest is all of it.
-    num_workers: Processes to decode in, or 0 for threads of this one.
-    seed: Seed of order, frames, crops and mirroring.
-    process_index: Index of this JAX process; each yields other clips.
+    num_frames: Frames in a clip. If every shot is shorter, the last frame of
+      the longest shot is repeated.
+    max_frame_step: Largest step between frames. It is smaller in shots that are
+      too short for it.
+    crop_size: Side of a clip's frames in pixels, to which crops are resized.
+    min_scale: Smallest side of a crop, as a fraction of the frame's short side.
+      The largest side is the short side.
+    num_workers: Number of processes that decode. With 0, threads decode.
+    seed: Seed of the order, frames, crops and mirroring.
+    process_index: Index of this JAX process. Each process yields other clips.
     process_count: Number of JAX processes.
 
   Yields:
-    'frames', uint8 [batch, time, height, width, 3], and 'name', their videos.
+    'frames', uint8 [batch, time, height, width, 3], and 'name', the names of
+    the videos.
   """
   sample = functools.partial(
       _sample_in_background,
@@ -71,27 +72,28 @@ def training_batches(
       min_scale=min_scale,
   )
   dataset = grain.MapDataset.source(records).seed(seed).shuffle().repeat()
-  # Sharing out comes last: no two processes draw the same random numbers.
+  # The slice comes after random_map, so that each process draws other numbers.
   dataset = dataset.random_map(sample)[process_index::process_count]
-  # A thread or worker makes whole batches, which are thus the same for any
-  # number of them, and hands each over at once.
+  # Each thread or worker makes whole batches, so that batches are the same for
+  # any number of workers.
   dataset = dataset.batch(batch_size)
   if not num_workers:
     threads = os.cpu_count() or 1
     options = grain.ReadOptions(threads, prefetch_buffer_size=threads)
     return iter(dataset.to_iter_dataset(options))
   dataset = dataset.to_iter_dataset(grain.ReadOptions(1, 1))
-  return workers.Workers(dataset, num_workers)
+  return workers.WorkerIterator(dataset, num_workers)
 
 
 def _sample_in_background(record, rng, **options):
-  """`sample_clip` in a thread that gives way to the training step.
+  """Calls `sample_clip` in a thread of low priority.
 
-  On a CPU the step uses the same cores, and waits for the last of its own
-  threads; what it leaves idle is enough for the data.
+  On a CPU, the training step uses the same cores and is as slow as the slowest
+  of its threads. The time that it leaves idle is enough for the data.
   """
   in_background = threading.current_thread() is not threading.main_thread()
-  if in_background and sys.platform == 'linux':  # Elsewhere of processes only.
+  # Other systems have priorities of processes only.
+  if in_background and sys.platform == 'linux':
     thread = threading.get_native_id()
     os.setpriority(os.PRIO_PROCESS, thread, _LOWEST_PRIORITY)
   return sample_clip(record, rng, **options)
@@ -106,10 +108,10 @@ def sample_clip(
     crop_size: int,
     min_scale: float,
 ) -> dict[str, Any]:
-  """Returns a random clip of a record, as `training_batches` has it.
+  """Samples a random clip of a record, as described in `training_batches`.
 
   Raises:
-    UserError: a frame of it cannot be decoded.
+    UserError: A frame of the clip cannot be decoded.
   """
   name, encoded, shots = record_format.parse(record)
   indices = _sample_indices(
@@ -132,7 +134,8 @@ def sample_clip(
     top, left = int(y * (height - side + 1)), int(x * (width - side + 1))
     square = frame[top : top + side, left : left + side]
     if side != crop_size:
-      # Up to a half, bilinear leaves no pixel out, and is far quicker.
+      # Down to half the size, bilinear interpolation uses every pixel, and it
+      # is far faster.
       linear = side <= 2 * crop_size
       method = cv2.INTER_LINEAR if linear else cv2.INTER_AREA
       square = cv2.resize(square, (crop_size,) * 2, interpolation=method)
@@ -141,9 +144,9 @@ def sample_clip(
 
 
 def _sample_indices(shots, length, rng, num_frames, max_frame_step):
-  """Returns evenly spaced frames of a shot, its last repeated if too few."""
+  """Samples evenly spaced frames of a shot; repeats the last if too few."""
   lengths = np.diff([*shots, length])
-  # A shot is drawn as often as it has frames that a clip can begin with.
+  # The weight of a shot is the number of frames that a clip can start with.
   weights = np.maximum(lengths - num_frames + 1, 0)
   if not weights.any():
     weights = lengths == lengths.max()

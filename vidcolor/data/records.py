@@ -20,7 +20,7 @@ from vidcolor import errors
 
 
 class _KeepEncoded(tfds.decode.SkipDecoding):
-  """`SkipDecoding` that works for sequences too, which TFDS's does not."""
+  """Skips decoding, also in sequences, where TFDS's own class fails."""
 
   def decode_batch_example_np(self, serialized_example):
     return serialized_example
@@ -29,30 +29,30 @@ class _KeepEncoded(tfds.decode.SkipDecoding):
 def open_source(
     name: str, data_dir: str | os.PathLike, split: str = 'train'
 ) -> base.BaseDataSource:
-  """Opens a dataset with every feature left as it is stored.
+  """Opens a dataset and leaves every feature as it is stored.
 
   Args:
     name: Name of a TFDS dataset, such as 'kinetics' or 'kinetics:2.0.0'.
-    data_dir: Folder that it was built in.
-    split: Split, or slice of one such as 'train[:90%]'.
+    data_dir: Folder that the dataset was built in.
+    split: Split, or a slice of one such as 'train[:90%]'.
 
   Raises:
-    UserError: the dataset or its split is not there.
+    UserError: The dataset or its split does not exist.
   """
   builder = _require_builder(name, data_dir)
-  # Decoding is for later, when it is known which frames are wanted.
+  # The caller decodes only the frames that it uses.
   decoders = {key: _KeepEncoded() for key in builder.info.features}
   return _open_split(builder, split, decoders=decoders)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Records(Sequence[bytes]):
-  """Clips to train on: serialized tf.Examples, each read when asked for.
+  """Records to train on, as serialized tf.Examples. Each is read on access.
 
   Attributes:
-    folder: Of the dataset.
-    source: All its records.
-    indices: Which of them these are.
+    folder: Folder of the dataset.
+    source: All records of the split.
+    indices: Indices of the selected records in `source`.
   """
 
   folder: epath.Path
@@ -79,24 +79,24 @@ def open_records(
     split: str = 'train',
     leave_out: Sequence[str] = (),
 ) -> Records:
-  """Opens a dataset to train on.
+  """Opens a dataset for training.
 
   Args:
-    name: As for `open_source`.
-    data_dir: As for `open_source`.
-    split: As for `open_source`.
-    leave_out: Marks of clips in the dataset's index, such as 'grey'; those that
-      have one of them are left out. No record is read for it.
+    name: Name of a TFDS dataset, as in `open_source`.
+    data_dir: Folder that the dataset was built in.
+    split: Split, or a slice of one.
+    leave_out: Marks in the dataset's index, such as 'grey'. Clips with one of
+      these marks are left out, and their records are not read.
 
   Raises:
-    UserError: the dataset or its split is not there, or has no shots, no index
-      or no such mark, or nothing is left.
+    UserError: The dataset or its split does not exist, or has no shots, no
+      index or no such mark, or all clips are left out.
   """
   builder = _require_builder(name, data_dir)
   if 'shots' not in builder.info.features:
     raise errors.UserError(
-        f'{builder.data_path} has no shots, so it is not for training, or of an'
-        ' older version: build it again by `python -m data_prep.build`'
+        f'{builder.data_path} has no shots: it is not a training dataset, or an'
+        ' old version. Build it again with `python -m data_prep.build`'
     )
   source = _open_split(
       builder,
@@ -117,7 +117,7 @@ def open_records(
 def find_builder(
     name: str, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder | None:
-  """Returns what TFDS knows of the dataset of a name in a folder, if any."""
+  """Returns the TFDS builder of a dataset in a folder, or None if missing."""
   data_dir = os.path.expanduser(data_dir)
   try:
     return read_only_builder.builder_from_files(name, data_dir=data_dir)
@@ -146,11 +146,11 @@ def _open_split(builder, split, **options):
 
 
 def _marked(builder, split, columns):
-  """Returns whether each record of a split has one of the marks."""
+  """Returns for each record of a split whether it has one of the marks."""
   path = builder.data_path / 'index.npz'
   if not path.exists():
     raise errors.UserError(
-        f'no {path}, which config.dataset.leave_out goes by: build the dataset'
+        f'no {path}, which config.dataset.leave_out reads: build the dataset'
         ' again, or leave nothing out'
     )
   parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(
@@ -160,8 +160,8 @@ def _marked(builder, split, columns):
     known = {key.split('/')[1] for key in index if index[key].dtype == bool}
     if unknown := set(columns) - known:
       raise errors.UserError(
-          f'config.dataset.leave_out: {path} has no {min(unknown)!r}, but'
-          f' {", ".join(sorted(known))}'
+          f'config.dataset.leave_out: {path} has no {min(unknown)!r}: give some'
+          f' of {", ".join(sorted(known))}'
       )
     marks = [
         [index[f'{p.splitname}/{column}'][p.from_ : p.to] for column in columns]

@@ -1,9 +1,10 @@
-"""Procedural video with exact masks, point tracks and optical flow.
+"""Renders synthetic video with exact masks, point tracks and optical flow.
 
-A clip is a stack of layers, a background and some objects, each a canonical
-picture moved by a map that is invertible in closed form: a similarity after
-two sine shears. Frames are drawn through the inverse map (frame to canonical),
-points and flow through the forward one, so the ground truth is exact.
+A clip is a stack of layers: a background and some objects. Each layer is a
+canonical picture that a map moves. The map is a similarity after two sine
+shears, which has a closed-form inverse. Frames are drawn through the inverse
+map (frame to canonical), points and flow through the forward map. So the ground
+truth is exact.
 
 Pixel centres have whole coordinates, x to the right and y down.
 """
@@ -16,22 +17,22 @@ import numpy as np
 
 POINTS_PER_OBJECT = 16
 
-# Lengths below are in pixels for frames whose short side has this many.
+# Lengths below are in pixels of frames whose short side has this many pixels.
 _SHORT_SIDE = 192
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """A video and everything that is known about it.
+  """A video and its ground truth.
 
   Attributes:
-    frames: RGB.
-    masks: 0 where there is background, 1 to n on the objects; objects with
-      higher numbers lie in front.
-    points: (x, y) of points on the objects, in pixels. In the first frame each
-      lies on a visible object, whose number `masks` tells there.
+    frames: RGB frames.
+    masks: 0 on the background, 1 to n on the objects. Objects with higher
+      numbers are in front.
+    points: Positions (x, y) of points on the objects, in pixels. In the first
+      frame, each point lies on a visible object.
     visible: Whether a point is inside the frame and not behind another object.
-    flow: (x, y) displacement in pixels, from each frame to the next one.
+    flow: Displacement (x, y) in pixels, from each frame to the next.
   """
 
   frames: UInt8[np.ndarray, 'time height width 3']
@@ -46,15 +47,15 @@ def render_clip(
 ) -> Clip:
   """Renders a clip of two or three objects over a moving background.
 
-  The objects differ in shape, texture and colours; they move, turn, grow and
+  The objects differ in shape, texture and colour. They move, turn, grow and
   bend smoothly, occlude each other and may partly leave the frame. The light
-  changes, and the camera pans, zooms, blurs a little and adds noise.
+  changes. The camera pans, zooms, blurs a little and adds noise.
 
   Args:
-    seed: Equal seeds give equal clips.
-    num_frames: Length of the clip; the motion per frame does not depend on it.
-    height: Of the frames, in pixels.
-    width: Of the frames, in pixels.
+    seed: Seed; equal seeds give equal clips.
+    num_frames: Number of frames. The motion per frame does not depend on it.
+    height: Height of the frames in pixels.
+    width: Width of the frames in pixels.
 
   Returns:
     The clip. Every object covers at least 2% of the first frame.
@@ -76,10 +77,10 @@ def render_clip(
 
 @dataclasses.dataclass(frozen=True)
 class _Motion:
-  """A map from canonical to frame coordinates that sways with time.
+  """A map from canonical to frame coordinates that oscillates with time.
 
-  Six numbers follow `mean + amplitude * sin(rate * t + phase)`: x, y, angle,
-  log scale, and how far the two shears bend.
+  Its six parameters are x, y, angle, log scale and the strengths of the two
+  shears. Each follows `mean + amplitude * sin(rate * t + phase)`.
   """
 
   mean: Float32[np.ndarray, '6']
@@ -113,13 +114,13 @@ class _Motion:
 
 @dataclasses.dataclass(frozen=True)
 class _Layer:
-  """A canonical picture, its origin in the middle, and how it moves.
+  """A canonical picture with its origin in the middle, and its motion.
 
   Attributes:
-    picture: RGBA in 0 to 1, colours multiplied by alpha.
-    motion: Of the origin.
-    radius: Canonical distance past which all is transparent; infinite for the
-      background.
+    picture: RGBA in [0, 1], with colours multiplied by alpha.
+    motion: Motion of the picture.
+    radius: Canonical distance beyond which the picture is transparent. It is
+      infinite for the background.
   """
 
   picture: Float32[np.ndarray, 'height width 4']
@@ -127,7 +128,7 @@ class _Layer:
   radius: float
 
   def sample(self, u, v):
-    """Colour and alpha at canonical coordinates, bilinearly interpolated."""
+    """Returns colour and alpha at canonical coordinates, interpolated."""
     height, width = self.picture.shape[:2]
     background = np.isinf(self.radius)
     rgba = cv2.remap(
@@ -140,14 +141,14 @@ class _Layer:
     return rgba[..., :3], rgba[..., 3]
 
   def paint(self, t, index, picture, mask, flow):
-    """Lays frame `t` of this layer over the ones painted before."""
+    """Paints frame `t` of this layer over the layers behind it."""
     rows, columns = self._window(t, *mask.shape)
     y, x = (_float32(axis) for axis in np.ogrid[rows, columns])
     u, v = self.motion.to_canonical(x, y, t)
-    colour, alpha = self.sample(u, v)
+    color, alpha = self.sample(u, v)
     under = picture[rows, columns]
     under *= 1 - alpha[..., None]
-    under += colour
+    under += color
     inside = alpha > 0.5
     mask[rows, columns][inside] = index
     next_x, next_y = self.motion.to_frame(u, v, t + 1)
@@ -155,7 +156,7 @@ class _Layer:
     np.copyto(flow[rows, columns], moved, where=inside[..., None])
 
   def _window(self, t, height, width):
-    """Rows and columns of the frame outside which the layer is not seen."""
+    """Returns the rows and columns of the frame that the layer can cover."""
     if np.isinf(self.radius):
       return slice(0, height), slice(0, width)
     x, y, _, log_scale, bend_u, bend_v = self.motion.state(t)
@@ -171,13 +172,15 @@ def _clipped(centre, reach, size):
 def _draw_scene(rng, height, width) -> list[_Layer]:
   unit = min(height, width) / _SHORT_SIDE
   radii = unit * rng.uniform(30, 44, rng.integers(2, 4))
-  # Of some random casts, the one whose objects start clearest of each other
-  # and of the border.
-  casts = (
+  # Of some random starts, this takes the one whose objects are farthest from
+  # each other and from the border.
+  starts = (
       [_object_motion(rng, height, width, radius) for radius in radii]
       for _ in range(24)
   )
-  motions = max(casts, key=lambda cast: _clearance(cast, radii, height, width))
+  motions = max(
+      starts, key=lambda start: _clearance(start, radii, height, width)
+  )
   objects = [
       _draw_object(rng, radius, motion)
       for radius, motion in zip(radii, motions, strict=True)
@@ -207,7 +210,7 @@ def _object_motion(rng, height, width, radius) -> _Motion:
 
 
 def _clearance(motions, radii, height, width) -> float:
-  """Least gap at the start between objects or to the border, in pixels."""
+  """Returns the smallest gap between objects, or to the border, in frame 0."""
   starts = [motion.state(0)[:2] for motion in motions]
   gaps = []
   for i, (start, radius) in enumerate(zip(starts, radii, strict=True)):
@@ -218,7 +221,7 @@ def _clearance(motions, radii, height, width) -> float:
 
 
 def _draw_object(rng, radius, motion) -> _Layer:
-  """A textured blob whose outline is a short random Fourier series."""
+  """Draws a textured blob whose outline is a short random Fourier series."""
   side = int(3.2 * radius)
   v, u = np.mgrid[:side, :side].astype(np.float32) - (side - 1) / 2
   theta = np.arctan2(v, u)
@@ -228,21 +231,21 @@ def _draw_object(rng, radius, motion) -> _Layer:
     outline += swing * np.cos(order * theta + rng.uniform(0, 2 * np.pi))
   distance = radius * outline - np.hypot(u, v)
   alpha = np.clip(distance / 1.5 + 0.5, 0, 1)
-  # A darker rim makes the blob a body rather than a cut-out.
+  # A darker rim makes the blob look solid.
   rim = 0.75 + 0.25 * np.clip(distance / (0.3 * radius), 0, 1)
-  colours = _draw_texture(rng, side, side, saturation=(0.35, 0.95))
-  picture = np.dstack([colours * (rim * alpha)[..., None], alpha])
+  colors = _draw_texture(rng, side, side, saturation=(0.35, 0.95))
+  picture = np.dstack([colors * (rim * alpha)[..., None], alpha])
   return _Layer(_float32(picture), motion, float(radius * outline.max()) + 1)
 
 
 def _draw_background(rng, height, width) -> _Layer:
-  """Two textured regions, such as a ground and a wall, seen from a camera."""
+  """Draws two textured regions, such as a floor and a wall."""
   unit = min(height, width) / _SHORT_SIDE
   rows, columns = int(1.7 * height), int(1.7 * width)
   near = _draw_texture(rng, rows, columns, saturation=(0.1, 0.6))
   far = _draw_texture(rng, rows, columns, saturation=(0.1, 0.6))
   border = np.clip(20 * _noise(rng, rows, columns, 1.5) - 9.5, 0, 1)
-  colours = far + border[..., None] * (near - far)
+  colors = far + border[..., None] * (near - far)
   way = unit * rng.uniform(8, 40, 2)
   speed = unit * rng.uniform(0.3, 2.5, 2)
   motion = _Motion(
@@ -260,30 +263,30 @@ def _draw_background(rng, height, width) -> _Layer:
       wavenumber=np.float32(rng.uniform(2, 5) / width),
   )
   opaque = np.ones((rows, columns), np.float32)
-  return _Layer(np.dstack([colours, opaque]), motion, np.inf)
+  return _Layer(np.dstack([colors, opaque]), motion, np.inf)
 
 
 def _draw_texture(rng, height, width, saturation):
-  """Noise, stripes or spots in a few related colours, RGB in 0 to 1."""
+  """Draws noise, stripes or spots in a few related colours, RGB in [0, 1]."""
   detail = rng.uniform(2, 4) * max(height, width) / 128
   field = _noise(rng, height, width, detail)
   kind = rng.integers(3)
-  if kind == 1:  # Stripes, bent by the noise.
+  if kind == 1:  # Stripes that the noise bends.
     y, x = np.ogrid[:height, :width]
     angle = rng.uniform(0, np.pi)
     along = (np.cos(angle) * x + np.sin(angle) * y).astype(np.float32)
     pitch = np.float32(rng.uniform(8, 20))
     field = 0.5 + 0.5 * np.sin(2 * np.pi * along / pitch + 9 * field)
-  elif kind == 2:  # Spots: a smooth step through finer noise.
+  elif kind == 2:  # Spots, by a smooth threshold of finer noise.
     spots = _noise(rng, height, width, 3 * detail)
     field = 0.6 * np.clip(9 * spots - 4.3, 0, 1) + 0.4 * field
-  colours = _draw_palette(rng, saturation)[(255 * field).astype(np.uint8)]
+  colors = _draw_palette(rng, saturation)[(255 * field).astype(np.uint8)]
   grain = _noise(rng, height, width, max(height, width) / 4, octaves=1)
-  return colours * (0.75 + 0.5 * grain[..., None])
+  return colors * (0.75 + 0.5 * grain[..., None])
 
 
 def _draw_palette(rng, saturation):
-  """256 RGB colours that run through a few hues around a random one."""
+  """Draws 256 RGB colours that interpolate a few hues near a random one."""
   count = rng.integers(3, 6)
   hsv = np.stack(
       [
@@ -298,7 +301,7 @@ def _draw_palette(rng, saturation):
 
 
 def _noise(rng, height, width, cells, octaves=4):
-  """Smooth noise in 0 to 1; the first octave has `cells` on the long side."""
+  """Draws noise in [0, 1] whose first octave has `cells` on the long side."""
   total = np.zeros((height, width), np.float32)
   for octave in range(octaves):
     pitch = max(height, width) / (cells * 2**octave)
@@ -315,7 +318,7 @@ def _noise(rng, height, width, cells, octaves=4):
 
 
 class _Camera:
-  """Light and lens: what happens to a picture on its way to 8 bits."""
+  """Simulates light and lens, and converts pictures to 8 bits."""
 
   def __init__(self, rng, height, width):
     self._gain = rng.uniform(0.85, 1.1), rng.uniform(0, 0.15)
@@ -327,8 +330,8 @@ class _Camera:
     y, x = np.ogrid[:height, :width]
     direction = rng.uniform(-3, 3, 2) / max(height, width)
     self._across = _float32(direction[0] * x + direction[1] * y)
-    # One sheet of noise, laid anew over each frame, is as good and far
-    # quicker than drawing noise for each.
+    # One sheet of noise, shifted at random for each frame, is as good as new
+    # noise for each frame, and far faster.
     sheet = rng.standard_normal((height + 64, width + 64, 3), np.float32)
     self._sheet = sheet * np.float32(rng.uniform(1, 4))
     self._shifts = rng
@@ -348,11 +351,11 @@ class _Camera:
 
 
 def _track(rng, layers, masks):
-  """Follows points seen in the first frame; tells where and if they show."""
+  """Returns positions and visibility of points that frame 0 shows."""
   num_frames, height, width = masks.shape
   points, visible = [], []
   for index, layer in enumerate(layers[1:], 1):
-    # Not at the outline, where to which object a pixel belongs is in doubt.
+    # Points keep away from outlines, where a pixel may show two objects.
     inside = cv2.erode((masks[0] == index).astype(np.uint8), np.ones((5, 5)))
     y, x = np.nonzero(inside)
     chosen = rng.choice(len(x), POINTS_PER_OBJECT)

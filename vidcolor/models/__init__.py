@@ -1,4 +1,4 @@
-"""Embedding networks, one file each, and what all of them have in common.
+"""Embedding networks, one in each file, and their common interface.
 
 A config names a network in `config.model.name`: 'compact' for the `Model` of
 vidcolor/models/compact.py, or the import path of any class, such as
@@ -22,13 +22,14 @@ _RENAMED = {'colorizer': 'resnet3d'}
 
 @runtime_checkable
 class EmbeddingNetwork(Protocol):
-  """What training and tracking need of a network, a `flax.nnx.Module`.
+  """A `flax.nnx.Module` that training and tracking can use.
 
   Attributes:
-    channels: 1 if the network sees grey, 3 if it sees Lab: see
+    channels: 1 if the network sees grey, 3 if it sees Lab; see
       `color.network_input`.
-    stride: Frame pixels per embedding. Frame sides are multiples of 8.
-    num_frames: How many frames it embeds together; 1 if each frame alone.
+    stride: Distance of neighbouring embeddings in pixels. The sides of frames
+      are multiples of 8.
+    num_frames: Number of frames that it embeds together, 1 if each frame alone.
   """
 
   channels: int
@@ -53,7 +54,7 @@ MakeModel = Callable[..., EmbeddingNetwork]
 
 
 def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
-  """Makes a randomly initialised network.
+  """Makes a randomly initialized network.
 
   Args:
     name: `config.model.name`.
@@ -61,7 +62,7 @@ def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
     **options: The other fields of `config.model`.
 
   Raises:
-    UserError: There is no such network, or it does not take the options.
+    UserError: The network cannot be imported, or does not take the options.
   """
   name = _RENAMED.get(name, name)
   path = name if '.' in name else f'{__name__}.{name}.Model'
@@ -87,20 +88,20 @@ def make(
     seed: int = 0,
     make_model: MakeModel | None = None,
 ) -> EmbeddingNetwork:
-  """Makes a randomly initialised network with `make_model` or from a config.
+  """Makes a randomly initialized network with `make_model` or from a config.
 
   Args:
-    config: `config.model`, used only without `make_model`.
+    config: `config.model`. Unused if `make_model` is given.
     seed: Seed of the initial parameters.
-    make_model: Makes the network from `rngs`, such as a network class.
+    make_model: A function of `rngs` that makes the network, such as its class.
   """
   if make_model is not None:
     return make_model(rngs=nnx.Rngs(seed))
-  return create(**config, seed=seed)
+  return create(**dict(config.items()), seed=seed)
 
 
 def import_path(make_model: MakeModel) -> str:
-  """Returns the `config.model.name` of a class or function.
+  """Returns the `config.model.name` that stands for a class or function.
 
   `create` cannot import a class that is defined within a function.
   """
@@ -109,7 +110,7 @@ def import_path(make_model: MakeModel) -> str:
 
 
 def same_config(first: dict[str, Any], second: dict[str, Any]) -> bool:
-  """Whether two `config.model` make the same network."""
+  """Returns whether two `config.model` make the same network."""
   current = lambda config: config | {
       'name': _RENAMED.get(config['name'], config['name'])
   }
@@ -117,5 +118,5 @@ def same_config(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 
 def for_inference(model: EmbeddingNetwork) -> EmbeddingNetwork:
-  """Returns the network with its batch statistics fixed."""
+  """Returns a view of the network that does not update batch statistics."""
   return nnx.view(model, use_running_average=True, raise_if_not_found=False)

@@ -1,4 +1,4 @@
-"""A small network for laptops: each frame alone, at stride 4 or 8."""
+"""A small network for laptops, which embeds each frame alone."""
 
 from flax import nnx
 import jax
@@ -10,13 +10,14 @@ from vidcolor.models import layers
 
 
 class Model(nnx.Module):
-  """Residual blocks at strides 4 and 8, joined at stride 4; unit embeddings.
+  """Residual blocks at strides 4 and 8 whose outputs are added at stride 4.
 
-  The blocks at stride 8 see more of the frame for a quarter of the work; the
-  ones at stride 4 keep the detail that a tracked outline needs.
+  The embeddings have unit length. The blocks at stride 8 see more of the frame
+  for a quarter of the work. The blocks at stride 4 keep the detail that a
+  tracked outline needs.
   """
 
-  num_frames = 1  # No frame's embedding depends on another's.
+  num_frames = 1
 
   def __init__(
       self,
@@ -30,17 +31,18 @@ class Model(nnx.Module):
       dtype: DTypeLike = jnp.float32,
       rngs: nnx.Rngs,
   ):
-    """Initialises at random.
+    """Initializes at random.
 
     Args:
       channels: 1 to see grey, 3 to see Lab.
-      stride: 4; or 8, to leave out what joins the blocks at stride 4.
-      width: channels at stride 4; half of it at stride 2, twice at stride 8.
-      embedding_dim: width of the embeddings.
-      fine_blocks: residual blocks at stride 4.
-      coarse_blocks: residual blocks at stride 8.
-      dtype: of the computation; the parameters are float32.
-      rngs: where the initial parameters come from.
+      stride: Stride of the embeddings, 4 or 8. With 8, only the output of the
+        blocks at stride 8 is used.
+      width: Channels at stride 4. Stride 2 has half as many, stride 8 twice.
+      embedding_dim: Size of an embedding.
+      fine_blocks: Number of residual blocks at stride 4.
+      coarse_blocks: Number of residual blocks at stride 8.
+      dtype: Type of the computation. The parameters are float32.
+      rngs: Source of the initial parameters.
     """
     options = {'dtype': dtype, 'rngs': rngs}
     self.channels, self.stride = channels, stride
@@ -67,7 +69,7 @@ class Model(nnx.Module):
   def encode(
       self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time rows columns dim']:
-    """Unit embeddings of each frame."""
+    """Computes the unit embeddings of each frame."""
     fine = nnx.relu(self.stem_norm(self.stem(frames)))
     for block in self.fine:
       fine = block(fine)
@@ -85,11 +87,15 @@ class Model(nnx.Module):
   def relate(
       self, features: Float[Array, 'batch time rows columns dim']
   ) -> Float[Array, 'batch time rows columns dim']:
-    """Nothing is left to do: the features are the embeddings."""
+    """Returns the features, which are the embeddings already."""
     return features
 
   def __call__(
       self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time rows columns dim']:
-    """Embeds what `color.network_input` gives; sides are multiples of 8."""
+    """Embeds frames.
+
+    Args:
+      frames: Frames from `color.network_input`. Sides are multiples of 8.
+    """
     return self.encode(frames)

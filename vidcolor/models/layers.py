@@ -1,4 +1,4 @@
-"""What the embedding networks are made of."""
+"""Layers of the embedding networks."""
 
 from flax import nnx
 import jax
@@ -10,12 +10,12 @@ from jaxtyping import Array, Float
 class Stem(nnx.Module):
   """A strided convolution of few channels, computed by space-to-depth.
 
-  Exactly a `size` x `size` convolution with stride 2 and `size // 2` zeros of
-  padding on each side, for `size` 3, 7, 11, ...: the same sums over 2 x 2
-  patches as channels, with stride 1. A convolution over a single channel leaves
-  matrix units idle. (On two CPU cores a 1 x 7 x 7 kernel over video ran at 7
-  GFLOP/s and this at 55; XLA's 2D convolution does as well there by now.) The
-  parameter stays the [size, size, in, out] kernel.
+  It equals a `size` x `size` convolution with stride 2 and `size // 2` zeros of
+  padding on each side, for `size` 3, 7, 11, ... It computes the same sums with
+  stride 1, over 2 x 2 patches as channels, because a convolution over a single
+  channel leaves matrix units idle. (On two CPU cores a 1 x 7 x 7 kernel over
+  video ran at 7 GFLOP/s and this one at 55. XLA's current 2D convolution is as
+  fast there.) The parameter is the [size, size, in, out] kernel.
   """
 
   def __init__(self, channels_in, channels_out, *, size=7, dtype, rngs):
@@ -33,7 +33,7 @@ class Stem(nnx.Module):
     kernel = self.kernel[...].astype(self.dtype)
     size, _, channels_in, channels_out = kernel.shape
     taps = (size + 1) // 2
-    # A leading row and column of zeros make the kernel whole 2 x 2 patches.
+    # A leading row and column of zeros divide the kernel into 2 x 2 patches.
     kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
     kernel = kernel.reshape(taps, 2, taps, 2, channels_in, channels_out)
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
@@ -52,7 +52,8 @@ class Stem(nnx.Module):
     return out.reshape(*batch, height // 2, width // 2, channels_out)
 
 
-# What the gradient computes again, and of it what is kept nevertheless.
+# Rematerialization: which intermediate results the backward pass keeps. It
+# recomputes all others within a `Block`.
 REMAT_POLICIES = {
     'none': None,
     'norms': lambda primitive, *_, **__: primitive
@@ -62,17 +63,18 @@ REMAT_POLICIES = {
 
 
 class Block(nnx.Module):
-  """A part of a network that the gradient may compute again, to save memory.
+  """A block that the backward pass may recompute, to save memory.
 
-  `nnx.view(model, remat=...)` says what: 'none'; 'norms', all but convolutions,
-  which takes little time; or 'blocks', all that is within.
+  `nnx.view(model, remat=...)` chooses what is recomputed: 'none'; 'norms',
+  everything except convolutions, which takes little time; or 'blocks',
+  everything within the block.
   """
 
   def __init__(self):
     self.remat = 'none'
 
   def set_view(self, remat: str | None = None) -> None:
-    """For `nnx.view`."""
+    """Sets what is recomputed; `nnx.view` calls it."""
     self.remat = remat or self.remat
 
   def __call__(
@@ -91,7 +93,7 @@ class Block(nnx.Module):
 
 
 class BasicBlock(Block):
-  """ResNet's two-convolution residual block, applied to each frame."""
+  """The residual block of ResNet-18, two convolutions on each frame."""
 
   def __init__(self, channels_in, channels_out, *, stride=1, dtype, rngs):
     super().__init__()
@@ -127,7 +129,7 @@ class BasicBlock(Block):
 def append_position(
     x: Float[Array, '*batch height width channels'],
 ) -> Float[Array, '*batch height width channels+2']:
-  """Appends each position's (y, x), both in [-1, 1] from edge to edge."""
+  """Appends two channels, each position's y and x in [-1, 1]."""
   *batch, height, width, _ = x.shape
   grid = jnp.meshgrid(
       jnp.linspace(-1, 1, height), jnp.linspace(-1, 1, width), indexing='ij'

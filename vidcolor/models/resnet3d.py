@@ -19,8 +19,8 @@ class Model(nnx.Module):
   """
 
   stride = 8
-  # A frame's embedding depends on its three neighbours: the trackers hand over
-  # three references and a target, as in training.
+  # A frame's embedding depends on the other frames of its clip. Tracking passes
+  # three reference frames and the target, as training does.
   num_frames = 4
 
   def __init__(
@@ -31,13 +31,13 @@ class Model(nnx.Module):
       dtype: DTypeLike = jnp.float32,
       rngs: nnx.Rngs,
   ):
-    """Initialises at random.
+    """Initializes at random.
 
     Args:
       channels: 1 to see grey, 3 to see Lab.
-      embedding_dim: width of the embeddings.
-      dtype: of the computation; the parameters are float32.
-      rngs: where the initial parameters come from.
+      embedding_dim: Size of an embedding.
+      dtype: Type of the computation. The parameters are float32.
+      rngs: Source of the initial parameters.
     """
     self.channels = channels
     self.stem = layers.Stem(channels, 64, dtype=dtype, rngs=rngs)
@@ -64,7 +64,7 @@ class Model(nnx.Module):
   def encode(
       self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time height//8 width//8 258']:
-    """What is computed of each frame alone: trunk features and position."""
+    """Computes the trunk's features of each frame, and appends the position."""
     x = nnx.relu(self.stem_norm(self.stem(frames)))
     for block in self.blocks:
       x = block(x)
@@ -73,7 +73,7 @@ class Model(nnx.Module):
   def relate(
       self, features: Float[Array, 'batch time height width 258']
   ) -> Float[Array, 'batch time height width dim']:
-    """What is computed of the frames together: the embeddings."""
+    """Computes the embeddings from the features of all frames of a clip."""
     for block in self.temporal:
       features = block(features)
     return self.embed(features)
@@ -81,12 +81,16 @@ class Model(nnx.Module):
   def __call__(
       self, frames: Float[Array, 'batch time height width channels']
   ) -> Float[Array, 'batch time height//8 width//8 dim']:
-    """Embeds what `color.network_input` gives; sides are multiples of 8."""
+    """Embeds clips.
+
+    Args:
+      frames: Clips from `color.network_input`. Sides are multiples of 8.
+    """
     return self.relate(self.encode(frames))
 
 
 class _TemporalBlock(layers.Block):
-  """A dilated convolution in space, then one in time."""
+  """A dilated convolution over space, then a convolution over time."""
 
   def __init__(self, channels_in, dilation, *, dtype, rngs):
     super().__init__()

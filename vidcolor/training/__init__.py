@@ -1,1 +1,1 @@
-"""From a config and a dataset to a checkpoint."""
+"""Training: the loop, the step, the objective and the checkpoints."""

@@ -1,8 +1,8 @@
-"""Checkpoints: everything a run is, in one Orbax step.
+"""Checkpoints, each of which holds everything that resumes a run.
 
-A step holds five items: `model` (parameters and batch statistics: all that
-tracking needs), `training` (step number and optimizer state), `data` (the Grain
-iterator), `palette` and `config`.
+A checkpoint is an Orbax step with five items: `model` (parameters and batch
+statistics, all that tracking needs), `training` (step number and optimizer
+state), `data` (state of the Grain iterator), `palette` and `config`.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import shutil
-from typing import Any
 
 from etils import epath
 from flax import nnx
@@ -28,13 +27,17 @@ from vidcolor import files
 from vidcolor import models
 from vidcolor.training import step as step_lib
 
-_SMALL_FILES_BYTES = 1e6  # Of descriptions of the arrays, and logs.
+_SMALL_FILES_BYTES = 1e6  # Metadata of the arrays, and logs.
 
 
 class Checkpoints:
   """The checkpoints of one run, in `workdir`/checkpoints."""
 
-  def __init__(self, workdir: str | os.PathLike[str], config: Any):
+  def __init__(
+      self,
+      workdir: str | os.PathLike[str],
+      config: ml_collections.ConfigDict,
+  ):
     self._config = json.loads(config.to_json())
     self._workdir = workdir
     self._manager = _manager(workdir)
@@ -45,14 +48,14 @@ class Checkpoints:
       palette: Float[np.ndarray, 'colors 2'],
       batches: grain.DatasetIterator,
   ) -> None:
-    """Starts saving in the background; waits for the save before it.
+    """Waits for the previous save, then saves in the background.
 
     Raises:
-      UserError: the disk has too little room, or the save before has failed.
+      UserError: The disk has too little space, or the previous save failed.
     """
     self.wait()
     self._require_room(state)
-    with self._in_one_line():
+    with self._errors_in_one_line():
       self._manager.save(
           int(state.step),
           args=ocp.args.Composite(
@@ -72,20 +75,22 @@ class Checkpoints:
       palette: Float[np.ndarray, 'colors 2'],
       batches: grain.DatasetIterator,
   ) -> tuple[step_lib.TrainState, Float[np.ndarray, 'colors 2']]:
-    """Restores the newest checkpoint, if there is one, and the iterator.
+    """Restores the newest checkpoint, if there is one, and the data iterator.
 
-    One that is damaged is renamed, and the one before it taken.
+    A damaged checkpoint is renamed, and the one before it is restored.
 
     Args:
-      state: gives shapes and shardings; returned as it is without checkpoint.
-      palette: likewise.
-      batches: set to where the checkpointed run's iterator stood.
+      state: State that gives shapes and shardings.
+      palette: Palette of a new run.
+      batches: Iterator, which is set to the position of the checkpoint.
 
     Returns:
-      The state and the palette of the run.
+      The state and the palette of the checkpoint. Without a checkpoint, the
+      arguments.
 
     Raises:
-      UserError: the checkpoint is of another model or another data pipeline.
+      UserError: The checkpoint is of another model or another data pipeline, or
+        no checkpoint can be read.
     """
     damaged = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
@@ -93,17 +98,17 @@ class Checkpoints:
         restored = self._restore(step, state, batches)
       except errors.UserError:
         raise
-      # Whatever is damaged, some library says so in its own way.
+      # Each library has its own errors for damaged files.
       except Exception as error:  # pylint: disable=broad-exception-caught
         damaged[step] = error
       else:
-        self._set_aside(damaged)
+        self._rename_damaged(damaged)
         return restored
     if damaged:
       step, error = next(iter(damaged.items()))
       raise errors.UserError(
-          f'none of the checkpoints in {self._workdir} can be read; of step'
-          f' {step}: {error}. Restore one, or give another --workdir'
+          f'none of the checkpoints in {self._workdir} can be read (step'
+          f' {step}: {error}): restore one, or give another --workdir'
       )
     return state, palette
 
@@ -112,11 +117,11 @@ class Checkpoints:
         step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
     )['config']
     for part in ('model', 'dataset', 'clips'):
-      self._refuse_another(part, saved)
+      self._check_same(part, saved)
     data = {'data': grain.PyGrainCheckpointRestore(batches)}
     num_processes = saved.get('num_processes', 1)
     if num_processes != jax.process_count():
-      self._accept_new_data(num_processes)
+      self._check_restart_data(num_processes)
       data = {}
     like = functools.partial(jax.tree.map, ocp.utils.to_shape_dtype_struct)
     restored = self._manager.restore(
@@ -137,26 +142,30 @@ class Checkpoints:
     return state, np.array(restored['palette'], np.float32)
 
   def check(self) -> None:
-    """Raises what the save in the background has failed of, if it has."""
+    """Raises the error of the background save, if it has failed.
+
+    Raises:
+      UserError: The save failed. Earlier checkpoints are intact.
+    """
     if not self._manager.is_saving_in_progress():
       self.wait()
 
   def wait(self) -> None:
-    """Waits for the save in the background.
+    """Waits for the background save.
 
     Raises:
-      UserError: it has failed; the checkpoints before are as they were.
+      UserError: The save failed. Earlier checkpoints are intact.
     """
-    with self._in_one_line():
+    with self._errors_in_one_line():
       self._manager.wait_until_finished()
 
   def close(self) -> None:
-    """Waits likewise, and ends."""
-    with self._in_one_line():
+    """Waits for the background save and closes the manager."""
+    with self._errors_in_one_line():
       self._manager.close()
 
   @contextlib.contextmanager
-  def _in_one_line(self):
+  def _errors_in_one_line(self):
     try:
       with files.report_full_disk(self._workdir):
         yield
@@ -165,45 +174,49 @@ class Checkpoints:
     except Exception as error:
       reason = ' '.join(str(error).split())[:200]
       raise errors.UserError(
-          f'no checkpoint could be saved in {self._workdir} ({reason}): mend'
-          ' that, and run the same line again to go on from the last one'
+          f'no checkpoint could be saved in {self._workdir} ({reason}): fix'
+          ' that, then run the same command again to continue from the last'
+          ' checkpoint'
       ) from error
 
   def _require_room(self, state):
-    """Told beforehand in one line, not by each library in its own words."""
+    """Raises a `UserError` if the disk has too little space for a save.
+
+    If the disk fills up during a save, some libraries print their own errors.
+    """
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     needed = (1.1 * needed + _SMALL_FILES_BYTES) / 1e6
-    with self._in_one_line():
+    with self._errors_in_one_line():
       free = shutil.disk_usage(self._workdir).free / 1e6
     if free < needed:
       raise errors.UserError(
-          f'{self._workdir} has room for {free:.1f} MB, and a checkpoint takes'
-          f' {needed:.1f}: free some, and run the same line again to go on from'
-          ' the last checkpoint'
+          f'{self._workdir} has room for {free:.1f} MB, but a checkpoint takes'
+          f' {needed:.1f} MB: free some space, then run the same command again'
+          ' to continue from the last checkpoint'
       )
 
-  def _set_aside(self, damaged):
-    """Renames checkpoints that cannot be read, so that none is in the way."""
+  def _rename_damaged(self, damaged):
+    """Renames checkpoints that cannot be read, so that Orbax ignores them."""
     for step, error in damaged.items():
       path = pathlib.Path(self._manager.directory) / str(step)
       if jax.process_index() == 0:
         reason = ' '.join(str(error).split())[:200]
-        print(f'{path} is damaged, and renamed damaged_{step}: {reason}')
+        print(f'{path} is damaged and was renamed damaged_{step}: {reason}')
         path.rename(path.with_name(f'damaged_{step}'))
     if damaged:
-      multihost_utils.sync_global_devices('damaged checkpoints are renamed')
+      multihost_utils.sync_global_devices('damaged checkpoints were renamed')
       self._manager.reload()
 
-  def _accept_new_data(self, num_processes):
+  def _check_restart_data(self, num_processes):
     if not self._config['restart_data']:
       raise errors.UserError(
-          f'{self._workdir} was trained by {num_processes} processes, each of'
-          f' which knows its place in the data; here are {jax.process_count()}.'
-          ' Give as many, or accept that the data begins anew:'
-          ' --config.restart_data'
+          f'{self._workdir} was trained by {num_processes} processes, each with'
+          f' its own position in the data, but now there are'
+          f' {jax.process_count()}: start {num_processes} processes, or start'
+          ' the data from its beginning with --config.restart_data'
       )
 
-  def _refuse_another(self, part, saved):
+  def _check_same(self, part, saved):
     ours, theirs = self._config[part], saved[part]
     if part == 'model' and models.same_config(ours, theirs):
       return
@@ -215,9 +228,9 @@ class Checkpoints:
     ]
     if differences:
       raise errors.UserError(
-          f'{self._workdir} holds a checkpoint of another {part} (config.{part}'
-          f': {"; ".join(differences)}). Give another --workdir, or the config'
-          ' that the checkpoint was trained with.'
+          f'{self._workdir} holds a checkpoint with another config.{part}'
+          f' ({"; ".join(differences)}): give another --workdir, or the config'
+          ' of the checkpoint'
       )
 
 
@@ -229,10 +242,10 @@ def load_model(
     Float[np.ndarray, 'colors 2'],
     ml_collections.ConfigDict,
 ]:
-  """Reads what a `network.Network` is made of.
+  """Reads the parts of a `network.Network` from a checkpoint.
 
   Args:
-    workdir: A run, of which the newest checkpoint is taken, or one of its
+    workdir: Folder of a run, whose newest checkpoint is read, or of one of its
       checkpoints, `workdir`/checkpoints/<step>.
     make_model: As `network.Network.load` takes it.
 
@@ -240,7 +253,7 @@ def load_model(
     The model with its batch statistics fixed, the palette and the config.
 
   Raises:
-    UserError: there is no checkpoint in `workdir`.
+    UserError: There is no checkpoint in `workdir`.
   """
   run, step = pathlib.Path(workdir).resolve(), None
   if run.parent.name == 'checkpoints' and run.name.isdigit():
@@ -287,7 +300,7 @@ def _manager(workdir, read_only=False):
           max_to_keep=3,
           create=not read_only,
           read_only=read_only,
-          # What a killed run has left half-written.
+          # Deletes checkpoints that a killed run did not finish.
           cleanup_tmp_directories=not read_only,
       ),
   )

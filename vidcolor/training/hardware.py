@@ -1,17 +1,18 @@
-"""What the device can do, and how much of its memory was taken."""
+"""Peak speed and memory of the devices."""
 
 import resource
 
 import jax
 
-# Peaks of dense products in bfloat16 (float16 where there is none), as the
-# vendors give them, for what JAX calls one device. The first that fits counts.
+# Peak TFLOP/s of dense products in bfloat16 (in float16 where there is no
+# bfloat16), as the vendors state them, of one JAX device. The first name that
+# the device's kind starts with counts.
 _PEAK_TFLOPS = {
     'TPU v4': 275.0,
     'TPU v5 lite': 197.0,
     'TPU v5': 459.0,
     'TPU v6 lite': 918.0,
-    'TPU7x': 1153.5,  # Two devices a chip.
+    'TPU7x': 1153.5,  # A chip is two devices.
     'NVIDIA B200': 2250.0,
     'NVIDIA H200': 989.0,
     'NVIDIA H100 PCIe': 756.0,
@@ -27,7 +28,7 @@ _PEAK_TFLOPS = {
 
 
 def peak_flops(device_kind: str) -> float | None:
-  """FLOP/s that such a device could do at most, or None if not known."""
+  """Returns the peak FLOP/s of a kind of device, or None if it is unknown."""
   for kind, tflops in _PEAK_TFLOPS.items():
     if device_kind.startswith(kind):
       return tflops * 1e12
@@ -35,7 +36,10 @@ def peak_flops(device_kind: str) -> float | None:
 
 
 def peak_memory() -> int:
-  """Most bytes ever taken: of a device here, or on a CPU by the process."""
+  """Returns the peak memory of a local device in bytes.
+
+  On a CPU it is the peak memory of this process.
+  """
   stats = jax.local_devices()[0].memory_stats() or {}
   if 'peak_bytes_in_use' in stats:
     return stats['peak_bytes_in_use']

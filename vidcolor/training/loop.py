@@ -3,7 +3,6 @@
 from collections.abc import Callable
 import contextlib
 import os
-from typing import Any
 
 import jax
 import ml_collections
@@ -19,17 +18,17 @@ from vidcolor.data import records as records_lib
 from vidcolor.training import checkpoint
 from vidcolor.training import loss_monitor
 from vidcolor.training import objective
-from vidcolor.training import preemption
+from vidcolor.training import preemption as preemption_lib
 from vidcolor.training import profile as profile_lib
 from vidcolor.training import step as step_lib
 from vidcolor.training import telemetry as telemetry_lib
 from vidcolor.training import watchdog as watchdog_lib
 
-_STEP_SECONDS = 600.0  # After which a step is said to take too long.
+_PHASE_SECONDS = 600.0  # A phase of a step that takes longer is reported.
 
 
 def train(
-    config: Any,
+    config: ml_collections.ConfigDict,
     workdir: str | os.PathLike[str],
     *,
     make_model: models.MakeModel | None = None,
@@ -39,27 +38,27 @@ def train(
     ) = None,
     profile_steps: tuple[int, int] | None = None,
 ) -> None:
-  """Trains until config.steps, from the newest checkpoint if there is one.
+  """Trains until config.steps. Resumes from the newest checkpoint if any.
 
   Args:
-    config: as in experiments/configs.
-    workdir: where checkpoints, metrics.jsonl and TensorBoard events go.
+    config: A config as in experiments/configs.
+    workdir: Folder for checkpoints, metrics.jsonl and TensorBoard events.
     make_model: Makes the network from `rngs`, such as a network class, in
       place of config.model.
     loss: The objective, in place of config.target and config.copy.
-    evaluate: (model, step) -> figures to report each config.evaluation.every
-      steps, called by process 0 alone.
-    profile_steps: first and last step to trace, if any.
+    evaluate: A function from the model and the step to metrics to report. It
+      is called each config.evaluation.every steps, in process 0 only.
+    profile_steps: First and last step to trace, if any.
 
   Raises:
-    UserError: the dataset or its palette is missing, the checkpoint is of
-      another model, or the loss is no longer a number.
-    PreemptedError: SIGTERM was received, and all is saved.
+    UserError: The dataset or its palette is missing, the checkpoint is of
+      another model, or the loss is NaN.
+    PreemptedError: SIGTERM was received, and the run is saved.
   """
   if files.is_url(workdir):
     raise errors.UserError(
-        f'--workdir={workdir} is no folder: mount the bucket (by gcsfuse, on'
-        ' every machine) and give a folder of it'
+        f'--workdir={workdir} is a URL, not a folder: mount the bucket on every'
+        ' machine (with gcsfuse) and give a folder in it'
     )
   files.make_folder(workdir)
   environment.enable_compilation_cache()
@@ -78,13 +77,13 @@ def train(
   )
 
   if make_model:
-    config = ml_collections.ConfigDict(config)
+    config = config.copy_and_resolve_references()
     config.model = {'name': models.import_path(make_model)}
   graphdef, state = step_lib.create_state(config, mesh, make_model)
   with (
       contextlib.closing(batches),
-      # Also the last save is not to be cut short by a second signal.
-      contextlib.closing(preemption.Preemption()) as preempted,
+      # Outermost, so that a second signal does not cut the last save short.
+      contextlib.closing(preemption_lib.Preemption()) as preemption,
       contextlib.closing(
           checkpoint.Checkpoints(workdir, config)
       ) as checkpoints,
@@ -99,52 +98,53 @@ def train(
         flops=step_lib.count_flops(config, graphdef, state, loss),
     )
     if first_step:
-      telemetry.tell(f'resumed from step {first_step}')
+      telemetry.print(f'resumed from step {first_step}')
     train_step = step_lib.make_train_step(
         config, graphdef, state, palette, mesh, loss
     )
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
     inference = step_lib.make_inference(graphdef, mesh)
 
-    watch, metrics = loss_monitor.LossMonitor(), {}
+    monitor, metrics = loss_monitor.LossMonitor(), {}
     with (
         contextlib.closing(telemetry),
-        contextlib.closing(watchdog_lib.Watchdog(_STEP_SECONDS)) as watchdog,
+        contextlib.closing(watchdog_lib.Watchdog(_PHASE_SECONDS)) as watchdog,
         contextlib.closing(
             profile_lib.Profile(workdir, profile_steps)
         ) as profile,
     ):
       for step in range(first_step + 1, config.steps + 1):
-        profile.at(step, state)
-        watchdog.at(f'step {step}, waiting for data')
-        with telemetry.waiting(metrics):
+        profile.before_step(step, state)
+        watchdog.enter(f'step {step}, waiting for data')
+        with telemetry.waiting_for_data(metrics):
           batch = next(batches)
-        watchdog.at(f'step {step}, computing')
+        watchdog.enter(f'step {step}, computing')
         frames = sharding.global_batch(mesh, batch['frames'])
         state, metrics = train_step(state, frames)
-        watch.add(step, metrics['loss'], batch['name'])
+        monitor.add(step, metrics['loss'], batch['name'])
         checkpoints.check()
 
         if _due(step, config.log_every, config.steps):
-          telemetry.tell(*watch.check())
+          telemetry.print(*monitor.check())
           telemetry.scalars(step, metrics)
         if _due(step, config.images_every, config.steps):
           telemetry.images(step, colorize(state, frames)[:8])
-        stops = preempted.reached(step)
-        if stops or _due(step, config.checkpoint_every, config.steps):
-          telemetry.tell(*watch.check())
-          watchdog.at(f'step {step}, saving')
+        stop = preemption.reached(step)
+        if stop or _due(step, config.checkpoint_every, config.steps):
+          telemetry.print(*monitor.check())
+          watchdog.enter(f'step {step}, saving')
           checkpoints.save(state, palette, batches)
-        if stops and step < config.steps:
+        if stop and step < config.steps:
           raise errors.PreemptedError(
-              f'stopped after step {step}: run the same line again to go on'
+              f'stopped after step {step}: run the same command again to'
+              ' continue'
           )
         if evaluate and _due(step, config.evaluation.every, config.steps):
-          watchdog.at(f'step {step}, evaluating')
+          watchdog.enter(f'step {step}, evaluating')
           model = inference(state)
           if jax.process_index() == 0:
             with telemetry.pause():
-              telemetry.figures(step, evaluate(model, step))
+              telemetry.evaluation(step, evaluate(model, step))
 
 
 def _due(step, every, last):
@@ -155,7 +155,7 @@ def _check_batch_size(config, mesh):
   parts = mesh.size * config.accumulate
   if config.batch_size % parts:
     raise errors.UserError(
-        f'config.batch_size={config.batch_size} does not go into {mesh.size}'
+        f'config.batch_size={config.batch_size} is not divisible by {mesh.size}'
         f' devices times config.accumulate={config.accumulate}: give a multiple'
         f' of {parts}'
     )

@@ -1,4 +1,4 @@
-"""Watches the loss: stops at NaN, and names the clips of a spike."""
+"""Watches the loss: stops training at NaN and reports spikes."""
 
 import collections
 from collections.abc import Iterator, Sequence
@@ -9,20 +9,22 @@ import numpy as np
 
 from vidcolor import errors
 
-# A spike is this many standard deviations above the median of so many losses;
-# the deviation is taken from the median too, which spikes hardly move.
+# A spike is a loss this many standard deviations above the median of the last
+# _WINDOW losses. The standard deviation is estimated from the median absolute
+# deviation, which spikes hardly change.
 _DEVIATIONS = 10.0
 _WINDOW = 200
-_FEWEST = 20
-_NORMAL = 1.4826  # Standard deviation over median deviation, of a normal one.
+_MIN_LOSSES = 20  # With fewer losses before it, no loss is a spike.
+# Standard deviation over median absolute deviation, of a normal distribution.
+_NORMAL = 1.4826
 
 
 class LossMonitor:
-  """Keeps losses where they are computed until they are asked for."""
+  """Collects losses, and reads them from the device when it checks them."""
 
   def __init__(self):
     self._pending = []
-    self._before = collections.deque(maxlen=_WINDOW)
+    self._previous = collections.deque(maxlen=_WINDOW)
 
   def add(
       self,
@@ -30,31 +32,31 @@ class LossMonitor:
       loss: Float[Array, ''],
       names: Sequence[str] | np.ndarray,
   ) -> None:
-    """Notes the loss of a step, and the clips of this process's batch."""
+    """Adds the loss of a step and the names of this process's clips."""
     self._pending.append((step, loss, names))
 
   def check(self) -> Iterator[str]:
-    """Yields a line for each spike since the last time.
+    """Yields a line for each spike since the last check.
 
     Raises:
-      UserError: a loss is no number.
+      UserError: A loss is NaN or infinite.
     """
     pending, self._pending = self._pending, []
     for step, loss, names in pending:
       loss = float(loss)
       if not math.isfinite(loss):
         raise errors.UserError(
-            f'the loss is {loss} at step {step}: training stopped, the'
-            ' checkpoints before are intact. Try a lower config.learning_rate,'
-            f' or leave out a clip of this batch: {", ".join(names)}'
+            f'the loss is {loss} at step {step}: training stopped, and its'
+            ' checkpoints are intact. Try a lower config.learning_rate, or'
+            f' leave out a clip of this batch: {", ".join(names)}'
         )
       if self._is_spike(loss):
         yield f'loss {loss:.3f} at step {step}, a spike: {", ".join(names)}'
-      self._before.append(loss)
+      self._previous.append(loss)
 
   def _is_spike(self, loss):
-    if len(self._before) < _FEWEST:
+    if len(self._previous) < _MIN_LOSSES:
       return False
-    median = np.median(self._before)
-    deviation = _NORMAL * np.median(np.abs(np.array(self._before) - median))
-    return loss > median + _DEVIATIONS * deviation
+    median = np.median(self._previous)
+    deviation = np.median(np.abs(np.array(self._previous) - median))
+    return loss > median + _DEVIATIONS * _NORMAL * deviation

@@ -1,10 +1,15 @@
-"""The objective: colours of the last frame, copied from the frames before."""
+"""The training objective: colorize a clip's last frame from the frames before.
+
+Its colours are copied from the other frames by embedding similarity (Vondrick
+et al. 2018, section 3).
+"""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
+import ml_collections
 import optax
 
 from vidcolor import color
@@ -12,21 +17,30 @@ from vidcolor import copying
 from vidcolor import errors
 from vidcolor import models
 
-# Under which a probability no longer lowers the log-likelihood: a window may
-# hold no position of the true colour at all.
-_FLOOR = 1e-6
-# Error of a value, in units of Lab, from which on the loss grows linearly.
+# Smallest probability in the log-likelihood. The true colour's probability is
+# zero if no position within the window has that colour.
+_MIN_PROBABILITY = 1e-6
+# The loss of a value grows linearly with errors above this, in units of Lab.
 _HUBER_DELTA = 6.0
-# What is hidden of a and b (1) from a network of Lab, clip by clip in turn.
+# Which of a and b (1) each clip in turn hides from a network that sees Lab.
 _HIDDEN = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
 
 class Colorization(NamedTuple):
-  """What was to be copied and what was, at the embeddings' resolution."""
+  """True and copied colours at the resolution of the embeddings.
+
+  Attributes:
+    loss: Mean loss over positions.
+    accuracy: Fraction of positions whose copied colour has the true class.
+    baseline_accuracy: Accuracy of the colour at the same position of the last
+      reference frame.
+    lightness: L of the target frame, in [0, 100].
+    true_ab: True a and b of the target frame.
+    copied_ab: Copied a and b.
+  """
 
   loss: Float[Array, '']
   accuracy: Float[Array, '']
-  # Of the colour class at the same position of the last reference.
   baseline_accuracy: Float[Array, '']
   lightness: Float[Array, 'batch height width']
   true_ab: Float[Array, 'batch height width 2']
@@ -35,7 +49,7 @@ class Colorization(NamedTuple):
 
 @runtime_checkable
 class Loss(Protocol):
-  """An objective of training."""
+  """A training objective."""
 
   def __call__(
       self,
@@ -43,14 +57,20 @@ class Loss(Protocol):
       frames: UInt8[Array, 'batch time height width 3'],
       palette: Float[Array, 'colors 2'],
   ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
-    """Returns the loss, and metrics to report by name.
+    """Returns the loss and a dict of metrics to report.
 
-    It is called within `jax.jit`, and differentiated by the parameters.
+    Training calls it within `jax.jit` and differentiates it with respect to the
+    model's parameters.
+
+    Args:
+      model: Network that is being trained.
+      frames: RGB clips.
+      palette: The ab colours of the classes.
     """
     ...
 
 
-def make_loss(config: Any) -> Loss:
+def make_loss(config: ml_collections.ConfigDict) -> Loss:
   """Returns the loss of `colorize` with config.target and config.copy."""
 
   def loss(model, frames, palette):
@@ -73,26 +93,24 @@ def colorize(
     target: str = 'classes',
     **copy_options: Any,
 ) -> Colorization:
-  """Colours each clip's last frame from its others (section 3 of the paper).
+  """Colorizes each clip's last frame from its other frames.
 
-  A network that sees Lab is shown a third of the clips without a, a third
-  without b and a third without both: it must find what it is not shown (Lai et
-  al., "MAST", CVPR 2020, drop one of them).
+  This is the objective of section 3 of the paper. A network that sees Lab sees
+  a third of the clips without a, a third without b and a third without both,
+  and must predict the hidden values. (Lai et al., "MAST", CVPR 2020, hide one
+  of the two.)
 
   Args:
-    model: an embedding network.
-    frames: clips; the last frame is the target, the others are references.
-    palette: the ab colours to classify.
-    target: what is copied: 'classes' of the palette, whose loss is -log p(true
-      colour); or 'values' of a and b, whose loss is Huber's of those that were
-      not shown.
-    **copy_options: for `copying.copy`.
-
-  Returns:
-    The loss, a mean over positions, and what to show.
+    model: An embedding network.
+    frames: RGB clips. The last frame is the target; the others are references.
+    palette: The ab colours of the classes.
+    target: What is copied. 'classes' copies classes of the palette, and the
+      loss is -log p(true class). 'values' copies a and b, and the loss is the
+      Huber loss of the hidden values.
+    **copy_options: Options of `copying.copy`.
 
   Raises:
-    UserError: there is no such target.
+    UserError: The target is unknown.
   """
   lab = color.rgb_to_lab(frames)
   hidden = _hidden(len(frames), model.channels)
@@ -117,7 +135,7 @@ def colorize(
     loss = jnp.mean(error * hidden[:, None, None]) / _HUBER_DELTA**2
   else:
     raise errors.UserError(
-        f"config.target={target!r} is neither 'classes' nor 'values'"
+        f"config.target={target!r} is unknown: give 'classes' or 'values'"
     )
   return Colorization(
       loss=loss,
@@ -130,20 +148,20 @@ def colorize(
 
 
 def _hidden(batch, channels):
-  """1 for those of a and b that the network is not shown of a clip, or 0."""
+  """Returns [batch, 2], 1 where a clip hides a or b from the network."""
   hidden = ((1.0, 1.0),) if channels == 1 else _HIDDEN
   return jnp.array(hidden)[jnp.arange(batch) % len(hidden)]
 
 
 def _negative_log_likelihood(probabilities, classes):
   probability = jnp.take_along_axis(probabilities, classes[..., None], axis=-1)
-  return -jnp.mean(jnp.log(jnp.maximum(probability, _FLOOR)))
+  return -jnp.mean(jnp.log(jnp.maximum(probability, _MIN_PROBABILITY)))
 
 
 def side_by_side(
     colorization: Colorization,
 ) -> Float[Array, 'batch height three_widths 3']:
-  """Grey input, true colours and copied colours, as sRGB in [0, 1]."""
+  """Returns grey input, true colours and copied colours, as sRGB in [0, 1]."""
   lightness = colorization.lightness[..., None]
   grey = jnp.zeros_like(colorization.true_ab)
   return jnp.concatenate(

@@ -1,4 +1,4 @@
-"""Tells when the machine is about to be taken away."""
+"""Notices that the machine is about to be preempted."""
 
 import signal
 
@@ -7,27 +7,31 @@ from jax.experimental import multihost_utils
 
 
 class Preemption:
-  """Waits for SIGTERM, which clouds and schedulers send some time before."""
+  """Catches SIGTERM, which clouds and schedulers send before they preempt."""
 
   def __init__(self):
-    """Catches the signal till `close`; of several processes, JAX does that."""
-    self._told = False
-    self._alone = jax.process_count() == 1
-    if self._alone:
-      self._before = signal.signal(signal.SIGTERM, self._tell)
+    """Catches the signal until `close`.
+
+    If there are several processes, JAX catches it for all of them.
+    """
+    self._was_signalled = False
+    self._is_alone = jax.process_count() == 1
+    if self._is_alone:
+      self._previous = signal.signal(signal.SIGTERM, self._handle)
 
   def reached(self, step: int) -> bool:
-    """Whether to stop after this step; all processes hear it at the same."""
-    if self._alone:
-      return self._told
+    """Returns whether to stop after this step, the same in all processes."""
+    if self._is_alone:
+      return self._was_signalled
     return multihost_utils.reached_preemption_sync_point(step)
 
   def close(self) -> None:
-    """Leaves the signal to whom it was left before."""
-    if self._alone:
-      signal.signal(signal.SIGTERM, self._before)
+    """Restores the previous signal handler."""
+    if self._is_alone:
+      signal.signal(signal.SIGTERM, self._previous)
 
-  def _tell(self, number, frame):
-    # No lock, such as an Event's: a second signal may come in the midst of it.
+  def _handle(self, number, frame):
+    # A threading.Event has a lock, and a second signal could interrupt this
+    # handler while it holds the lock.
     del number, frame
-    self._told = True
+    self._was_signalled = True

@@ -1,4 +1,4 @@
-"""The state of training and the step that moves it, jitted over a mesh."""
+"""The training state, and the jitted step that updates it over a mesh."""
 
 from collections.abc import Callable
 import functools
@@ -22,18 +22,27 @@ from vidcolor.training import objective
 
 @struct.dataclass
 class TrainState:
-  """All that changes from step to step."""
+  """Everything that changes from step to step.
 
-  step: Any  # Int[Array, ''].
-  params: Any  # nnx.State of nnx.Param.
-  batch_stats: Any  # nnx.State of the rest.
-  opt_state: Any  # optax.OptState, a type that pdoc cannot resolve.
+  Attributes:
+    step: Number of completed steps.
+    params: Parameters, every `nnx.Param`.
+    batch_stats: All other variables, such as batch statistics.
+    opt_state: State of the optimizer, an `optax.OptState`.
+  """
+
+  # Any: these are also shapes, shardings and Orbax's placeholders.
+  step: Any
+  params: Any
+  batch_stats: Any
+  opt_state: Any
 
 
-def learning_rate(config: Any) -> optax.Schedule:
-  """Straight lines between config.learning_rate's knots.
+def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
+  """Returns the schedule of the learning rate.
 
-  A knot is (fraction of config.steps, rate).
+  It interpolates linearly between the knots in config.learning_rate. A knot is
+  (fraction of config.steps, rate).
   """
   fractions, rates = zip(*config.learning_rate, strict=True)
   return lambda step: jnp.interp(
@@ -41,8 +50,10 @@ def learning_rate(config: Any) -> optax.Schedule:
   )
 
 
-def make_optimizer(config: Any) -> optax.GradientTransformation:
-  """Adam, with gradients clipped to a global norm of config.max_grad_norm."""
+def make_optimizer(
+    config: ml_collections.ConfigDict,
+) -> optax.GradientTransformation:
+  """Returns Adam with gradients clipped to a norm of config.max_grad_norm."""
   return optax.chain(
       optax.clip_by_global_norm(config.max_grad_norm),
       optax.adam(learning_rate(config)),
@@ -50,11 +61,11 @@ def make_optimizer(config: Any) -> optax.GradientTransformation:
 
 
 def create_state(
-    config: Any,
+    config: ml_collections.ConfigDict,
     mesh: jax.sharding.Mesh,
     make_model: models.MakeModel | None = None,
 ) -> tuple[nnx.GraphDef, TrainState]:
-  """Returns the network's structure and the randomly initialised state."""
+  """Returns the structure of the network and a randomly initialised state."""
   make = functools.partial(
       models.make, config.model, seed=config.seed, make_model=make_model
   )
@@ -71,7 +82,7 @@ def _init(config, make):
 
 
 def make_train_step(
-    config: Any,
+    config: ml_collections.ConfigDict,
     graphdef: nnx.GraphDef,
     state: TrainState,
     palette: Float[np.ndarray, 'colors 2'],
@@ -91,7 +102,7 @@ def make_train_step(
     loss: The objective. Default: the one that the config names.
 
   Raises:
-    UserError: There is no such config.remat or config.target.
+    UserError: config.remat or config.target is unknown.
   """
   if config.remat not in layers.REMAT_POLICIES:
     raise errors.UserError(
@@ -139,28 +150,29 @@ def make_train_step(
 
 
 def count_flops(
-    config: Any,
+    config: ml_collections.ConfigDict,
     graphdef: nnx.GraphDef,
     state: TrainState,
     loss: objective.Loss | None = None,
 ) -> float:
-  """Counts the FLOPs of a step, of all devices together, as XLA does.
+  """Counts the FLOPs of a step, of all devices together, with XLA.
 
-  Counted for a CPU: XLA does not count for TPUs, and misses most for GPUs. Of a
-  loop it counts one round: accumulation is left out of what is counted, but a
-  copy operation in blocks or windows counts for less than it does.
+  XLA counts them for a CPU, because it has no count for TPUs and misses most
+  operations on GPUs. It counts one iteration of a loop. The count is therefore
+  without gradient accumulation, and too small for a copy operation that works
+  in blocks or windows.
   """
-  config = ml_collections.ConfigDict(config)
+  config = config.copy_and_resolve_references()
   config.remat, config.accumulate = 'none', 1
   side = config.clips.crop_size
   frames = jax.ShapeDtypeStruct(
       (config.batch_size, config.clips.num_frames, side, side, 3), jnp.uint8
   )
   mesh = sharding.make_mesh(devices=jax.local_devices(backend='cpu')[:1])
-  # How many colours there are does not matter much.
+  # The number of colours hardly matters.
   palette = np.zeros((16, 2), np.float32)
   step = make_train_step(config, graphdef, state, palette, mesh, loss)
-  # Shapes alone: the state's own devices do not matter.
+  # Without its values, the state needs no devices.
   shapes = jax.eval_shape(lambda: state)
   cost: Any = step.lower(shapes, frames).cost_analysis()
   return cost['flops']
@@ -169,9 +181,11 @@ def count_flops(
 def _accumulate(loss_fn, state, frames, parts):
   """Returns mean gradients, the last batch statistics and mean metrics.
 
-  A batch in several parts needs the memory of one. Each part's normalisation
-  sees that part alone.
+  It computes the parts of the batch one after another, and so needs the memory
+  of one part. Each part is normalized by its own statistics.
   """
+  # Not optax.microbatching: it computes all parts with the same arguments, but
+  # here each part updates the batch statistics that the part before returned.
 
   def of_part(batch_stats, part):
     (_, (batch_stats, metrics)), gradients = jax.value_and_grad(
@@ -187,7 +201,7 @@ def _accumulate(loss_fn, state, frames, parts):
   if parts == 1:
     batch_stats, (gradients, metrics) = of_part(state.batch_stats, frames)
     return gradients, batch_stats, metrics
-  # Each part has examples of every device, so that none changes its device.
+  # Every part takes examples from every device, so no example moves.
   split = frames.reshape(-1, parts, *frames.shape[1:]).swapaxes(0, 1)
   _, shapes = jax.eval_shape(of_part, state.batch_stats, split[0])
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
@@ -197,12 +211,15 @@ def _accumulate(loss_fn, state, frames, parts):
 
 
 def make_colorize(
-    config: Any,
+    config: ml_collections.ConfigDict,
     graphdef: nnx.GraphDef,
     palette: Float[np.ndarray, 'colors 2'],
     mesh: jax.sharding.Mesh,
 ) -> Callable[..., Float[Array, 'batch height three_widths 3']]:
-  """Returns `(state, frames) -> grey, true and copied colours` to look at."""
+  """Returns a function from the state and frames to pictures.
+
+  They show the grey input, the true colours and the copied colours, in [0, 1].
+  """
 
   @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
   def colorize(state, frames):
@@ -223,8 +240,11 @@ def make_colorize(
 
 def make_inference(
     graphdef: nnx.GraphDef, mesh: jax.sharding.Mesh
-) -> Callable[[TrainState], Any]:
-  """Returns `state -> the network, its batch statistics fixed`, whole here."""
+) -> Callable[[TrainState], models.EmbeddingNetwork]:
+  """Returns a function from the state to the network for inference.
+
+  Each process gets the whole network, on its first device.
+  """
   join = jax.jit(lambda x: x, out_shardings=sharding.replicated(mesh))
 
   def inference(state):

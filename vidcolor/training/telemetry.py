@@ -1,6 +1,6 @@
-"""What a run tells: TensorBoard, a metrics file and a line of progress."""
+"""Reports of a run: TensorBoard events, a metrics file and progress lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import json
 import os
@@ -17,11 +17,9 @@ from tensorboardX.proto import event_pb2
 
 from vidcolor.training import hardware
 
-_FLUSH_SECONDS = 60.0
-
 
 class Telemetry:
-  """Writes the metrics of one run; silent on all processes but the first."""
+  """Reports the metrics of one run. Only process 0 writes and prints."""
 
   def __init__(
       self,
@@ -32,38 +30,43 @@ class Telemetry:
       batch_size: int,
       flops: float | None = None,
   ):
-    """Starts the clock.
+    """Opens the files and starts the clock.
 
     Args:
       workdir: Folder to write to.
-      first_step: That the run begins or goes on after.
-      last_step: That it ends with.
+      first_step: Step after which the run starts or resumes.
+      last_step: Last step of the run.
       batch_size: Examples in a step, of all processes.
-      flops: Of a step, of all devices.
+      flops: FLOPs of a step, of all devices.
     """
     self._flops = flops
     self._last_step = last_step
     self._batch_size = batch_size
     self._clock = self._start = (first_step, time.perf_counter())
     self._waited = self._paused = 0.0
-    self._speaks = jax.process_index() == 0
-    if self._speaks:
-      self._events = _Events(workdir, first_step)
+    self._writes = jax.process_index() == 0
+    if self._writes:
+      # Not a SummaryWriter. It writes in a thread, which ends when the disk is
+      # full; every later call then waits for that thread forever.
+      self._events = event_file_writer.EventsWriter(f'{workdir}/events')
+      # Makes TensorBoard hide what an earlier run wrote after `first_step`.
+      self._write_events(first_step + 1, session_log={'status': 'START'})
       self._file = _open_to_append(pathlib.Path(workdir) / 'metrics.jsonl')
 
-  def tell(self, *lines: str) -> None:
+  def print(self, *lines: str) -> None:
     """Prints lines."""
     for line in lines:
-      if self._speaks:
+      if self._writes:
         print(line, flush=True)
 
   @contextlib.contextmanager
-  def waiting(self, metrics: dict[str, Any]) -> Iterator[None]:
-    """Counts the time within as spent on waiting for data.
+  def waiting_for_data(self, metrics: Mapping[str, Any]) -> Iterator[None]:
+    """Counts the time within as time that the devices waited for data.
 
     Args:
-      metrics: Of the last step, if any. If they are not there when the time is
-        over, then the devices had work all along, and nothing is counted.
+      metrics: Metrics of the step before, if any, as JAX arrays. If they are
+        not computed when the time is over, the devices were busy all along, and
+        no time counts.
     """
     start = time.perf_counter()
     yield
@@ -72,22 +75,21 @@ class Telemetry:
 
   @contextlib.contextmanager
   def pause(self) -> Iterator[None]:
-    """Takes the time within for no part of training."""
+    """Excludes the time within from the time that training took."""
     start = time.perf_counter()
     yield
     self._paused += time.perf_counter() - start
 
-  def figures(self, step: int, values: dict[str, float]) -> None:
-    """Reports what was found by other means than training, in one line."""
-    if self._speaks:
-      for name, value in values.items():
-        self._events.add(step, summary=summary.scalar(name, value))
-      told = '  '.join(f'{name} {value:.3f}' for name, value in values.items())
-      self.tell(f'after step {step}  {told}')
+  def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Reports the metrics of an evaluation, to TensorBoard and in one line."""
+    if self._writes:
+      self._write_scalars(step, metrics)
+      words = '  '.join(f'{name} {x:.3f}' for name, x in metrics.items())
+      self.print(f'after step {step}  {words}')
 
-  def scalars(self, step: int, metrics: dict[str, Float[Array, '']]) -> None:
+  def scalars(self, step: int, metrics: Mapping[str, Float[Array, '']]) -> None:
     """Reports the metrics of a step, with the speed since the last report."""
-    if not self._speaks:
+    if not self._writes:
       return
     last_step, last_time = self._clock
     now = time.perf_counter()
@@ -100,29 +102,28 @@ class Telemetry:
         'examples_per_second': steps_per_second * self._batch_size,
         'seconds_waiting_for_data': waited,
         'seconds_computing': 1 / steps_per_second - waited,
-        **self._effort(steps_per_second),
+        **self._device_metrics(steps_per_second),
     }
-    for name, value in values.items():
-      self._events.add(step, summary=summary.scalar(name, value))
+    self._write_scalars(step, values)
     self._file.write(json.dumps({'step': step} | values) + '\n')
     self._file.flush()
-    self.tell(self._progress(step, now, values))
+    self.print(self._progress(step, now, values))
 
-  def _effort(self, steps_per_second):
-    """What the devices do, and of what they could do."""
-    effort = {'device_memory_gib': hardware.peak_memory() / 2**30}
+  def _device_metrics(self, steps_per_second):
+    """Returns the memory and the speed of the devices."""
+    metrics = {'device_memory_gib': hardware.peak_memory() / 2**30}
     if self._flops is not None:
-      effort['model_flops_per_second'] = self._flops * steps_per_second
+      metrics['model_flops_per_second'] = self._flops * steps_per_second
       if peak := hardware.peak_flops(jax.devices()[0].device_kind):
         share = self._flops * steps_per_second / (peak * jax.device_count())
-        effort['share_of_peak_flops'] = share
-    return effort
+        metrics['share_of_peak_flops'] = share
+    return metrics
 
   def _progress(self, step, now, metrics):
     first_step, start = self._start
     left = (now - start) / (step - first_step) * (self._last_step - step)
     accuracy = ''
-    if 'accuracy' in metrics:
+    if {'accuracy', 'accuracy_same_place'} <= metrics.keys():
       accuracy = (
           f'  accuracy {metrics["accuracy"]:.3f}'
           f' (same place {metrics["accuracy_same_place"]:.3f})'
@@ -138,48 +139,33 @@ class Telemetry:
   def images(
       self, step: int, images: Float[Array, 'batch height width 3']
   ) -> None:
-    """Shows a column of images in [0, 1]."""
-    if self._speaks:
+    """Reports images in [0, 1], as one column."""
+    if self._writes:
       column = np.concatenate(list(np.asarray(images)), axis=0)
       image = summary.image('colors', column, dataformats='HWC')
-      self._events.add(step, summary=image)
+      self._write_events(step, summary=image)
 
   def close(self) -> None:
-    """Writes out what is still held."""
-    if self._speaks:
+    """Writes what is still in memory and closes the files."""
+    if self._writes:
       self._events.close()
       self._file.close()
 
+  def _write_scalars(self, step, values):
+    for name, value in values.items():
+      self._write_events(step, summary=summary.scalar(name, value))
+    self._events.flush()
 
-class _Events:
-  """A file of events for TensorBoard.
-
-  `tensorboardX.SummaryWriter` writes in a thread: when the disk is full that
-  ends, and everybody waits for it forever. Here a write raises its own error.
-  """
-
-  def __init__(self, workdir, first_step):
-    self._writer = event_file_writer.EventsWriter(f'{workdir}/events')
-    self._flushed = time.monotonic()
-    # Has TensorBoard hide what an earlier run wrote after `first_step`.
-    self.add(first_step + 1, session_log={'status': 'START'})
-
-  def add(self, step, **content):
-    self._writer.write_event(
+  def _write_events(self, step, **content):
+    self._events.write_event(
         # pyrefly: ignore[missing-attribute]
         event_pb2.Event(wall_time=time.time(), step=step, **content)
     )
-    if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-      self._writer.flush()
-      self._flushed = time.monotonic()
-
-  def close(self):
-    self._writer.close()
 
 
 def _open_to_append(path):
-  """Opens a file of lines, without the torn one that a full disk left."""
-  if path.exists():
+  """Opens a file of lines; removes an unfinished last line."""
+  if path.exists():  # A full disk may have cut the last line.
     os.truncate(path, path.read_bytes().rfind(b'\n') + 1)
   return path.open('a')
 
@@ -187,7 +173,10 @@ def _open_to_append(path):
 def read_metrics(
     workdir: str | os.PathLike[str],
 ) -> dict[str, Float[np.ndarray, ' reports']]:
-  """The metrics of a run by name; a step that a resume repeats counts once."""
+  """Reads the metrics of a run by name.
+
+  Of a step that a resumed run repeated, the last report counts.
+  """
   lines = (pathlib.Path(workdir) / 'metrics.jsonl').read_text().splitlines()
   reports = {report['step']: report for report in map(json.loads, lines)}
   rows = [reports[step] for step in sorted(reports)]

@@ -1,4 +1,4 @@
-"""Tells where training stands when it does not move."""
+"""Reports where training hangs."""
 
 import faulthandler
 import sys
@@ -7,38 +7,39 @@ import time
 
 
 class Watchdog:
-  """Prints where it was last seen, and what every thread is at."""
+  """Prints the current phase and all threads' stacks if a phase takes long."""
 
   def __init__(self, seconds: float):
     """Starts watching.
 
     Args:
-      seconds: That it may be silent, once it has been heard of.
+      seconds: How long a phase may take.
     """
     self._seconds = seconds
-    self._seen = None
+    self._phase = None
     self._closed = threading.Event()
     self._thread = threading.Thread(target=self._watch, daemon=True)
     self._thread.start()
 
-  def at(self, place: str) -> None:
-    """Says what comes now, as in 'step 7, waiting for data'."""
-    self._seen = place, time.monotonic()
+  def enter(self, phase: str) -> None:
+    """Starts a phase, such as 'step 7, waiting for data'."""
+    self._phase = phase, time.monotonic()
 
   def close(self) -> None:
-    """Ends watching."""
+    """Stops watching."""
     self._closed.set()
     self._thread.join()
 
   def _watch(self):
-    told = None
+    reported = None
     while not self._closed.wait(self._seconds / 4):
-      seen = self._seen
-      if seen is None or seen == told:
+      phase = self._phase
+      if phase is None or phase == reported:
         continue
-      place, since = seen
-      silent = time.monotonic() - since
-      if silent > self._seconds:
-        print(f'{place}: for {silent:.0f} s now', file=sys.stderr, flush=True)
+      name, start = phase
+      duration = time.monotonic() - start
+      if duration > self._seconds:
+        text = f'{name}: no progress for {duration:.0f} s'
+        print(text, file=sys.stderr, flush=True)
         faulthandler.dump_traceback(sys.stderr.fileno())
-        told = seen
+        reported = phase
