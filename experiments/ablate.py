@@ -1,14 +1,15 @@
-"""What matters: the strong recipe, with one thing changed at a time.
+"""Ablations: the strong recipe, with one thing changed at a time.
 
 python -m experiments.ablate --data_dir=DATA --davis_dir=DAVIS \
   --output_dir=OUT
 
-Trains a small budget for each network on the dataset `kinetics` in DATA, three
-seeds where that decides something, and tracks DAVIS sequences with each; then
-tracks with other settings of tracking, and by parts of the network. Writes
-results.json, a table in Markdown (table.md) and report.html. Run again with the
-same line, it goes on where it was stopped. `--workdir=DIR` trains nothing, and
-only changes how a checkpoint tracks.
+Trains each network for a few steps on the dataset `kinetics` in DATA, and
+tracks DAVIS sequences with it. Networks whose differences depend on the seed
+are trained with three seeds. Then tracks with other settings of tracking, and
+with parts of the network. Writes results.json, a table in Markdown (table.md)
+and report.html. The same command resumes a run that was stopped. With
+`--workdir=DIR`, nothing is trained, and only the tracking of a checkpoint is
+varied.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,43 +32,50 @@ from experiments.configs import strong
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
-from vidcolor import masks
 from vidcolor import network
 from vidcolor import program
-from vidcolor.benchmarks.davis import metrics as davis_metrics
-from vidcolor.benchmarks.davis import run as davis_run
+from vidcolor.benchmarks import davis
+from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.data import records
 from vidcolor.render import report
 from vidcolor.tracking import propagation
 from vidcolor.training import loop
 
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Holds `kinetics`.')
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', None, 'Folder of the dataset `kinetics`.'
+)
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'A run, or one checkpoint of it, in place of --data_dir.'
+    'workdir', None, 'Training run or checkpoint, in place of --data_dir.'
 )
 _DAVIS_DIR = flags.DEFINE_string(
     'davis_dir', None, 'DAVIS folder to track.', required=True
 )
 _OUTPUT_DIR = program.define_output_dir()
-_YEAR = flags.DEFINE_integer('year', 2016, '2016 makes one object of all.')
+_YEAR = flags.DEFINE_integer(
+    'year', 2016, 'Year of DAVIS. 2016 merges all objects into one.'
+)
 _SPLIT = flags.DEFINE_string('split', 'val', 'Name of the list.')
 _HELD_OUT = flags.DEFINE_list(
-    'held_out', [], 'Sequences that nothing is to be chosen by.'
+    'held_out', [], 'Sequences to leave out of all measurements.'
 )
 _MAX_FRAMES = flags.DEFINE_integer(
-    'max_frames', 40, 'Only so many frames of each sequence.', 3
+    'max_frames', 40, 'Number of frames to track of each sequence.', 3
 )
-_STEPS = flags.DEFINE_integer('steps', 300, 'Training steps of each.', 1)
+_STEPS = flags.DEFINE_integer(
+    'steps', 300, 'Training steps of each network.', 1
+)
 _ONLY = flags.DEFINE_list(
-    'only', None, 'Rows to measure beside the first; default: all.'
+    'only', None, 'Rows to measure beside the first one. Default: all.'
 )
-_SEEDS = flags.DEFINE_integer('seeds', 3, 'Where they decide something.', 1)
+_SEEDS = flags.DEFINE_integer(
+    'seeds', 3, 'Seeds of networks whose differences depend on them.', 1
+)
 
 _BASE = 'strong'
 
 
 class Change(NamedTuple):
-  """What differs from the strong config, and whether seeds decide about it."""
+  """What differs from the strong config, and whether several seeds are used."""
 
   overrides: Mapping[str, Any]
   seeds: bool = False
@@ -87,7 +95,7 @@ _CHANGES = {
     'two references': Change({'clips.num_frames': 3, 'batch_size': 6}),
     'width 96': Change({'model.width': 96}),
     'width 32': Change({'model.width': 32}),
-    # Cells are twice as large: half as many are as far.
+    # Cells are twice as large, so radii are half as long.
     'stride 8': Change(
         {'model.stride': 8, 'copy.radius': 3, 'tracking.radius': 6}
     ),
@@ -108,12 +116,12 @@ _TRACKING = {
     'keep_first': (False,),
     'short_side': (120, 160, 360, 480),
 }
-# Of the compact network; what is embedded elsewhere counts for nothing.
+# Layers of the compact network that are set to zero.
 _PARTS = {'only stride 4': 'embed_coarse', 'only stride 8': 'embed_fine'}
 
 
 def main() -> None:
-  """Measures what has not been measured yet, and reports."""
+  """Measures the rows that are missing, and writes the report."""
   if bool(_WORKDIR.value) == bool(_DATA_DIR.value):
     raise errors.UserError('give --data_dir or --workdir')
   sequences = _sequences()
@@ -133,7 +141,7 @@ def main() -> None:
   (output_dir / 'table.md').write_text(text)
   report.write_page(
       output_dir / 'report.html',
-      title='What matters',
+      title='Ablations',
       sections=[
           report.Section(
               'One change at a time',
@@ -146,7 +154,7 @@ def main() -> None:
 
 
 def _sequences():
-  sequences = davis_run.read(
+  sequences = davis_data.read_scorable(
       _DAVIS_DIR.value, year=_YEAR.value, split=_SPLIT.value
   )
   names = {sequence.name for sequence in sequences}
@@ -161,7 +169,7 @@ def _sequences():
 
 
 class _Results:
-  """Rows by (change, seed), kept in a file as they come."""
+  """Rows by (change, seed), saved to a file one by one."""
 
   def __init__(self, path):
     self._path = path
@@ -183,14 +191,14 @@ class _Results:
     self.rows = {(row['change'], row['seed']): row for row in saved['rows']}
 
   def add(self, change, seed, row):
-    """Keeps a row of figures."""
+    """Saves a row of measurements."""
     self.rows[change, seed] = {'change': change, 'seed': seed, **row}
     rows = list(self.rows.values())
     files.write_json(self._path, {'setup': self._setup, 'rows': rows})
 
 
 def _ablate_training(results, sequences, output_dir):
-  """Trains each network, and tracks with it before and after."""
+  """Trains each network, and tracks with it before and after training."""
   runs = [
       (name, seed)
       for name, change in _CHANGES.items()
@@ -238,10 +246,10 @@ def _config(change, seed, output_dir):
 
 
 def _link_with_palette(dataset, folder, num_colors):
-  """Makes the dataset anew in a folder, with a palette of another size."""
+  """Links the dataset into a folder, with a palette of another size."""
   builder = records.find_builder(dataset.name, dataset.data_dir)
   if builder is None or (folder / 'complete').exists():
-    return  # `loop.train` says what is missing.
+    return  # If data is missing, `loop.train` says so.
   source = pathlib.Path(builder.data_dir)
   target = folder / dataset.name / source.name
   shutil.rmtree(folder, ignore_errors=True)
@@ -254,7 +262,7 @@ def _link_with_palette(dataset, folder, num_colors):
 
 
 def _ablate_tracking(results, sequences, workdir):
-  """Tracks with one network in many ways."""
+  """Tracks with one network and many settings."""
   trained = network.Network.load(workdir)
   trackers = {
       name: tracker for name, tracker in _trackers(trained) if _wanted(name)
@@ -296,23 +304,20 @@ def _without(trained, layer):
 
 
 def _measure(tracker, sequences):
-  """Figures of a tracker, the given and the last frame left out."""
-  start, scores, num_frames = time.perf_counter(), {}, 0
-  for sequence in sequences:
-    frames = sequence.frames[: _MAX_FRAMES.value]
-    truth = sequence.masks[: _MAX_FRAMES.value]
-    tracked = list(tracker.track(frames, truth[0]))
-    num_frames += len(tracked)
-    num_objects = int(masks.without_void(truth[0]).max())
-    scores[sequence.name] = davis_metrics.score(
-        tracked[1:-1], truth[1:-1], num_objects
-    )
-  overall = davis_metrics.summarize(scores)['overall']
+  """Returns the scores of a tracker, and its time per frame."""
+  start = time.perf_counter()
+  results = davis.score_tracker(
+      tracker, sequences, max_frames=_MAX_FRAMES.value
+  )
+  seconds = time.perf_counter() - start
+  lengths = [len(s.frames[: _MAX_FRAMES.value]) for s in sequences]
   return {
-      'J': overall['J_mean'],
-      'J&F': overall['J&F'],
-      'by_sequence': {name: float(s.j.mean()) for name, s in scores.items()},
-      'seconds_per_frame': (time.perf_counter() - start) / num_frames,
+      'J': results['overall']['J_mean'],
+      'J&F': results['overall']['J&F'],
+      'by_sequence': {
+          name: row['J_mean'] for name, row in results['per_sequence'].items()
+      },
+      'seconds_per_frame': seconds / sum(lengths),
   }
 
 

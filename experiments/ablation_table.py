@@ -1,4 +1,4 @@
-"""What ablations come to: means, spreads, and which differences are clear."""
+"""Tabulates ablations: means, spreads, and which differences are clear."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,17 @@ import numpy as np
 def tabulate(
     rows: Mapping[tuple[str, int], Mapping[str, Any]], base_name: str
 ) -> dict[str, dict[str, Any]]:
-  """By change: mean J, its spread over seeds, and what the change is worth.
+  """Returns a row by change: mean J, its spread over seeds, and the gain in J.
 
-  A difference is clear above two standard errors: of training, by the standard
-  deviation over seeds that changes with several seeds have on average; of
-  tracking, with one network, by that of the sequences' differences.
+  A gain is clear if it is above two standard errors. For changes of training,
+  the standard error is that of the mean over seeds. Its standard deviation is
+  averaged over all changes with several seeds. For changes of tracking, with
+  one network, the standard error is that of the differences by sequence.
+
+  Args:
+    rows: Measurements by (change, seed): 'J', 'J&F', 'by_sequence' (J by
+      sequence), 'seconds_per_frame', and maybe 'untrained' (J before training).
+    base_name: The change that the others are compared with.
   """
   by_change = {}
   for (change, _), row in rows.items():
@@ -55,7 +61,7 @@ def _column(group, name):
 
 
 def markdown(table: Mapping[str, Mapping[str, Any]], heading: str) -> str:
-  """The table as text, below its heading."""
+  """Returns the table as Markdown, below its heading."""
   columns = list(next(iter(table.values())))
   lines = [
       heading,

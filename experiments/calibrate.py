@@ -1,10 +1,10 @@
-"""Fits how sure tracking is to how often it is right, and shows whether it is.
+"""Calibrates the tracker's confidence against its measured accuracy.
 
 python -m experiments.calibrate --data_dir=DAVIS --output_dir=OUT \
   [--checkpoint=FILE.npz] [--held_out=NAME,NAME]
 
-Prints the config's line; writes results.json and a reliability diagram,
-reliability.png, of the sequences that were fitted to and of those held out.
+Prints the line for the config. Writes results.json and a reliability diagram,
+reliability.png, of the fitted sequences and of the held-out ones.
 """
 
 import pathlib
@@ -21,8 +21,8 @@ from vidcolor import files
 from vidcolor import masks
 from vidcolor import network
 from vidcolor import program
+from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.benchmarks.davis import metrics as davis_metrics
-from vidcolor.benchmarks.davis import run as davis_run
 from vidcolor.render import plots
 from vidcolor.tracking import calibration
 
@@ -32,25 +32,26 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _OUTPUT_DIR = program.define_output_dir()
 _HELD_OUT = flags.DEFINE_list(
-    'held_out', [], 'Sequences to be judged by and not fitted to.'
+    'held_out', [], 'Sequences to test on, and not to fit to.'
 )
 _MAX_FRAMES = flags.DEFINE_integer(
-    'max_frames', None, 'Only so many frames of each sequence.', 3
+    'max_frames', None, 'Number of frames to track of each sequence.', 3
 )
 
-_PIXEL_STRIDE = 4  # Neighbours tell the same.
+_PIXEL_STRIDE = 4  # Neighboring pixels are redundant.
 
 
 def main() -> None:
-  """Tracks, fits and draws."""
+  """Tracks, fits the calibration and draws the diagram."""
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   trained = network.Network.load(_CHECKPOINT.value)
-  # As it comes: 1 and 0 leave the log-odds as they are.
+  # Uncalibrated: slope 1 and intercept 0 keep the log-odds.
   tracker = trained.propagator(calibration=(1.0, 0.0))
+  sequences = davis_data.read_scorable(_DATA_DIR.value)
   tracked = {
       sequence.name: _track(tracker, sequence)
-      for sequence in tqdm.tqdm(davis_run.read(_DATA_DIR.value), unit='video')
+      for sequence in tqdm.tqdm(sequences, unit='video')
   }
   held_out = {name: tracked.pop(name, None) for name in _HELD_OUT.value}
   if None in held_out.values() or not tracked:
@@ -62,62 +63,64 @@ def main() -> None:
   print(f'config.tracking.calibration = ({slope:.3f}, {intercept:.3f})')
 
   parts = {'fitted': tracked} | ({'held out': held_out} if held_out else {})
-  judged = {
-      name: _judge(part, slope, intercept) for name, part in parts.items()
-  }
-  results = {name: told for name, (told, _) in judged.items()}
-  curves = {name: curve for name, (_, curve) in judged.items()}
+  results, curves = {}, {}
+  for name, part in parts.items():
+    results[name], curve = _measure(part, slope, intercept)
+    label = f'{name} (error {curve.error:.3f})'
+    curves[label] = curve.confidence, curve.accuracy
   plots.reliability(curves, output_dir / 'reliability.png')
   files.write_json(
       output_dir / 'results.json',
       {'calibration': [slope, intercept], **results, **environment.describe()},
   )
-  for name, told in results.items():
-    line = '  '.join(f'{k} {v:.3f}' for k, v in told.items())
+  for name, row in results.items():
+    line = '  '.join(f'{k} {v:.3f}' for k, v in row.items())
     print(f'{name:9} {line}')
   print(f'Look at it: {output_dir / "reliability.png"}')
 
 
 def _track(tracker, sequence):
-  """Log-odds and right or wrong by pixel; confidence and J by object."""
-  truth = [masks.without_void(m) for m in sequence.masks[: _MAX_FRAMES.value]]
+  """Returns log-odds and correctness of pixels, confidence and J of objects.
+
+  Objects are counted in every frame but the first one, whose mask is given.
+  """
+  true_masks = [
+      masks.without_void(mask) for mask in sequence.masks[: _MAX_FRAMES.value]
+  ]
   frames = sequence.frames[: _MAX_FRAMES.value]
-  num_objects = int(truth[0].max())
-  log_odds, right, by_object, j = [], [], [], []
-  found = tracker.track_objects(frames, truth[0])
-  next(found)  # The first frame is given.
-  for objects, true in zip(found, truth[1:], strict=True):
+  predicted, log_odds, correct, by_object = [], [], [], []
+  tracked = tracker.track_objects(frames, true_masks[0])
+  next(tracked)  # The first mask is given.
+  for objects, true_mask in zip(tracked, true_masks[1:], strict=True):
     every = (slice(_PIXEL_STRIDE // 2, None, _PIXEL_STRIDE),) * 2
-    sure = np.clip(objects.confidence[every].ravel(), 1e-6, 1 - 1e-6)
-    log_odds.append(np.log(sure / (1 - sure)))
-    right.append((objects.mask == true)[every].ravel())
-    # Calibrating moves all confidences alike: the ranks of the means change
-    # little.
+    confidence = np.clip(objects.confidence[every].ravel(), 1e-6, 1 - 1e-6)
+    log_odds.append(np.log(confidence / (1 - confidence)))
+    correct.append((objects.mask == true_mask)[every].ravel())
+    # Calibration changes all confidences alike, so the ranks of their means
+    # change little.
     by_object.extend(objects.by_object)
-    j.extend(
-        davis_metrics.jaccard(objects.mask == number, true == number)
-        for number in range(1, num_objects + 1)
-    )
-  pixels = np.concatenate(log_odds), np.concatenate(right)
-  return pixels, np.array(by_object), np.array(j)
+    predicted.append(objects.mask)
+  scores = davis_metrics.score(predicted, true_masks[1:], sequence.num_objects)
+  pixels = np.concatenate(log_odds), np.concatenate(correct)
+  return pixels, np.array(by_object), scores.j.T.ravel()
 
 
 def _pixels(tracked):
   log_odds = [pixels[0] for pixels, _, _ in tracked.values()]
-  right = [pixels[1] for pixels, _, _ in tracked.values()]
-  return np.concatenate(log_odds), np.concatenate(right)
+  correct = [pixels[1] for pixels, _, _ in tracked.values()]
+  return np.concatenate(log_odds), np.concatenate(correct)
 
 
-def _judge(tracked, slope, intercept):
-  log_odds, right = _pixels(tracked)
-  sure = 1 / (1 + np.exp(-(slope * log_odds + intercept)))
-  curve = calibration.reliability(sure, right)
+def _measure(tracked, slope, intercept):
+  log_odds, correct = _pixels(tracked)
+  confidence = 1 / (1 + np.exp(-(slope * log_odds + intercept)))
+  curve = calibration.reliability(confidence, correct)
   by_object = np.concatenate([x for _, x, _ in tracked.values()])
   j = np.concatenate([x for _, _, x in tracked.values()])
   return {
-      'pixels right': float(right.mean()),
+      'pixels right': float(correct.mean()),
       'calibration error': curve.error,
-      'area under the curve': float(metrics.roc_auc_score(right, sure)),
+      'area under the curve': float(metrics.roc_auc_score(correct, confidence)),
       'rank correlation with J': float(stats.spearmanr(by_object, j)[0]),
   }, curve
 

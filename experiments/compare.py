@@ -1,10 +1,10 @@
-"""Sets the results of several methods on one benchmark side by side.
+"""Compares the results of several methods on one benchmark.
 
 python -m experiments.compare OUT1 OUT2 ... --output_dir=OUT
 
-OUT1 and so on are --output_dir of `vidcolor.evaluate`, for the same --dataset;
-a method is called by the name of its folder. Writes report.html and prints a
-table in Markdown.
+OUT1 and so on are output folders of `vidcolor.evaluate` for the same --dataset.
+A method is named by its folder. Writes report.html and prints a table in
+Markdown.
 """
 
 import json
@@ -19,15 +19,15 @@ from vidcolor.render import plots
 from vidcolor.render import report
 
 _OUTPUT_DIR = program.define_output_dir()
-# The figure of each benchmark that sums it up.
-_SUMMARIES = {'J&F', 'PCK@0.1', 'average_jaccard'}
+# The main metric of each benchmark. Default: the first one in its results.
+_MAIN_METRICS = ('J&F', 'PCK@0.1', 'average_jaccard')
 
 
 def main(arguments: list[str]) -> None:
-  """Reads, draws and prints."""
+  """Writes the report and prints the table."""
   results = {pathlib.Path(folder).name: _read(folder) for folder in arguments}
   if len(results) < 2 or len(results) < len(arguments):
-    raise errors.UserError('give two folders or more, each of another name')
+    raise errors.UserError('give two or more folders with different names')
   datasets = {result['dataset'] for result in results.values()}
   if len(datasets) > 1:
     raise errors.UserError(
@@ -56,16 +56,17 @@ def _read(folder):
     is_flat = all(isinstance(x, float) for x in result['overall'].values())
   except (OSError, ValueError, KeyError) as error:
     raise errors.UserError(
-        f'no figures in {path}: give an --output_dir of vidcolor.evaluate'
+        f'no results in {path}: give an --output_dir of vidcolor.evaluate'
     ) from error
   if not is_flat:
-    raise errors.UserError(f'{path} compares methods itself: see its report')
+    raise errors.UserError(f'{path} already compares methods: read its report')
   return result
 
 
 def _sections(results, output_dir):
   first = next(iter(results.values()))
-  (measure,) = _SUMMARIES & first['overall'].keys()
+  names = [name for name in _MAIN_METRICS if name in first['overall']]
+  measure = [*names, *first['overall']][0]
   return [
       report.Section(
           'Overall',
@@ -74,7 +75,7 @@ def _sections(results, output_dir):
               'Means',
               row_header='method',
           ),
-          media=_figures(results, output_dir),
+          media=_draw_plots(results, output_dir),
       ),
       report.Section(
           'Sequence by sequence',
@@ -85,7 +86,7 @@ def _sections(results, output_dir):
                       for name, result in results.items()
                       if sequence in result['per_sequence']
                   }
-                  for sequence in first['per_sequence']
+                  for sequence in first.get('per_sequence', {})
               },
               measure,
               summary={
@@ -100,8 +101,8 @@ def _sections(results, output_dir):
   ]
 
 
-def _figures(results, output_dir):
-  """Those of the paper's figures 5 and 6, where there is what they need."""
+def _draw_plots(results, output_dir):
+  """Draws J by frame and by attribute, where all results have them."""
   media = []
   if all('j_by_frame' in result for result in results.values()):
     curves = {

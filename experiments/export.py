@@ -1,9 +1,9 @@
-"""Writes the newest checkpoint of a run as one small file.
+"""Exports the newest checkpoint of a training run to one small file.
 
 python -m experiments.export --workdir=DIR --output=FILE.npz \
   [--config=experiments/configs/strong.py]
 
---config gives other settings of tracking than the checkpoint's own.
+--config replaces the checkpoint's own settings of tracking.
 """
 
 from absl import flags
@@ -13,17 +13,21 @@ from vidcolor import errors
 from vidcolor import network
 from vidcolor import program
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'An .npz.', required=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Training run.', required=True)
+_OUTPUT = flags.DEFINE_string(
+    'output', None, 'The .npz file to write.', required=True
+)
 _CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'Config whose `tracking` takes the place of the network’s.'
+    'config', None, 'Config whose `tracking` replaces that of the network.'
 )
 
 
 def main() -> None:
-  """Exports."""
+  """Exports the checkpoint."""
   if not _OUTPUT.value.endswith('.npz'):
-    raise errors.UserError(f'--output={_OUTPUT.value}: give a name in .npz')
+    raise errors.UserError(
+        f'--output={_OUTPUT.value}: give a name that ends with .npz'
+    )
   trained = network.Network.load(_WORKDIR.value)
   if _CONFIG.value:
     trained.config.tracking = _CONFIG.value.tracking

@@ -1,13 +1,13 @@
-"""From raw video to a tracked object, in minutes on two cores.
+"""Trains a tracker from raw video in minutes on two cores.
 
 python -m experiments.quickstart
 
 Builds a dataset of clips, trains the small network to colorize them, and tracks
-objects in held-out video with what it learned, beside three baselines. Every
-step is a part of the library; what is written here is their order. Run again
-with the same line, it goes on where it was stopped.
+objects in held-out video with it and with three baselines. Each step calls the
+library. The same command resumes a run that was stopped.
 """
 
+from collections.abc import Mapping
 import os
 import pathlib
 import time
@@ -26,52 +26,53 @@ from vidcolor import environment
 from vidcolor import files
 from vidcolor import network
 from vidcolor import program
+from vidcolor import tracking
+from vidcolor.benchmarks import davis
 from vidcolor.benchmarks.davis import data as davis_data
-from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.tracking import baselines
 from vidcolor.training import loop
 
 _CLIPS_DIR = flags.DEFINE_string(
-    'clips_dir', None, 'Folder of videos to train on; default: rendered clips.'
+    'clips_dir', None, 'Folder of videos to train on. Default: rendered clips.'
 )
 _DAVIS_DIR = flags.DEFINE_string(
     'davis_dir',
     None,
-    'DAVIS folder to track; default: held-out rendered clips.',
+    'DAVIS folder to track. Default: held-out rendered clips.',
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     'output_dir', 'quickstart_output', 'Folder for data, checkpoint and report.'
 )
 _STEPS = flags.DEFINE_integer(
-    'steps', None, 'Training steps; default: 350, with --clips_dir 500.', 1
+    'steps', None, 'Training steps. Default: 350, with --clips_dir 500.', 1
 )
 
 
 def main() -> None:
-  """Builds, trains, tracks and reports."""
+  """Builds the data, trains, tracks and writes the report."""
   start = time.time()
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
 
   _headline('1/4 Data: JPEG frames in ArrayRecord files')
-  davis_dir = _DAVIS_DIR.value  # First, so that a wrong folder is told at once.
+  davis_dir = _DAVIS_DIR.value  # Read first, so that errors come at once.
   sequences = davis_data.read_davis(davis_dir) if davis_dir else None
   config = _config(output_dir)
   if sequences is None:
     sequences = _held_out_clips(output_dir)
 
-  _headline('2/4 Training: colours copied from frame to frame')
+  _headline('2/4 Training: colors copied from frame to frame')
   data_dir = pathlib.Path(config.dataset.data_dir)
   workdir = output_dir / f'train_{data_dir.name}'
   loop.train(config, workdir)
   trained = network.Network.load(workdir)
 
   _headline('3/4 Tracking: masks copied by the same operation')
-  methods = _methods(trained)
+  trackers = _trackers(trained)
   tracked = []
   for sequence in tqdm.tqdm(sequences, unit='sequence'):
-    tracked.append(_track(methods, sequence))
-    # Masks of every pixel and method are large: keep those to be drawn.
+    tracked.append(_track(trackers, sequence))
+    # Masks need much memory: keep only those to be drawn.
     if len(tracked) > quickstart_report.NUM_DRAWN:
       tracked[-1] = tracked[-1]._replace(masks={})
 
@@ -94,11 +95,11 @@ def _headline(text):
 
 
 def _config(output_dir):
-  """Builds the training data; the compact config, to train on it."""
+  """Builds the training data, and returns the compact config to train on it."""
   if _CLIPS_DIR.value is None:
     builder = _synthetic_builder(output_dir)
   else:
-    # Other clips are another dataset, also in the same output folder.
+    # Each folder of clips is a dataset of its own in the output folder.
     source = zlib.crc32(os.path.abspath(_CLIPS_DIR.value).encode())
     builder = kinetics.Kinetics(
         source_dir=_CLIPS_DIR.value, data_dir=output_dir / f'clips_{source:08x}'
@@ -112,7 +113,7 @@ def _config(output_dir):
   if _STEPS.value is not None:
     config.steps = _STEPS.value
   elif _CLIPS_DIR.value is None:
-    config.steps = 350  # Rendered clips are sooner learned than real ones.
+    config.steps = 350  # Rendered clips need fewer steps than real ones.
   return config
 
 
@@ -131,26 +132,21 @@ def _held_out_clips(output_dir):
   return sorted(sequences, key=lambda sequence: sequence.name)
 
 
-def _methods(trained):
-  """Trackers by name: callables (frames, first mask) -> masks."""
+def _trackers(trained) -> dict[str, tracking.MaskTracker]:
   return {
-      'identity': baselines.Identity().track,
-      'optical_flow': baselines.OpticalFlow(baselines.dis).track,
-      'untrained': trained.untrained().propagator().track,
-      'trained': trained.propagator().track,
+      'identity': baselines.Identity(),
+      'optical_flow': baselines.OpticalFlow(baselines.dis),
+      'untrained': trained.untrained().propagator(),
+      'trained': trained.propagator(),
   }
 
 
-def _track(methods, sequence):
-  frames, truth = list(sequence.frames), list(sequence.masks)
-  masks = {
-      name: list(track(frames, truth[0])) for name, track in methods.items()
-  }
-  num_objects = int(masks['identity'][0].max())
-  j_by_frame = {
-      name: davis_metrics.score(predicted, truth, num_objects).j.mean(axis=0)
-      for name, predicted in masks.items()
-  }
+def _track(trackers: Mapping[str, tracking.MaskTracker], sequence):
+  frames, true_masks = list(sequence.frames), list(sequence.masks)
+  masks, j_by_frame = {}, {}
+  for name, tracker in trackers.items():
+    masks[name], scores = davis.track_and_score(tracker, frames, true_masks)
+    j_by_frame[name] = scores.j.mean(axis=0)
   return quickstart_report.Tracked(sequence, masks, j_by_frame)
 
 

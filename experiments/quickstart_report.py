@@ -1,4 +1,4 @@
-"""What the quickstart leaves to look at: films, figures and a page."""
+"""Draws the videos, the plots and the page of the quickstart."""
 
 from collections.abc import Mapping, Sequence
 import itertools
@@ -31,25 +31,31 @@ METHODS = {
     'trained': 'trained network',
 }
 NUM_DRAWN = 4  # Sequences in the films and pictures.
-_FILM_RATE = 12.0  # Frames a second.
+_FILM_RATE = 12.0  # Frames per second.
 _FILM_HEIGHT = 240
 _COLORS_SIZE = (256, 192)  # Width and height of the colorized frames.
 
 
 class Tracked(NamedTuple):
-  """One sequence, tracked by every method."""
+  """One sequence, tracked by every method.
+
+  Attributes:
+    sequence: The sequence.
+    masks: The masks of each frame by method, or nothing if they are not drawn.
+    j_by_frame: J of each frame by method, the mean over objects.
+  """
 
   sequence: davis_data.AnnotatedSequence
   masks: Mapping[str, Sequence[np.ndarray]]
-  j_by_frame: Mapping[str, np.ndarray]  # A mean over objects.
+  j_by_frame: Mapping[str, np.ndarray]
 
   def mean_j(self, method: str) -> float:
-    """First and last frame left out, as in the DAVIS toolkit."""
+    """Returns mean J without the first and the last frame, as DAVIS does."""
     return float(self.j_by_frame[method][1:-1].mean())
 
 
 def table(results: Mapping[str, Any]) -> str:
-  """The results as text, a row a sequence."""
+  """Returns the results as text, with a row for each sequence."""
   width = max(map(len, results['per_sequence']))
   rows = [('mean J', results['mean_j']), *results['per_sequence'].items()]
   header = ' ' * width + ''.join(f'  {name}' for name in METHODS.values())
@@ -67,7 +73,7 @@ def draw(
     workdir: str | os.PathLike[str],
     trained: network.Network,
 ) -> None:
-  """Draws the films and figures that the page shows."""
+  """Writes the videos and pictures that the page shows."""
   drawn = tracked[:NUM_DRAWN]
   mp4.write(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
   mp4.write(
@@ -84,7 +90,7 @@ def draw(
 
 
 def _film(tracked):
-  """The true masks beside what flow and the trained network tracked."""
+  """Yields true masks beside those of optical flow and the trained network."""
   size = _film_size(tracked)
   for t in tracked:
     columns = {
@@ -98,7 +104,7 @@ def _film(tracked):
 
 
 def _strips(tracked):
-  """What the trained network tracked, a row of frames for each sequence."""
+  """Draws masks of the trained network, a row of frames for each sequence."""
   size = _film_size(tracked)
   rows = []
   for t in tracked[:3]:
@@ -120,7 +126,7 @@ def _panel(frame, mask, size):
 
 
 def _embedding_film(trained, frames):
-  """Frames beside their embeddings' principal components."""
+  """Yields frames beside the principal components of their embeddings."""
   height, width = frames[0].shape[:2]
   embed = propagation.single_image(
       trained.model, trained.config.tracking.short_side
@@ -135,7 +141,7 @@ def _embedding_film(trained, frames):
 
 
 def _colors(trained, videos):
-  """Colours copied between frames of held-out videos, in rows."""
+  """Draws colors copied between frames of held-out videos, in rows."""
   config = trained.config
   clips = np.stack(
       [
@@ -158,7 +164,7 @@ def _colors(trained, videos):
       )
   )(clips)
   columns = np.split(np.asarray(255 * result).astype(np.uint8), 3, axis=2)
-  titles = ('what the network sees', 'true colours', 'copied colours')
+  titles = ('what the network sees', 'true colors', 'copied colors')
   return panels_lib.sample_grid(
       {
           title: column.repeat(trained.model.stride, 1).repeat(
@@ -170,7 +176,7 @@ def _colors(trained, videos):
 
 
 def _curves(tracked):
-  """Mean J by frame number, over the sequences that are that long."""
+  """Returns mean J by frame number, over the sequences that are that long."""
   return {
       title: analysis.mean_by_frame([t.j_by_frame[method] for t in tracked])
       for method, title in METHODS.items()
@@ -183,22 +189,22 @@ def write_page(
     trained_on: str,
     tracked_in: str,
 ) -> None:
-  """One page with everything to look at."""
+  """Writes the page, which contains all videos and pictures."""
   name = lambda js: {title: js[m] for m, title in METHODS.items()}
   report.write_page(
       output_dir / 'report.html',
-      title='vidcolor: a tracker that learned from colour',
+      title='vidcolor: a tracker that learned from color',
       sections=[
           report.Section(
               'Tracked objects',
-              'Each method is given the first frame’s mask and follows it. '
-              f'The network was trained on {trained_on}, to copy colours from '
-              'frame to frame; it was never shown a mask.',
+              'Each method gets the mask of the first frame and tracks it. '
+              f'The network was trained on {trained_on}, to copy colors from '
+              'frame to frame. It was never trained on masks.',
               media=[
                   report.Media(
                       'tracked.mp4',
-                      'The true mask; the mask carried along by optical flow; '
-                      'the mask copied by the trained network.',
+                      'The true mask; the mask moved by optical flow; the mask '
+                      'copied by the trained network.',
                   ),
               ],
           ),
@@ -221,7 +227,7 @@ def write_page(
                   ),
                   report.Media(
                       'j_by_frame.png',
-                      'Errors add up: mean J by frame number, over the '
+                      'Errors accumulate: mean J by frame number, over the '
                       'sequences that are that long.',
                   ),
               ],
@@ -232,18 +238,18 @@ def write_page(
                   report.Media(
                       'embeddings.mp4',
                       'The first three principal components of the embeddings '
-                      'as red, green and blue: what has the same colour is the '
-                      'same to the network.',
+                      'as red, green and blue: what has the same color looks '
+                      'alike to the network.',
                   ),
                   report.Media(
                       'loss.png',
                       'Training loss: minus the log of the probability copied '
-                      'to the true colour.',
+                      'to the true color.',
                   ),
                   report.Media(
                       'colors.png',
-                      'Colours copied from the frames before. Each row: the '
-                      'grey frame, its true colours, the copied ones.',
+                      'Colors copied from the frames before. Each row: the '
+                      'grey frame, its true colors, the copied ones.',
                   ),
               ],
           ),

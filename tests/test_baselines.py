@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidcolor.benchmarks.davis import metrics as davis_metrics
+from vidcolor.benchmarks import davis
 from vidcolor.data import synthetic
 from vidcolor.tracking import baselines
 
@@ -22,9 +22,8 @@ def fixture_clip():
 
 
 def _mean_jaccard(tracker, clip):
-  tracked = list(tracker.track(clip.frames, clip.masks[0]))
-  scores = davis_metrics.score(tracked, clip.masks, int(clip.masks[0].max()))
-  return scores.j[:, 1:-1].mean()
+  _, scores = davis.track_and_score(tracker, clip.frames, clip.masks)
+  return scores.counted().j.mean()
 
 
 def _mean_distance(tracker, clip):

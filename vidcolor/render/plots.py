@@ -9,7 +9,6 @@ from matplotlib import transforms
 import numpy as np
 
 from vidcolor import files
-from vidcolor.tracking import calibration
 
 # The palette of Okabe and Ito, which is safe for color-blind readers.
 _COLORS = (
@@ -125,19 +124,22 @@ def scatter(
 
 
 def reliability(
-    curves: Mapping[str, calibration.Reliability], path: str | os.PathLike
+    curves: Mapping[
+        str, tuple[Float[np.ndarray, ' bins'], Float[np.ndarray, ' bins']]
+    ],
+    path: str | os.PathLike,
 ) -> None:
-  """Draws how often what is so sure is right; the diagonal is as it should be.
+  """Draws accuracy against confidence, and the diagonal of perfect calibration.
 
   Args:
-    curves: By name; each is drawn with its expected calibration error.
-    path: PNG file to write; it is there only once complete.
+    curves: By name: the mean confidence and the accuracy of each bin, in 0 to
+      1. NaN for empty bins.
+    path: PNG file to write, in one atomic step.
   """
-  axes = _axes(xlabel='confidence', ylabel='share that is right', size=(4, 4))
+  axes = _axes(xlabel='confidence', ylabel='accuracy', size=(4, 4))
   axes.plot([0, 1], [0, 1], color='0.7', linestyle='--')
-  for name, curve in curves.items():
-    label = f'{name} (error {curve.error:.3f})'
-    axes.plot(curve.confidence, curve.accuracy, marker='o', label=label)
+  for name, (confidence, accuracy) in curves.items():
+    axes.plot(confidence, accuracy, marker='o', label=name)
   axes.set_xlim(0, 1.02)
   axes.set_ylim(0, 1.02)
   _add_legend(axes)

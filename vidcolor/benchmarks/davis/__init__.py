@@ -5,9 +5,11 @@ from typing import Any, TYPE_CHECKING
 if TYPE_CHECKING:
   from vidcolor.benchmarks.davis.run import evaluate
   from vidcolor.benchmarks.davis.run import score
+  from vidcolor.benchmarks.davis.run import score_tracker
   from vidcolor.benchmarks.davis.run import sections
+  from vidcolor.benchmarks.davis.run import track_and_score
 
-__all__ = ['evaluate', 'score', 'sections']
+__all__ = ['evaluate', 'score', 'score_tracker', 'sections', 'track_and_score']
 
 
 def __getattr__(name: str) -> Any:
