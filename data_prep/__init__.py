@@ -1,1 +1,1 @@
-"""From raw video to datasets: TFDS builders and the programs that run them."""
+"""Builds datasets from raw video, with TFDS builders."""

@@ -1,4 +1,4 @@
-"""Writes shards by Apache Beam: on Dataflow, Flink, Spark, or here."""
+"""Writes shards with Apache Beam: on Dataflow, Flink, Spark or this machine."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ def run(
     recipe: shards_lib.Recipe,
     options: Sequence[str],
 ) -> None:
-  """Writes shards; the workers must see the same files as this machine.
+  """Writes shards. The workers must see the same files as this machine.
 
   Args:
-    shards: What to write.
-    recipe: How.
-    options: Beam's own, as in '--runner=FlinkRunner'.
+    shards: Shards to write.
+    recipe: How clips become records.
+    options: Options of Beam, such as '--runner=FlinkRunner'.
   """
   parsed = pipeline_options.PipelineOptions(list(options))
-  # Services refuse pipelines that hold as much as the names of all clips.
+  # The names of all clips would make the pipeline too large for some services.
   paths = [shards_lib.write_plan(shard) for shard in shards]
   with beam.Pipeline(options=parsed) as pipeline:
     _ = (
@@ -34,7 +34,7 @@ def run(
 
 
 class _Write(beam.DoFn):
-  """Writes a shard, by a process of its own."""
+  """Writes a shard, in a process of its own."""
 
   def __init__(self, recipe):
     self._recipe = recipe

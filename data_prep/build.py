@@ -3,9 +3,9 @@ r"""Builds a dataset, and the palette of one to train on.
   python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \
     --data_dir=DIR
 
-A build that was stopped goes on where it was when the same is run again; one
-that is finished is left alone. On a cluster whose workers see the same files,
-by Apache Beam, whose own options follow two dashes:
+Run the same command again to continue a build that was stopped. A finished
+dataset is not changed. Apache Beam builds on a cluster whose workers see the
+same files; its own options follow two dashes:
 
   python -m data_prep.build --dataset=kinetics --source_dir=VIDEOS \
     --data_dir=DIR --runner=beam -- --runner=FlinkRunner --flink_master=HOST
@@ -31,34 +31,36 @@ _BUILDERS = {
     'synthetic_clips': synthetic_clips.SyntheticClips,
 }
 _DATASET = flags.DEFINE_enum(
-    'dataset', None, list(_BUILDERS), 'What to build.', required=True
+    'dataset', None, list(_BUILDERS), 'Dataset to build.', required=True
 )
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, 'Folder of TFDS datasets to build it in.', required=True
+    'data_dir', None, 'Folder of TFDS datasets to build in.', required=True
 )
 _SOURCE_DIR = flags.DEFINE_string(
     'source_dir', None, 'Folder of videos, or of Kinetics as it was published.'
 )
 _ANNOTATIONS = flags.DEFINE_list(
-    'annotations', [], 'CSV files of Kinetics; without, its folders tell.'
+    'annotations',
+    [],
+    'CSV files of Kinetics. Default: folders name the splits and labels.',
 )
 _RUNNER = flags.DEFINE_enum(
     'runner', 'local', ['local', 'beam'], 'This machine, or Apache Beam.'
 )
 _NUM_WORKERS = flags.DEFINE_integer(
-    'num_workers', None, 'Local processes; by default one a core.', 1
+    'num_workers', None, 'Local processes. Default: one for each core.', 1
 )
 _MAX_SHARD_BYTES = flags.DEFINE_integer(
-    'max_shard_bytes', 1 << 30, 'Size of a file at most.', 1
+    'max_shard_bytes', 1 << 30, 'Largest size of a file, in bytes.', 1
 )
 _MAX_SECONDS = flags.DEFINE_float(
-    'max_seconds', 300, 'Seconds that a video may take to read.', 0
+    'max_seconds', 300, 'Longest time to read a video, in seconds.', 0
 )
 
 
 def main(arguments: list[str]) -> None:
   """Builds --dataset in --data_dir."""
-  # Imported late: it imports JAX, and no part of the build needs that.
+  # Imported late, because it imports JAX, which the build does not need.
   from data_prep import palette
 
   _check_folders()
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> None:
   try:
     builder.download_and_prepare()
   except KeyboardInterrupt:
-    print('\nstopped: run the same again to go on', file=sys.stderr)
+    print('\nstopped: run the same command again to continue', file=sys.stderr)
     sys.exit(130)
   path = builder.data_path / 'manifest.json'
   manifest = json.loads(path.read_text())
@@ -74,14 +76,14 @@ def main(arguments: list[str]) -> None:
     print(f'{name}: {split["records"]} records')
   print(
       f'left out: {manifest["num_skipped"]}, cut short:'
-      f' {manifest["num_cut_short"]}; {path} names them, and says why'
+      f' {manifest["num_cut_short"]}; {path} lists them with the reasons'
   )
   if 'train' not in manifest['splits']:
     return
   if files.is_url(builder.data_dir):
     print(
-        'Records are read from disks only: copy the dataset to one, or mount'
-        ' the bucket, and run data_prep.palette there.'
+        'Training reads records from disks only: copy the dataset to a disk or'
+        ' mount the bucket, and run data_prep.palette there.'
     )
   elif not (builder.data_path / 'palette.npy').exists():
     palette.fit(builder.data_dir)
@@ -92,7 +94,7 @@ def _check_folders():
     if flag.value and files.is_url(flag.value):
       try:
         fsspec.url_to_fs(flag.value)
-      # Of a kind it does not know, or whose package is not installed.
+      # The protocol is unknown, or its package is not installed.
       except (ImportError, ValueError) as error:
         raise errors.UserError(f'--{flag.name}={flag.value}: {error}') from None
   if not files.is_url(_DATA_DIR.value):

@@ -1,9 +1,9 @@
-"""The base of our TFDS builders: parallel, resumable and deterministic.
+"""The base class of our TFDS builders: parallel, resumable, deterministic.
 
-TFDS itself writes a dataset in one process, and from the start again if it is
-stopped. Here `shards` says what is written where, `local_runner` and
-`beam_runner` bring in the processes, and what they wrote waits in a folder
-`<version>.partial` till all is there.
+TFDS itself writes a dataset in one process, and starts from the beginning if it
+was stopped. Here, `shards` decides which clips go to which file, `local_runner`
+and `beam_runner` start the processes, and their files stay in a folder
+`<version>.partial` until all are written.
 """
 
 import abc
@@ -27,15 +27,16 @@ from vidcolor import files
 class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
   """Builds ArrayRecord files of clips, each read from its `ClipSpec`.
 
-  Beside them, `manifest.json` tells what is there and what is not, and why;
-  `index.npz` holds what is to be known of records without reading them.
+  It also writes `manifest.json`, which lists what the dataset contains and what
+  was left out and why, and `index.npz`, which holds some features of all
+  records.
 
   Attributes:
-    SOURCE: What --source_dir is to be; empty if there is none.
+    SOURCE: Description of --source_dir; empty if there is none.
     INDEX: Names of scalar or fixed-size features for the index.
-    SHUFFLED: Whether records come in an order drawn by the clips' names, not in
-      that of `list_clips`.
-    MAY_SKIP: Whether it is of use without the clips that cannot be read.
+    SHUFFLED: Whether the records are in a pseudorandom order, given by the
+      clips' names, instead of the order of `list_clips`.
+    MAY_SKIP: Whether clips that cannot be read may be left out.
   """
 
   SOURCE: str
@@ -53,15 +54,15 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       beam_options: Sequence[str] | None = None,
       **kwargs,
   ):
-    """Initialises the builder.
+    """Initializes the builder.
 
     Args:
-      source_dir: What clips are read from; needed to build.
-      num_workers: Processes of this machine; by default one a core.
-      max_shard_bytes: Size of a file, unless a single record is larger.
-      max_seconds: That reading a clip may take.
-      beam_options: If given, Apache Beam's: it writes the dataset, by these.
-      **kwargs: Those of any TFDS builder, such as `data_dir`.
+      source_dir: Folder of the source files; required to build.
+      num_workers: Number of local processes. Default: one for each core.
+      max_shard_bytes: Largest size of a file, unless one record is larger.
+      max_seconds: Longest time that reading a clip may take.
+      beam_options: Options of Apache Beam. If given, Beam writes the dataset.
+      **kwargs: Arguments of any TFDS builder, such as `data_dir`.
     """
     super().__init__(file_format='array_record', **kwargs)
     self._source_dir = None
@@ -83,42 +84,44 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
   ) -> tuple[
       Mapping[str, Sequence[shards_lib.ClipSpec]], Sequence[shards_lib.Fault]
   ]:
-    """Returns the clips of each split, and those known not to be there.
+    """Returns the clips of each split, and clips that are known to be missing.
 
     Raises:
-      UserError: there are no clips.
+      UserError: There are no clips.
     """
 
   @staticmethod
   @abc.abstractmethod
   def read_clip(clip: shards_lib.ClipSpec) -> Iterator[Mapping[str, Any]]:
-    """Yields the examples that a clip gives; it runs in another process.
+    """Yields the examples of a clip. It runs in another process.
 
     Raises:
-      UserError: the clip cannot be read on: what it gave so far is kept.
-      FileNotFoundError: it is not there any more: the build stops.
+      UserError: The rest of the clip cannot be read. The examples so far are
+        kept.
+      FileNotFoundError: The clip no longer exists. This stops the build.
     """
 
   def source_dir(self) -> str:
-    """The folder to build from, absolute, or its URL.
+    """Returns the absolute path or the URL of the source folder.
 
     Raises:
-      UserError: none was given.
+      UserError: No folder was given.
     """
     if self._source_dir is None:
       raise errors.UserError(
-          f'to build {self.name}, name {self.SOURCE}: --source_dir'
+          f'--source_dir is missing: to build {self.name}, give {self.SOURCE}'
       )
     return self._source_dir
 
   # pyrefly: ignore[bad-override]
   def download_and_prepare(self) -> None:
-    """Builds the dataset, or what is missing of it.
+    """Builds the dataset, or the missing part of it.
 
-    TFDS's own would write it in a folder that is removed at any error.
+    It replaces the method of TFDS, which writes to a folder that it deletes
+    after any error.
 
     Raises:
-      UserError: there is nothing to build from, or no way to write.
+      UserError: There is no source, or files cannot be written.
     """
     if self._is_built():
       return
@@ -128,18 +131,18 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       if not (work_dir / 'names.json').exists():
         self._write(work_dir)
       self._finish(work_dir)
-    self._is_built()  # What was left to finish may be of another source.
+    self._is_built()  # The finished files may come from another source.
     self.info.read_from_directory(self.data_dir)
 
   def _download_and_prepare(self, dl_manager, download_config=None):
-    """What TFDS's own would call; every builder must have it."""
+    """Not used, but every TFDS builder must define it."""
     raise NotImplementedError
 
   def _is_built(self):
-    """Whether it is; from another source it must not be taken for this one."""
+    """Returns whether the dataset is built; checks that its source is ours."""
     if not (self.data_path / 'dataset_info.json').exists():
       return False
-    _remove(self.data_path / 'work')  # If it was killed when all was done.
+    _remove(self.data_path / 'work')  # A killed build may have left it.
     text = (self.data_path / 'manifest.json').read_text()
     source = json.loads(text)['source']
     if self._source_dir not in (None, source):
@@ -149,14 +152,14 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     return True
 
   def _write(self, work_dir):
-    """Writes everything, but under names of its own."""
+    """Writes all files under temporary names."""
     clips, missing = self.list_clips()
     shards = shards_lib.plan(clips, os.fspath(work_dir), self.SHUFFLED)
     reports = self._write_shards(shards)
     faults = sorted([*missing, *(f for r in reports for f in r.faults)])
     if faults and not self.MAY_SKIP:
       for shard, report in zip(shards, reports, strict=True):
-        if report.faults:  # Its files are to be mended, and read again.
+        if report.faults:  # The next build reads its clips again.
           shards_lib.remove_report(shard)
       raise errors.UserError(f'{faults[0].name}: {faults[0].reason}')
     reports = [report for report in reports if report.parts]
@@ -180,7 +183,7 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     files.write_json(work_dir / 'names.json', names)
 
   def _write_shards(self, shards):
-    """Writes the shards that are not there; returns the reports of all."""
+    """Writes the missing shards; returns the reports of all shards."""
     missing = [
         shard
         for shard in shards
@@ -189,7 +192,7 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     if missing and self._beam_options is None:
       local_runner.run(missing, self._recipe, self._num_workers)
     elif missing:
-      # Only who uses it needs to have it installed.
+      # Imported late, because Apache Beam is an optional dependency.
       from data_prep import beam_runner
 
       beam_runner.run(missing, self._recipe, self._beam_options or ())
@@ -198,8 +201,8 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       report = shards_lib.read_report(shard, self._recipe)
       if report is None:
         raise errors.UserError(
-            f'{shard.path} was not written, or cannot be seen from here: all'
-            ' workers must share --data_dir'
+            f'{shard.path} was not written, or is not visible here: all workers'
+            ' must share --data_dir'
         )
       reports.append(report)
     return reports
@@ -219,11 +222,11 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     )
 
   def _finish(self, work_dir):
-    """Gives the files their names; may be stopped, and done again, anywhere."""
+    """Renames the files. It can be stopped and repeated at any point."""
     names = json.loads((work_dir / 'names.json').read_text())
     in_bucket = files.is_url(work_dir)
-    # A folder on a disk is renamed at once. In a bucket there is no such thing:
-    # there the dataset is what has a dataset_info.json, which comes last.
+    # On a disk, renaming the folder is atomic. In a bucket it is not: there, a
+    # dataset is finished when it has dataset_info.json, which is written last.
     folder = self.data_path if in_bucket else work_dir.parent
     folder.mkdir(parents=True, exist_ok=True)
     for name, final_name in names.items():
@@ -243,14 +246,14 @@ def _absolute(path):
 
 
 def _remove(folder):
-  """Removes a folder as far as possible, for it does no harm."""
+  """Removes a folder, and ignores errors, because leftovers do no harm."""
   with contextlib.suppress(OSError):
     folder.rmtree()
 
 
 @contextlib.contextmanager
 def _locked(folder):
-  """Keeps a second build out, but of a bucket."""
+  """Prevents a second build in the same folder, except in a bucket."""
   if files.is_url(folder):
     yield
     return
@@ -259,6 +262,6 @@ def _locked(folder):
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
       raise errors.UserError(
-          f'another build is at work in {folder}: wait for it, or stop it'
+          f'another build is running in {folder}: wait for it, or stop it'
       ) from None
     yield

@@ -1,8 +1,8 @@
-"""Runs functions in a process of their own, which may hang, crash or bloat.
+"""Runs functions in a separate process, which may hang, crash or use memory.
 
-Decoders of video are large C programs that are fed with whatever the web holds:
-one of a million files makes them loop for ever, crash or ask for all memory.
-Here only the process that reads the file is lost, and soon replaced.
+Video decoders are large C programs. One in a million videos from the web makes
+them loop forever, crash or allocate all memory. Then only the process that
+reads this video ends, and a new process replaces it.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from typing import Any
 
 import cv2
 
-# Bytes that a process may allocate: enough for video of 8192 x 4320 pixels.
+# Memory limit of a process in bytes, enough for video of 8192 x 4320 pixels.
 _MAX_MEMORY = 4 << 30
-_START_SECONDS = 300  # That starting Python and imports may take.
+_START_SECONDS = 300  # Time limit of starting Python and of imports.
 
 
 class CrashedError(Exception):
@@ -30,21 +30,21 @@ class CrashedError(Exception):
 
 
 class TimedOutError(Exception):
-  """The function took too long."""
+  """The function exceeded its time limit."""
 
 
 class ClosedError(Exception):
-  """The process was closed meanwhile."""
+  """The process was closed before the function ended."""
 
 
 class IsolatedProcess:
   """A process that runs functions, one at a time, on one core.
 
-  It starts when first needed, and again after it crashed or was killed, and
-  ends with this one. It may allocate 4 GiB.
+  It starts on first use, restarts after it crashed or was killed, and ends when
+  this process ends. It can allocate 4 GiB.
 
-  Processes of `multiprocessing` would run the main module again, which may be
-  a script that does not expect it, or one of Beam's.
+  It is not a `multiprocessing.Process`, which imports the main module again.
+  The main module may be a script without a guard, or belong to Beam.
   """
 
   def __init__(self):
@@ -58,25 +58,25 @@ class IsolatedProcess:
       *args: Any,
       timeout: float | None = None,
   ) -> Any:
-    """Returns what `function(*args)` returns there; all of it is pickled.
+    """Runs a function in the process and returns its result.
 
     Args:
-      function: To run, one that can be imported by its name.
-      *args: Its arguments.
-      timeout: Seconds after which it is killed.
+      function: Function that can be imported by its name.
+      *args: Its arguments. They and the result are pickled.
+      timeout: Seconds after which the process is killed.
 
     Raises:
-      CrashedError: the process ended.
-      TimedOutError: it was killed after `timeout` seconds.
+      CrashedError: The process ended.
+      TimedOutError: The process was killed after `timeout` seconds.
       ClosedError: `close` was called.
-      RuntimeError: the function, or importing it, raised an exception, which
-        this one quotes.
+      RuntimeError: The function, or importing it, raised an exception. The
+        message quotes it.
     """
     if self._process is None:
       self._start()
     try:
       self._connection.send((function, args))
-      self._receive(_START_SECONDS)  # All is imported: the time starts.
+      self._receive(_START_SECONDS)  # Imports are done; the timeout starts.
       return self._receive(timeout)
     except (EOFError, OSError):
       ended_by = self._end(patience=1)
@@ -85,11 +85,11 @@ class IsolatedProcess:
       raise CrashedError(f'crashed its process ({ended_by})') from None
 
   def close(self) -> None:
-    """Ends the process for good; any thread may do so."""
+    """Ends the process permanently. Any thread may call this."""
     self._closed = True
     process = self._process
     if process is not None:
-      with process:  # Closes its pipe, and waits.
+      with process:  # Closes the pipe and waits.
         process.kill()
 
   def _start(self):
@@ -101,12 +101,12 @@ class IsolatedProcess:
             'data_prep.isolated_process',
             str(theirs.fileno()),
         ],
-        stdin=subprocess.PIPE,  # It closes when this process ends.
+        stdin=subprocess.PIPE,  # Closes when this process ends.
         pass_fds=[theirs.fileno()],
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
     )
     theirs.close()
-    if self._closed:  # Meanwhile, or before.
+    if self._closed:  # Another thread may have called `close`.
       self._end(patience=0)
       raise ClosedError
 
@@ -120,7 +120,7 @@ class IsolatedProcess:
     return result
 
   def _end(self, patience):
-    """Ends the process, if it has not; returns what ended it."""
+    """Ends the process if it is running; returns how it ended."""
     process, self._process = self._process, None
     assert process is not None
     with process:
@@ -133,9 +133,9 @@ class IsolatedProcess:
 
 
 def _serve(connection: connections.Connection) -> None:
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
   threading.Thread(target=_end_with_parent, daemon=True).start()
-  with contextlib.suppress(ValueError, OSError):  # Not every system has it.
+  with contextlib.suppress(ValueError, OSError):  # Some systems lack it.
     resource.setrlimit(resource.RLIMIT_DATA, (_MAX_MEMORY, _MAX_MEMORY))
   cv2.setNumThreads(1)
   while True:
@@ -144,7 +144,7 @@ def _serve(connection: connections.Connection) -> None:
     except EOFError:
       return
     try:
-      function, args = pickle.loads(request)  # Imports what it needs.
+      function, args = pickle.loads(request)  # Imports their modules.
       connection.send((None, None))
       answer = None, function(*args)
     except Exception as error:  # pylint: disable=broad-exception-caught
@@ -153,7 +153,7 @@ def _serve(connection: connections.Connection) -> None:
 
 
 def _end_with_parent():
-  """However the parent ends, and whatever this process is at."""
+  """Exits when the parent ends, even if it is killed."""
   sys.stdin.buffer.read()
   os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Writes shards on the cores of this machine."""
+"""Writes shards with processes of this machine."""
 
 from collections.abc import Sequence
 from concurrent import futures
@@ -16,17 +16,17 @@ def run(
     recipe: shards_lib.Recipe,
     num_workers: int,
 ) -> None:
-  """Writes shards by some processes, and shows how far they are.
+  """Writes shards in parallel and shows the progress.
 
-  Threads only tell the processes what to do, and write down what they did.
+  Each process has a thread here, which gives it work and waits for it.
 
   Args:
-    shards: What to write.
-    recipe: How.
+    shards: Shards to write.
+    recipe: How clips become records.
     num_workers: Number of processes.
 
   Raises:
-    UserError: a file cannot be written.
+    UserError: A file cannot be written.
   """
   processes = [isolated_process.IsolatedProcess() for _ in range(num_workers)]
   idle: queue.SimpleQueue[isolated_process.IsolatedProcess] = (
@@ -54,7 +54,7 @@ def run(
         running = [pool.submit(write, shard) for shard in shards]
         for future in futures.as_completed(running):
           future.result()
-      finally:  # An error, or Ctrl-C, ends what still runs.
+      finally:  # After an error or Ctrl-C, ends the running processes.
         for process in processes:
           process.close()
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Tells what a dataset holds, and what it does not hold and why."""
+"""Writes what a dataset contains, and which clips were left out and why."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -16,7 +16,7 @@ from vidcolor import files
 def by_split(
     reports: Sequence[shards_lib.Report],
 ) -> dict[str, list[shards_lib.Report]]:
-  """Returns the reports of each split, in their order."""
+  """Groups reports by split, in their order."""
   splits: dict[str, list[shards_lib.Report]] = {}
   for report in reports:
     splits.setdefault(report.split, []).append(report)
@@ -31,15 +31,15 @@ def write(
 ) -> None:
   """Writes `manifest.json`, for people, and `index.npz`, for programs.
 
-  The index holds arrays 'SPLIT/COLUMN' with an entry for each record. If the
-  records have signatures, they become 'duplicate', which is true of all but the
-  first of the same content.
+  The index holds arrays 'SPLIT/COLUMN' with an entry for each record. A column
+  'signature' is replaced by 'duplicate', which is true for all but the first of
+  several clips with the same content.
 
   Args:
-    folder: Of the dataset's version.
-    reports: Of the shards that have records.
-    faults: What is missing or cut short.
-    source: What it is built from.
+    folder: Folder of the dataset's version.
+    reports: Reports of the shards that have records.
+    faults: Clips that are missing or cut short.
+    source: Folder or URL that the dataset is built from.
   """
   folder = epath.Path(folder)
   splits = {
@@ -74,7 +74,8 @@ def _join(parts):
 
 
 def _replace_signatures(splits):
-  # Training comes last: what it shares with another split is a duplicate there.
+  # Training clips come last, so that those that are also in another split are
+  # marked as duplicates.
   order = sorted(splits, key=lambda split: (split == 'train', split))
   order = [split for split in order if 'signature' in splits[split]]
   if not order:
@@ -89,7 +90,7 @@ def _replace_signatures(splits):
 
 
 def _summary(columns):
-  """Sums what can be summed, and counts what is flagged."""
+  """Returns totals of the numeric columns and counts of the marks."""
   summary: dict[str, Any] = {
       'records': len(columns['num_bytes']),
       'bytes': int(columns['num_bytes'].sum()),

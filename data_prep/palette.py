@@ -1,9 +1,9 @@
-r"""Fits the palette of a dataset: the colours that training classifies.
+r"""Fits the palette of a dataset: the colour classes that training predicts.
 
   python -m data_prep.palette --dataset_dir=DIR/kinetics/2.0.0
 
-It writes palette.npy there, which `vidcolor.train` reads, and a picture of it,
-palette.png. After a build `data_prep.build` does the same.
+It writes palette.npy, which `vidcolor.train` reads, and palette.png, a plot of
+the palette, to the same folder. `data_prep.build` does the same after a build.
 """
 
 import functools
@@ -28,12 +28,12 @@ from vidcolor import program
 from vidcolor.data import record_format
 from vidcolor.data import records as records_lib
 
-# A record is read whole, which takes longer than decoding a few of its frames;
-# but frames of a clip look alike, and more of them tell little.
+# Reading a record takes longer than decoding a few of its frames. But more
+# frames of the same clip add little, because they look alike.
 _FRAMES_PER_CLIP = 4
-# Of all frames together, so that k-means takes no longer for more frames.
+# Pixels of all frames together. k-means takes as long for any number of frames.
 _NUM_PIXELS = 1 << 18
-_LIGHTNESS = 60  # Of the colours in the picture: most of Lab's are visible.
+_LIGHTNESS = 60  # Lightness in the plot: most ab colours are in sRGB's gamut.
 
 
 def main() -> None:
@@ -58,22 +58,22 @@ def fit(
   """Fits a palette to training frames; writes `palette.npy` and `palette.png`.
 
   Args:
-    dataset_dir: Folder of a version of a dataset; the palette goes there.
-    num_colors: Size of the palette.
-    num_frames: Frames to draw. No clip is read twice, so that a small dataset
-      gives four of each clip.
-    seed: Seed of the draw and of k-means.
+    dataset_dir: Folder of a dataset's version, to which the palette is written.
+    num_colors: Number of colours in the palette.
+    num_frames: Number of frames to sample, four of a clip. Each clip is read
+      once at most, so that a small dataset gives fewer frames.
+    seed: Seed of the sampling and of k-means.
 
   Returns:
-    The palette in Lab's a and b.
+    The a and b of each colour.
 
   Raises:
-    UserError: there is no dataset, or no training split of it.
+    UserError: There is no dataset, or it has no training split.
   """
   path = pathlib.Path(dataset_dir).expanduser()
   if not (path / 'dataset_info.json').exists():
     raise errors.UserError(
-        f'no dataset in {path}: name the folder of a version, such as'
+        f'no dataset in {path}: give the folder of a version, such as'
         ' DIR/kinetics/2.0.0'
     )
   records = records_lib.open_records(
@@ -81,7 +81,7 @@ def fit(
   )
   ab = _draw_ab(records, num_frames, seed)
   palette = cluster_colors(ab, num_colors, seed)
-  _draw_picture(path / 'palette.png', palette, ab)
+  _draw_plot(path / 'palette.png', palette, ab)
   color.save_palette(path / 'palette.npy', palette)
   return palette
 
@@ -89,16 +89,16 @@ def fit(
 def cluster_colors(
     ab: Float[np.ndarray, 'samples 2'], num_colors: int, seed: int
 ) -> Float[np.ndarray, 'num_colors 2']:
-  """K-means centres of ab samples, the paper's 16 colours (section 3.3)."""
+  """Returns the k-means centres of ab samples (the paper's section 3.3)."""
   kmeans = cluster.KMeans(num_colors, n_init=4, random_state=seed).fit(ab)
   centers = kmeans.cluster_centers_
-  # Sorted by hue, so that the class numbers do not depend on k-means' order.
+  # Sorted by hue, so that class numbers do not depend on the order of k-means.
   order = np.argsort(np.arctan2(centers[:, 1], centers[:, 0]))
   return centers[order].astype(np.float32)
 
 
 def _draw_ab(records, num_frames, seed):
-  """Returns random pixels' colours, of random frames of random clips."""
+  """Samples ab colours of random pixels of random frames of random clips."""
   num_clips = min(len(records), -(-num_frames // _FRAMES_PER_CLIP))
   draw = functools.partial(
       _draw_pixels, num_pixels=-(-_NUM_PIXELS // num_clips)
@@ -109,8 +109,8 @@ def _draw_ab(records, num_frames, seed):
   )
   progress = tqdm.tqdm(drawn, 'palette', total=num_clips, unit='clip')
   pixels = np.concatenate(list(progress)).astype(np.float32)
-  # What was rounded to whole numbers is spread again, as k-means wants more
-  # samples that differ than there are colours, also of a flat video.
+  # Dithering undoes the rounding to integers. k-means needs more distinct
+  # samples than colours, even of a flat video.
   pixels += np.random.default_rng(seed).uniform(-0.5, 0.5, pixels.shape)
   rgb = jnp.asarray(np.clip(pixels / 255, 0, 1))
   return np.asarray(color.rgb_to_lab(rgb))[:, 1:]
@@ -119,8 +119,8 @@ def _draw_ab(records, num_frames, seed):
 def _draw_pixels(record, rng, *, num_pixels):
   _, encoded, _ = record_format.parse(record)
   frames = rng.permutation(len(encoded))[:_FRAMES_PER_CLIP]
-  # JPEG holds the means of 8 x 8 pixels, as coarse as the grid of colours that
-  # training classifies: at that size it decodes in a fraction of the time.
+  # JPEG stores the means of 8 x 8 pixels and decodes them in a fraction of the
+  # time. They are as coarse as the grid of colours in training.
   pictures = [
       cv2.imdecode(
           np.frombuffer(encoded[index], np.uint8), cv2.IMREAD_REDUCED_COLOR_8
@@ -132,14 +132,14 @@ def _draw_pixels(record, rng, *, num_pixels):
   return bgr[rng.integers(len(bgr), size=num_pixels), ::-1]
 
 
-def _draw_picture(path, palette, ab):
-  """Draws the palette among the colours it was fitted to, and their shares."""
+def _draw_plot(path, palette, ab):
+  """Plots the palette over the density of the samples, and their shares."""
   classes = np.asarray(color.quantize(jnp.asarray(ab), jnp.asarray(palette)))
   shares = np.bincount(classes, minlength=len(palette)) / len(ab)
   lab = np.insert(palette, 0, _LIGHTNESS, axis=1)
   rgb = np.asarray(color.lab_to_rgb(jnp.asarray(lab)))
-  picture = figure.Figure(figsize=(11, 6), layout='constrained')
-  plane, bars = picture.subplots(1, 2, width_ratios=(3, 2))
+  plot = figure.Figure(figsize=(11, 6), layout='constrained')
+  plane, bars = plot.subplots(1, 2, width_ratios=(3, 2))
   plane.hist2d(*ab.T, bins=128, norm=colors.LogNorm(), cmap='Greys')
   plane.scatter(
       *palette.T, s=80 + 2000 * shares, c=rgb, edgecolors='black', zorder=2
@@ -148,7 +148,7 @@ def _draw_picture(path, palette, ab):
   for number, center in zip(numbers, palette, strict=True):
     plane.annotate(f'{number}', center, ha='center', va='center', fontsize=8)
   plane.set(xlabel='a', ylabel='b', aspect='equal')
-  plane.set_title('The palette, on the density of the pixels it is fitted to')
+  plane.set_title('The palette, over the density of the pixels')
   drawn = bars.barh(numbers, shares, height=0.9, color=rgb, edgecolor='black')
   bars.bar_label(drawn, [f'{share:.1%}' for share in shares], padding=3)
   labels = [f'{n}:  {a:+.0f}, {b:+.0f}' for n, (a, b) in enumerate(palette)]
@@ -157,15 +157,15 @@ def _draw_picture(path, palette, ab):
   bars.set_title(f'a, b, at lightness {_LIGHTNESS}')
   bars.invert_yaxis()
   with files.atomic_write(path) as temporary:
-    picture.savefig(temporary, dpi=100)
+    plot.savefig(temporary, dpi=100)
 
 
 if __name__ == '__main__':
-  # Flags of this program alone: others import the module.
+  # Defined only here, because other programs import this module.
   flags.DEFINE_string(
       'dataset_dir', None, "Folder of a dataset's version.", required=True
   )
-  flags.DEFINE_integer('num_colors', 16, 'Size of the palette.', 2)
-  flags.DEFINE_integer('num_frames', 50_000, 'Frames to draw, 4 a clip.', 1)
-  flags.DEFINE_integer('seed', 0, 'Seed of the draw and of k-means.')
+  flags.DEFINE_integer('num_colors', 16, 'Colours in the palette.', 2)
+  flags.DEFINE_integer('num_frames', 50_000, 'Frames to sample.', 1)
+  flags.DEFINE_integer('seed', 0, 'Seed of sampling and of k-means.')
   program.run(main)

@@ -1,9 +1,9 @@
 """Writes clips to shards, the files of records that TFDS reads.
 
-Which clips go into which shard is settled before any is read, so that shards
-are the same however many processes write them and wherever they run. What is
-finished is on disk: first each clip, in a folder beside its shard, then the
-shard. Whoever writes it again, after whatever happened, goes on from there.
+Which clips go into which shard is settled before any is read. So the shards are
+the same for any number of processes on any machines. Finished work is on disk:
+first each clip, in a folder beside its shard, then the shard. After any
+interruption, writing the shard again continues from there.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,14 +27,14 @@ from data_prep import isolated_process
 from vidcolor import errors
 from vidcolor import files
 
-# What is known of a clip before it is read: its 'name', unique in its split,
-# and whatever else reading it takes, as JSON values.
+# Describes a clip before it is read: its 'name', which is unique in its split,
+# and all other values that reading it needs, as JSON values.
 ClipSpec = Mapping[str, Any]
 
-# In a split, before it is known how large they become: enough for many
-# processes, and not more than file systems like.
+# Number of shards in a split: enough for many processes, but not too many files
+# for file systems.
 _MIN_SHARDS, _MAX_SHARDS = 16, 4096
-_USUAL_CLIPS = 32  # In a shard, where there are neither few nor many.
+_USUAL_CLIPS = 32  # Clips in a shard, within these limits.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Recipe:
   """How clips become records.
 
   Attributes:
-    read_clip: Yields the examples that a clip gives; see `ClipBuilder`.
-    features: How TFDS stores an example.
-    index: Those features that are wanted without reading records.
-    max_shard_bytes: Size of a file, unless a single record is larger.
-    max_seconds: That a clip may take.
+    read_clip: Function that yields the examples of a clip; see `ClipBuilder`.
+    features: TFDS features of an example.
+    index: Names of the features that go to the index.
+    max_shard_bytes: Largest size of a file, unless one record is larger.
+    max_seconds: Longest time that a clip may take.
   """
 
   read_clip: Callable[[ClipSpec], Iterator[Mapping[str, Any]]]
@@ -58,12 +58,12 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-  """Clips to be written together.
+  """Clips that are written together.
 
   Attributes:
-    path: Where to; files of records have the path and a number.
-    split: Of the dataset.
-    clips: In the order of their records.
+    path: Path of the files, which append a number.
+    split: Split of the dataset.
+    clips: Clips in the order of their records.
   """
 
   path: str
@@ -82,13 +82,13 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Fault:
-  """A clip that is left out, or cut short.
+  """A clip that is left out or cut short.
 
   Attributes:
-    split: Of the dataset.
-    name: Of the clip.
-    reason: Why.
-    num_records: That are kept of it.
+    split: Split of the dataset.
+    name: Name of the clip.
+    reason: Why it is left out or cut short.
+    num_records: Number of its records that are kept.
   """
 
   split: str
@@ -99,14 +99,14 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """What became of a shard's clips.
+  """The result of writing a shard.
 
   Attributes:
-    split: Of the dataset.
-    parts: Its files; none if there are no records.
-    columns: Arrays with, for each record, its `num_bytes`, its `num_frames` and
+    split: Split of the dataset.
+    parts: Files of the shard; empty if there are no records.
+    columns: Arrays with a value for each record: `num_bytes`, `num_frames` and
       the features of the index.
-    faults: Of the clips that were left out, or cut short.
+    faults: Clips that were left out or cut short.
   """
 
   split: str
@@ -120,12 +120,12 @@ def plan(
     folder: str | os.PathLike,
     shuffled: bool,
 ) -> list[Shard]:
-  """Deals the clips of each split out to shards.
+  """Distributes the clips of each split over shards.
 
   Args:
-    clips: Of each split.
-    folder: Where the shards are to be.
-    shuffled: Whether their order is drawn by the clips' names.
+    clips: Clips of each split.
+    folder: Folder of the shards.
+    shuffled: Whether to order the clips by a hash of their names.
   """
   shards = []
   for split, specs in clips.items():
@@ -141,7 +141,7 @@ def plan(
 
 
 def write_plan(shard: Shard) -> str:
-  """Writes what is to be written where; returns the path for `read_plan`."""
+  """Writes the description of a shard; returns its path for `read_plan`."""
   path = f'{shard.path}.plan.json'
   with files.atomic_write(path) as temporary:
     temporary.write_text(json.dumps(dataclasses.asdict(shard)))
@@ -149,7 +149,7 @@ def write_plan(shard: Shard) -> str:
 
 
 def read_plan(path: str) -> Shard:
-  """Reads what `write_plan` wrote."""
+  """Reads a description that `write_plan` wrote."""
   return Shard(**json.loads(epath.Path(path).read_text()))
 
 
@@ -159,19 +159,19 @@ def write(
     process: isolated_process.IsolatedProcess,
     count: Callable[[], object] = lambda: None,
 ) -> None:
-  """Writes a shard, or what is missing of it, and then its report.
+  """Writes a shard, or the missing part of it, and then its report.
 
-  In a bucket it goes on with whole shards only: there clips wait on the disk of
-  whoever reads them.
+  In a bucket, an unfinished shard starts from the beginning, because its clips
+  are on the disk of the worker that read them.
 
   Args:
-    shard: What to write where.
-    recipe: How.
-    process: Reads and writes; this function only says what.
-    count: Is called for every clip that is done.
+    shard: Shard to write.
+    recipe: How clips become records.
+    process: Process that reads and writes.
+    count: Function that is called after each clip.
 
   Raises:
-    UserError: a file cannot be written.
+    UserError: A file cannot be written.
   """
   if read_report(shard, recipe) is not None:
     return
@@ -180,20 +180,20 @@ def write(
       paths = [folder / _digest(json.dumps(clip)) for clip in shard.clips]
       for clip, path in zip(shard.clips, paths, strict=True):
         if _read_clip_report(path) is None:
-          _write_clip_apart(clip, path, recipe, process)
+          _write_clip_isolated(clip, path, recipe, process)
         count()
       process.run(_join, shard, paths, recipe.max_shard_bytes)
   except (OSError, RuntimeError, isolated_process.CrashedError) as error:
     raise errors.UserError(
-        f'cannot write {shard.path}: {error}; mend it and run the same again to'
-        ' go on'
+        f'cannot write {shard.path}: {error}; fix that, then run the same'
+        ' command again to continue'
     ) from error
 
 
 def read_report(shard: Shard, recipe: Recipe) -> Report | None:
-  """Returns the report of a shard, or None if it is yet to be written."""
+  """Returns the report of a shard, or None if the shard is not finished."""
   saved = _read_json(_report_path(shard.path))
-  # Clips may have been added since, or another size of shards asked for.
+  # The clips or the size of files may have changed.
   if not saved or saved['plan'] != _plan_digest(shard, recipe.max_shard_bytes):
     return None
   parts = [Part(**part) for part in saved['parts']]
@@ -208,13 +208,13 @@ def read_report(shard: Shard, recipe: Recipe) -> Report | None:
 
 
 def remove_report(shard: Shard) -> None:
-  """Has a shard written again."""
+  """Removes the report of a shard, so that the shard is written again."""
   _report_path(shard.path).unlink()
 
 
 @contextlib.contextmanager
 def _clips_folder(path):
-  """Yields where the clips of a shard wait till all are there."""
+  """Yields the folder of a shard's finished clips."""
   if files.is_url(path):
     with tempfile.TemporaryDirectory() as folder:
       yield pathlib.Path(folder)
@@ -242,7 +242,7 @@ def _num_bytes(path):
 
 
 def _has_bytes(path, num_bytes):
-  """Whether a file is there as it was; power failures leave shorter ones."""
+  """Returns whether a file has its full size; a power failure truncates it."""
   try:
     return _num_bytes(path) == num_bytes
   except FileNotFoundError:
@@ -250,7 +250,7 @@ def _has_bytes(path, num_bytes):
 
 
 def _read_json(path):
-  """Returns what a file holds; None if it is not there, or was not saved."""
+  """Reads JSON; returns None if the file is missing or truncated."""
   try:
     return json.loads(epath.Path(path).read_text())
   except (FileNotFoundError, ValueError):
@@ -258,7 +258,7 @@ def _read_json(path):
 
 
 def _read_clip_report(path):
-  """Returns the report of a clip, or None if it is yet to be written."""
+  """Returns the report of a clip, or None if the clip is not finished."""
   report = _read_json(_report_path(path))
   if not report or not report['columns']['num_bytes']:
     return report
@@ -272,15 +272,15 @@ def _write_report(path, content):
 
 
 def _sync(path):
-  """Has a file saved before it gets its name, in case the power fails."""
+  """Flushes a file to disk, in case the power fails after it is renamed."""
   with open(path, 'rb') as file:
     os.fsync(file.fileno())
 
 
-def _write_clip_apart(clip, path, recipe, process):
-  """Writes a clip, however the process that reads it may fail."""
+def _write_clip_isolated(clip, path, recipe, process):
+  """Writes a clip; if the process fails, writes a report with the reason."""
   reason = None
-  for _ in range(2):  # What crashes may have been the victim of another.
+  for _ in range(2):  # Another program may have caused the first crash.
     try:
       process.run(_write_clip, clip, path, recipe, timeout=recipe.max_seconds)
       return
@@ -294,7 +294,7 @@ def _write_clip_apart(clip, path, recipe, process):
 
 
 def _write_clip(clip, path, recipe):
-  """Writes a file of a clip's records, and beside it what it holds."""
+  """Writes a file with the records of a clip, and then the clip's report."""
   serializer = example_serializer.ExampleSerializer(
       recipe.features.get_serialized_info()
   )
@@ -314,7 +314,7 @@ def _write_clip(clip, path, recipe):
       for key in recipe.index:
         columns[key].append(np.asarray(example[key]).tolist())
   if not columns['num_bytes'] and reason is None:
-    reason = 'it holds nothing'
+    reason = 'it has no examples'
   report = {
       'reason': reason,
       'columns': columns,
@@ -324,23 +324,23 @@ def _write_clip(clip, path, recipe):
 
 
 def _next(examples):
-  """Returns the next example or None, and why there is none."""
+  """Returns the next example, or None and the reason."""
   try:
     return next(examples, None), None
   except errors.UserError as error:
     return None, str(error)
   except FileNotFoundError:
-    raise  # It was there when it was listed: a disk or a network went away.
-  # Libraries raise whatever they like when they are fed with rubbish.
+    raise  # The file was listed before: a disk or a network failed.
+  # Libraries raise all kinds of errors for broken input.
   except Exception as error:  # pylint: disable=broad-exception-caught
     return None, f'{type(error).__name__}: {error}'
 
 
 @contextlib.contextmanager
 def _open(path):
-  """Yields a writer of a file that is there only once complete."""
+  """Yields a writer of a file, which gets its name when it is complete."""
   with files.atomic_write(path) as temporary:
-    # Compressing what holds compressed images would only slow reading down.
+    # Records hold compressed images; compressing them again only costs time.
     writer = array_record_module.ArrayRecordWriter(
         str(temporary), 'group_size:1,uncompressed'
     )
@@ -350,12 +350,12 @@ def _open(path):
 
 
 def _join(shard, paths, max_shard_bytes):
-  """Writes the files of a shard from those of its clips, and its report."""
+  """Joins the files of clips to the files of a shard; writes its report."""
   columns, faults, of_records = {'num_bytes': []}, [], []
   for clip, path in zip(shard.clips, paths, strict=True):
     report = _read_clip_report(path)
     if report is None:
-      raise OSError(f'{path} is not there any more')
+      raise OSError(f'{path} has disappeared')
     num_records = len(report['columns']['num_bytes'])
     if num_records:
       of_records.append(path)
@@ -379,7 +379,7 @@ def _join(shard, paths, max_shard_bytes):
 
 
 def _write_parts(path, records, counts):
-  """Deals records out to files."""
+  """Writes `counts` records to each file."""
   parts = []
   for number, num_records in enumerate(counts):
     part = f'{path}-{number:03d}'
@@ -399,7 +399,7 @@ def _read_records(paths):
 
 
 def _split_sizes(sizes, max_size):
-  """Returns how many items, in order, go together without exceeding a size."""
+  """Splits items, in order, into groups of a maximal size; returns counts."""
   counts, total = [], 0
   for size in sizes:
     if not counts or total + size > max_size:

@@ -1,11 +1,11 @@
 """Finds hard cuts in a stream of thumbnails.
 
-Two frames of one shot show the same things, a little moved; so the distance of
-two frames is how far the colours of one lie outside the range of the colours
-that the other has nearby. A shot begins at a frame if it and the next one are
-far from both of the two frames before, much farther than successive frames are
-just before and after. So neither flashes of one or two frames nor fast motion,
-fades and dissolves, where all distances are large, are cuts.
+Two frames of one shot show the same things at slightly different places. So the
+distance of two frames is how far the colours of one lie outside the range of
+the other's colours nearby. A shot begins at a frame if this frame and the next
+one are far from both frames before, and much farther than successive frames
+shortly before and after. A flash of one or two frames is therefore no cut, nor
+are fast motion, fades and dissolves, in which all distances are large.
 """
 
 import collections
@@ -20,36 +20,36 @@ import numpy as np
 
 _T = TypeVar('_T')
 
-# How far frames are at a cut: at least this and this many times the greatest of
-# the distances around. The four constants were set together, on random parts of
-# one half (by origin) of 497 real clips, one after another: 15 frames a second,
-# thinned to 6 and repeated to 60; boxed; darkened; with flashes and fades.
+# At a cut, the distance is at least _DISTANCE plus _RATIO times the greatest
+# distance around. The four constants were set together on one half (by origin)
+# of 497 real clips: random parts of them were joined, at 15 frames a second, at
+# 6 and at 60, letterboxed, darkened, and with flashes and fades.
 _DISTANCE = 0.025
 _RATIO = 2.5
 _FRAMES_BEFORE = 4
 _FRAMES_AFTER = 2
 
-# Distances are measured on pictures this small, in which things may move by
-# a twelfth of the picture (two pixels) at no cost.
+# Side of the pictures in which distances are measured. Motion of up to two
+# pixels, a twelfth of the picture, does not count.
 _SIDE = 24
 _NEIGHBOURHOOD = np.ones((5, 5), np.uint8)
 
-# Grey levels added to the brightness that distances are relative to, so that
-# noise in the dark is no cut.
+# Grey levels that are added to the brightness, to which distances are relative.
+# Without them, noise in the dark would be a cut.
 _DARK = 16.0
 
 
 @dataclasses.dataclass(frozen=True)
 class _Frame:
-  """A frame and how far it is from those right before it.
+  """A frame and its distances from the frames before.
 
   Attributes:
-    picture: Of `_SIDE` pixels a side, RGB.
-    low: Least value of each channel in each pixel's neighbourhood.
-    high: Greatest value likewise.
+    picture: RGB picture with sides of `_SIDE` pixels.
+    low: Minimum of each channel in each pixel's neighbourhood.
+    high: Maximum of each channel in each pixel's neighbourhood.
     total: Sum of the picture.
-    distances: To the frame before, the one before that and the one before
-      that, as far as there are any.
+    distances: Distances to the last frame, the one before it and the one before
+      that. There are fewer at the start of the video.
   """
 
   picture: UInt8[np.ndarray, 'side side 3']
@@ -62,18 +62,18 @@ class _Frame:
 def mark_cuts(
     frames: Iterable[tuple[_T, UInt8[np.ndarray, '48 48 3']]],
 ) -> Iterator[tuple[_T, bool]]:
-  """Tells at which frames of a video a new shot begins.
+  """Marks the frames of a video at which a new shot begins.
 
-  Only hard cuts count. Of cuts less than five frames apart at most one is
-  found.
+  Only hard cuts count. Of several cuts less than five frames apart, it finds
+  one at most.
 
   Args:
-    frames: Anything, and the RGB thumbnail of the frame that it stands for;
-      every frame of the video in order, whatever its rate.
+    frames: Pairs of any item and the RGB thumbnail of its frame, for every
+      frame of the video in order. The frame rate does not matter.
 
   Yields:
-    What came with each thumbnail, and whether a new shot begins there, as it
-    does at the first frame. Runs two frames behind `frames`.
+    Each item, and whether a new shot begins at its frame. A shot begins at the
+    first frame. The output is two frames behind the input.
   """
   waiting: collections.deque[Any] = collections.deque()
   window: collections.deque[_Frame | None] = collections.deque(
@@ -101,7 +101,7 @@ def _measure(thumbnail, window) -> _Frame:
 
 
 def _distance(a: _Frame, b: _Frame) -> float:
-  """Mean excess over the other's range, as a part of the mean brightness."""
+  """Returns the mean excess over the other's range, per mean brightness."""
   excess = max(_excess(a, b), _excess(b, a))
   return excess / (max(a.total, b.total) + _DARK * a.picture.size)
 
@@ -113,7 +113,7 @@ def _excess(a, b):
 
 
 def _begins_shot(window) -> bool:
-  """Whether a shot begins at the frame in the middle of the window."""
+  """Returns whether a shot begins at the frame in the middle of the window."""
   before, now, following = itertools.islice(
       window, _FRAMES_BEFORE - 1, _FRAMES_BEFORE + 2
   )

@@ -14,10 +14,10 @@ from vidcolor import copying
 from vidcolor import errors
 
 
-def test_a_figure_is_the_median_with_its_quartiles():
-  figure = measuring.figure('copy', 'ms', [1.0, 2.0, 3.0, 4.0, 100.0])
-  assert figure[2:5] == (3.0, 2.0, 4.0)
-  assert figure.aim() == ''
+def test_a_measurement_is_the_median_with_its_quartiles():
+  measured = measuring.measurement('copy', 'ms', [1.0, 2.0, 3.0, 4.0, 100.0])
+  assert measured[2:5] == (3.0, 2.0, 4.0)
+  assert measured.aim() == ''
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_figure_is_the_median_with_its_quartiles():
     ],
 )
 def test_an_aim_is_met_or_missed(aim, words):
-  assert measuring.figure('ratio', 'times', 1.5, **aim).aim() == words
+  assert measuring.measurement('ratio', 'times', 1.5, **aim).aim() == words
 
 
 def test_calls_have_their_turns_in_each_round(monkeypatch):
@@ -41,7 +41,7 @@ def test_calls_have_their_turns_in_each_round(monkeypatch):
     calls.append(name)
     now[0] += seconds
 
-  seconds = measuring.in_turn(
+  seconds = measuring.time_in_turn(
       {'a': lambda: call('a', 1.0), 'b': lambda: call('b', 0.15)}, 2
   )
   # Both compile and are tried; then `b` warms up, and has two calls a turn.
@@ -63,7 +63,7 @@ def test_a_new_process_has_its_own_peak_of_memory():
 
 
 def test_a_process_that_dies_is_one_line():
-  with pytest.raises(errors.UserError, match='died: it may want more memory'):
+  with pytest.raises(errors.UserError, match='died: it may need more memory'):
     measuring.in_new_process(os._exit, 1)
 
 
@@ -115,37 +115,40 @@ def test_a_benchmark_by_name_ends_in_tables(tmp_path):
   assert done.returncode == 0, done.stderr
   results = json.loads(output.read_text())
   assert list(results['results']) == ['network']
-  figures = {figure['name']: figure for figure in results['results']['network']}
-  assert figures['one frame: speed']['median'] > 0
+  network = results['results']['network']
+  measurements = {measured['name']: measured for measured in network}
+  assert measurements['one frame: speed']['median'] > 0
   assert '| one frame: speed |' in done.stdout
   page = output.with_suffix('.html').read_text()
   assert 'one frame: speed' in page and results['machine'] in page
 
 
-def test_a_benchmark_that_is_not_there_is_one_line(tmp_path):
+def test_an_unknown_benchmark_is_one_line(tmp_path):
   done = programs.run(
       'experiments.benchmarks.run', 'speed', f'--output={tmp_path}/a.json'
   )
   assert done.returncode == 2
-  assert done.stderr.startswith('error: no benchmark speed; there are copy_op')
+  assert done.stderr.startswith(
+      'error: no benchmark speed: give some of copy_op'
+  )
   assert not any(tmp_path.iterdir())
 
 
-def test_others_code_is_asked_for(tmp_path):
+def test_the_folder_of_other_code_is_required(tmp_path):
   output = f'--output={tmp_path}/a.json'
   done = programs.run('experiments.benchmarks.run', 'propagation', output)
   assert done.returncode == 2
   assert '--peers_dir' in done.stderr and done.stderr.count('\n') == 1
 
 
-def test_windows_of_others_are_ours():
+def test_windows_of_other_code_are_ours():
   near = peers._near((4, 5), 1, np.maximum).reshape(4, 5, 4, 5)
   assert near[0, 0].sum() == 4 and near[1, 1].sum() == 9
   near = peers._near((4, 5), 1, np.add).reshape(4, 5, 4, 5)
   assert near[1, 1].sum() == 5
 
 
-def test_others_code_that_is_not_there_is_one_line(tmp_path):
+def test_missing_other_code_is_one_line(tmp_path):
   pytest.importorskip('torch')
   with pytest.raises(errors.UserError, match='clone the repository'):
-    peers.crw(str(tmp_path), peers.Knobs())
+    peers.crw(str(tmp_path), peers.CommonOptions())

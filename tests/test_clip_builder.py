@@ -20,7 +20,7 @@ from vidcolor import errors
 
 
 class Numbers(clip_builder.ClipBuilder, skip_registration=True):
-  """A stand-in: clips of numbers, some broken, that note when they are read."""
+  """A stand-in: clips of numbers, some broken, that log when they are read."""
 
   VERSION = tfds.core.Version('1.0.0')
   INDEX = ('odd',)
@@ -362,7 +362,7 @@ def test_only_one_builds_at_a_time(build, tmp_path):
   building = _start(tmp_path, seconds=0.05)
   while not (tmp_path / 'log').read_text():
     assert building.poll() is None
-  with pytest.raises(errors.UserError, match='another build is at work'):
+  with pytest.raises(errors.UserError, match='another build is running'):
     build()
   building.kill()
   building.communicate(timeout=5)
@@ -392,7 +392,7 @@ def test_what_is_left_of_another_source_is_not_taken_for_this_one(
 
 def test_a_source_that_goes_away_stops_the_build(build):
   with pytest.raises(
-      errors.UserError, match='gone.*; mend it and run the same'
+      errors.UserError, match='gone.*; fix that, then run the same'
   ):
     build(faults={20: 'gone'})
   builder, read = build(faults={})

@@ -78,5 +78,5 @@ def test_program(dataset_dir):
 
 def test_what_is_no_dataset_is_told(dataset_dir, tmp_path):
   for folder in tmp_path, dataset_dir.parent:
-    with pytest.raises(errors.UserError, match=f'no dataset in {folder}: name'):
+    with pytest.raises(errors.UserError, match=f'no dataset in {folder}: give'):
       palette.fit(folder)

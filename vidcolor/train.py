@@ -2,8 +2,8 @@
 
 python -m vidcolor.train --config=experiments/configs/compact.py --workdir=DIR
 
-The same line on every machine of a cluster trains on all of them together: with
---cluster where JAX knows how to find them (TPU pods, SLURM, GKE), else with
+To train on a cluster, run the same command on every machine. With --cluster,
+JAX finds the other machines (on TPU pods, SLURM and GKE). Elsewhere, give
 --coordinator=HOST:PORT, --num_processes and --process_id.
 """
 
@@ -25,31 +25,33 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
     'workdir',
     None,
-    'Where checkpoints and logs go; resumed if it has some.',
+    'Folder of checkpoints and logs. Training resumes from its checkpoints.',
     required=True,
 )
 _PROFILE = flags.DEFINE_string(
     'profile',
     None,
-    'START:STOP, the first and last step of a trace in --workdir, which'
-    " TensorBoard's profile plugin shows.",
+    'START:STOP, the first and last step of a trace. It is written to --workdir'
+    " and shown by TensorBoard's profile plugin.",
 )
 _CLUSTER = flags.DEFINE_bool(
     'cluster', False, 'Train with the other processes that JAX finds.'
 )
 _COORDINATOR = flags.DEFINE_string(
-    'coordinator', None, 'HOST:PORT of process 0; all processes must reach it.'
+    'coordinator',
+    None,
+    'HOST:PORT of process 0, which all processes can reach.',
 )
 _NUM_PROCESSES = flags.DEFINE_integer(
-    'num_processes', None, 'Of the whole run, with --coordinator.', 1
+    'num_processes', None, 'Number of processes, with --coordinator.', 1
 )
 _PROCESS_ID = flags.DEFINE_integer(
-    'process_id', None, 'Which of them this is, from 0 on.', 0
+    'process_id', None, 'Index of this process, starting at 0.', 0
 )
 
 
 def main() -> None:
-  """Trains; run it again with the same line to resume."""
+  """Trains. Running the same command again resumes."""
   config, workdir = _CONFIG.value, _WORKDIR.value
   profile_steps = _profile_steps()
   _join_processes()
@@ -75,7 +77,7 @@ def _profile_steps():
 
 
 def _join_processes():
-  """Must come before JAX looks for devices."""
+  """Joins the other processes. JAX must not have looked for devices yet."""
   explicit = dict(
       coordinator_address=_COORDINATOR.value,
       num_processes=_NUM_PROCESSES.value,
@@ -92,7 +94,10 @@ def _join_processes():
   try:
     jax.distributed.initialize(**explicit)
   except (RuntimeError, ValueError) as error:
-    raise errors.UserError(f'the processes do not meet: {error}') from error
+    raise errors.UserError(
+        f'the processes cannot connect to each other ({error}): check'
+        ' --coordinator, --num_processes and --process_id'
+    ) from error
 
 
 if __name__ == '__main__':

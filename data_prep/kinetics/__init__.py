@@ -1,1 +1,1 @@
-"""Kinetics, or any folder of videos, as a TFDS dataset."""
+"""Builds Kinetics, or any folder of videos, as a TFDS dataset."""

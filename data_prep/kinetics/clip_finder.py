@@ -1,8 +1,8 @@
-"""Finds the clips of Kinetics in a folder, in whichever layout it came.
+"""Finds the clips of Kinetics in a folder of any usual layout.
 
-Those in use: all videos in one folder; in folders of the splits, as in the
-tarballs of the Common Visual Data Foundation, with replacements of corrupted
-files beside them; and in folders of the classes. Videos are named
+The videos may be in one folder, in folders of the splits or in folders of the
+classes. The tarballs of the Common Visual Data Foundation have folders of the
+splits, and beside them replacements of corrupted files. Videos are named
 ID_START_END, with times in seconds, or ID.
 """
 
@@ -22,7 +22,7 @@ _SUFFIXES = (
     '.mp4', '.mkv', '.webm', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.flv',
     '.wmv', '.3gp', '.ts', '.ogv',
 )  # fmt: skip
-# Folders and columns name splits in these ways; TFDS in one.
+# Names of splits in folders and annotations, and their names in TFDS.
 _SPLITS = {
     'train': 'train',
     'val': 'validation',
@@ -31,14 +31,14 @@ _SPLITS = {
     'validation': 'validation',
     'test': 'test',
 }
-# Such as videos_train, k400_val and train_256, but no class: 'crash_test'.
+# Matches videos_train, k400_val and train_256, but no class like 'crash_test'.
 _SPLIT_FOLDER = re.compile(
     r'((videos?|kinetics|k\d)[-_\d]*[-_])?'
     rf'(?P<split>{"|".join(_SPLITS)})([-_]\d+(x\d+)?)?',
     re.IGNORECASE,
 )
 _COLUMNS = ('youtube_id', 'time_start', 'time_end', 'split')
-_ID_LENGTH = 11  # YouTube's.
+_ID_LENGTH = 11  # Length of YouTube's IDs.
 
 Clips = dict[str, list[shards.ClipSpec]]
 
@@ -46,23 +46,23 @@ Clips = dict[str, list[shards.ClipSpec]]
 def find_clips(
     root: str, annotations: Sequence[str | os.PathLike]
 ) -> tuple[Clips, list[shards.Fault]]:
-  """Returns the clips of each split, and what is left out.
+  """Returns the clips of each split, and the faults.
 
-  Links are followed; what is hidden (named .*) is not looked at. Every other
-  video, and every row of the annotations, is in a clip or a fault.
+  Links are followed. Hidden files and folders (.*) are ignored. Every other
+  video and every row of the annotations is in a clip or a fault.
 
   Args:
-    root: Folder of videos, at any depth, or the URL of one.
-    annotations: The official CSV files, which give clips, labels and splits.
-      Without, all videos are clips, of the split and label that their folders
-      say; for training, if these say none.
+    root: Folder of videos at any depth, or its URL.
+    annotations: The official CSV files, which list clips, labels and splits. If
+      there are none, all videos are clips, and their folders name the split and
+      the label. The default split is 'train'.
 
   Returns:
-    Clips as the 'name' of a file below the root, 'label', 'path' and 'size' in
-    bytes, or None if unknown.
+    Clips with the 'name' of a file relative to the root, 'label', 'path' and
+    'size' in bytes, or None if it is unknown.
 
   Raises:
-    UserError: there are no videos, or a folder or annotation cannot be read.
+    UserError: There are no videos, or a folder or annotation cannot be read.
   """
   if not files.is_url(root):
     root = os.path.abspath(os.path.expanduser(root))
@@ -90,7 +90,7 @@ def find_clips(
 
 
 def _find_videos(root):
-  """Returns sizes of videos by name, and faults of those badly named."""
+  """Returns the sizes of videos by name, and faults for invalid names."""
   sizes, faults = {}, []
   for name, size in (
       _list_url(root) if files.is_url(root) else _list_folder(root)
@@ -122,7 +122,7 @@ def _list_url(url):
 
 
 def _list_folder(root):
-  """As `_list_url`, sizes only of videos."""
+  """Yields as `_list_url` does, with sizes of videos only."""
   if not os.path.isdir(root):
     wrong = f'{root} is a file' if os.path.exists(root) else f'no folder {root}'
     raise errors.UserError(f'{wrong}: give the folder of videos')
@@ -131,12 +131,12 @@ def _list_folder(root):
       root, onerror=_raise_unreadable, followlinks=True
   ):
     real = os.path.realpath(folder)
-    if real in seen:  # Links lead here again, perhaps for ever.
+    if real in seen:  # Links may form a cycle.
       folders.clear()
       continue
     seen.add(real)
     folders[:] = [name for name in folders if not name.startswith('.')]
-    # Links last: their names may tell less than those of what they lead to.
+    # Links come last, because the names of real folders are more telling.
     folders.sort(key=lambda f: (os.path.islink(os.path.join(folder, f)), f))
     for name in sorted(names):
       path = os.path.join(folder, name)
@@ -147,7 +147,7 @@ def _list_folder(root):
 def _raise_unreadable(error):
   raise errors.UserError(
       f'cannot read the folder {error.filename}: {error.strerror}; make it'
-      ' readable, or move it away'
+      ' readable, or move it elsewhere'
   ) from error
 
 
@@ -155,7 +155,7 @@ def _size(path):
   try:
     return os.stat(path).st_size
   except OSError:
-    return None  # Reading it will tell why.
+    return None  # Reading the video reports the error.
 
 
 def _has_suffix(name):
@@ -163,7 +163,7 @@ def _has_suffix(name):
 
 
 def _take_out_replaced(sizes):
-  """Removes replaced videos; returns them by replacement, and their faults."""
+  """Removes replaced videos; returns them by replacement, and faults."""
   replacements = {}
   for name in filter(_replaces, sizes):
     replacements.setdefault(_key(name), name)
@@ -184,7 +184,7 @@ def _replaces(name):
 
 
 def _key(name):
-  """Returns (ID, start, end), however the times are written, or the stem."""
+  """Returns (ID, start, end) of a name, or its stem if it has no times."""
   stem = os.path.basename(name)
   while _has_suffix(stem):
     stem = os.path.splitext(stem)[0]
@@ -249,10 +249,13 @@ def _parse(row, where) -> _Row:
 def _match(
     rows: Iterable[_Row], root: str, splits: Mapping[str, str]
 ) -> tuple[list[tuple[str, str, str]], list[shards.Fault]]:
-  """Pairs rows with videos, whose folders say a split, which decides ties.
+  """Pairs rows of the annotations with videos.
+
+  If several videos match a row, the one in a folder of the row's split counts.
 
   Returns:
-    Split, name and label of each pair; and the rows and videos in none.
+    Split, name and label of each pair, and faults for rows and videos without a
+    pair.
   """
   candidates: dict[Any, list[str]] = {}
   for name in splits:
@@ -273,7 +276,7 @@ def _match(
     faults.append(shards.Fault(split, name, reason))
   if not pairs:
     raise errors.UserError(f'no videos in {root} are in the annotations')
-  # A whole video may be left because each row of it has a file cut from it.
+  # A whole video may be unused because every row of it has its own cut file.
   cut = {key[0]: name for key, name in used.items() if isinstance(key, tuple)}
   for key, names in candidates.items():
     by = used.get(key) or cut.get(key)

@@ -1,4 +1,4 @@
-"""Kinetics, or any folder of videos laid out like it, as a TFDS dataset."""
+"""Builds Kinetics, or any folder of videos, as a TFDS dataset."""
 
 from collections.abc import Iterator, Sequence
 import os
@@ -18,7 +18,7 @@ from vidcolor.data import record_format
 from vidcolor.video import decoding
 
 _FRAMES_PER_SECOND = 6.0
-_MAX_FRAMES = 120  # In a record: twenty seconds, of which Kinetics has ten.
+_MAX_FRAMES = 120  # In a record: 20 seconds. Clips of Kinetics have 10.
 _SHORT_SIDE = 256
 _JPEG_QUALITY = 90
 
@@ -26,8 +26,9 @@ _JPEG_QUALITY = 90
 class Kinetics(clip_builder.ClipBuilder):
   """Videos as JPEG frames, six a second, with a short side of 256 pixels.
 
-  Smaller videos are not enlarged. What shows fewer than two frames is skipped;
-  of videos longer than twenty seconds, each twenty are a record.
+  Smaller videos are not enlarged. Videos with fewer than two frames are left
+  out. Videos longer than twenty seconds are split into records of twenty
+  seconds.
   """
 
   VERSION = tfds.core.Version('2.0.0')
@@ -44,11 +45,11 @@ class Kinetics(clip_builder.ClipBuilder):
       annotations: Sequence[str | os.PathLike] = (),
       **kwargs,
   ):
-    """Initialises the builder.
+    """Initializes the builder.
 
     Args:
       annotations: The official CSV files; see `clip_finder.find_clips`.
-      **kwargs: As for `ClipBuilder`.
+      **kwargs: Arguments of `ClipBuilder`.
     """
     super().__init__(**kwargs)
     self._annotations = annotations
@@ -71,14 +72,14 @@ class Kinetics(clip_builder.ClipBuilder):
     num_frames = 0
     try:
       for frames in _batches(_read_frames(clip['path'])):
-        # A record of one frame would be of no use.
+        # Training needs at least two frames.
         if len(frames) > 1:
           yield _example(clip, num_frames / _FRAMES_PER_SECOND, frames)
         num_frames += len(frames)
     except errors.UserError:
       system, path = fsspec.url_to_fs(clip['path'])
-      if not system.exists(path):  # The video is not to blame.
-        raise FileNotFoundError(f'{clip["path"]} went away') from None
+      if not system.exists(path):  # Not the video's fault: stop the build.
+        raise FileNotFoundError(f'{clip["path"]} has disappeared') from None
       raise
     if num_frames < 2:
       raise errors.UserError(
@@ -88,7 +89,15 @@ class Kinetics(clip_builder.ClipBuilder):
 
 
 class _Frame(NamedTuple):
-  """A frame of a record, where it is from, and what is noted of it."""
+  """A frame of a record.
+
+  Attributes:
+    jpeg: The frame as JPEG.
+    thumbnail: Thumbnail of the frame.
+    shot: Number of its shot in the video.
+    index: Index of the frame in the video.
+    time: Time in the video, in seconds.
+  """
 
   jpeg: bytes
   thumbnail: np.ndarray
@@ -98,19 +107,19 @@ class _Frame(NamedTuple):
 
 
 def _read_frames(path) -> Iterator[_Frame]:
-  """Yields the frames on show at each sixth of a second."""
+  """Yields the frame that the video shows at each sixth of a second."""
   converter = decoding.Converter()
 
-  def looked_at():
+  def with_thumbnails():
     for index, frame in enumerate(decoding.decode(path)):
       thumbnail = converter.thumbnail(frame)
       yield (frame, (index, thumbnail)), thumbnail
 
   def in_shots():
     shot = 0
-    for (frame, noted), cut in shots.mark_cuts(looked_at()):
+    for (frame, details), cut in shots.mark_cuts(with_thumbnails()):
       shot += cut
-      yield frame, (noted, shot)
+      yield frame, (details, shot)
 
   previous = None
   for frame, ((index, thumbnail), shot) in decoding.sample(
@@ -124,7 +133,7 @@ def _read_frames(path) -> Iterator[_Frame]:
 
 
 def _batches(frames):
-  """Yields lists of frames; at an error, what was read comes before it."""
+  """Yields lists of frames; before an error, the frames that were read."""
   batch = []
   try:
     for frame in frames:

@@ -1,1 +1,1 @@
-"""Procedural clips with exact labels, as a TFDS dataset."""
+"""Builds synthetic clips with exact labels, as a TFDS dataset."""

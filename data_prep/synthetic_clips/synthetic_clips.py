@@ -1,4 +1,4 @@
-"""Procedural clips with exact masks, points and flow, as a TFDS dataset."""
+"""Builds synthetic clips with exact labels, as a TFDS dataset."""
 
 import cv2
 import numpy as np
@@ -12,17 +12,17 @@ from vidcolor.data import synthetic
 from vidcolor.video import decoding
 
 _JPEG_QUALITY = 95
-_FRAMES_PER_SECOND = 6.0  # If what is rendered were filmed.
+_FRAMES_PER_SECOND = 6.0  # Nominal: rendered clips have no real rate.
 _THUMBNAIL = (decoding.THUMBNAIL_SIDE, decoding.THUMBNAIL_SIDE)
-# Clips of the splits differ in their seeds: training never sees these.
+# The splits have different seeds, so that training never sees test clips.
 _FIRST_TEST_SEED = 1_000_000_000
 
 
 class SyntheticClips(clip_builder.ClipBuilder):
   """Clips of `vidcolor.data.synthetic`, for training and for evaluation.
 
-  Flow is nine tenths of the bytes and no part of training: training clips have
-  none of it (no frames of flow).
+  Training clips have no flow, which training does not use and which would take
+  nine tenths of the bytes.
   """
 
   VERSION = tfds.core.Version('2.0.0')
@@ -39,15 +39,15 @@ class SyntheticClips(clip_builder.ClipBuilder):
       width: int = 256,
       **kwargs,
   ):
-    """Initialises the builder.
+    """Initializes the builder.
 
     Args:
-      num_train: Training clips.
-      num_test: Test clips.
-      num_frames: Frames in each.
-      height: Of the frames, in pixels.
-      width: Of the frames, in pixels.
-      **kwargs: As for `ClipBuilder`.
+      num_train: Number of training clips.
+      num_test: Number of test clips.
+      num_frames: Number of frames in a clip.
+      height: Height of the frames in pixels.
+      width: Width of the frames in pixels.
+      **kwargs: Arguments of `ClipBuilder`.
     """
     super().__init__(**kwargs)
     self._num_train = num_train
@@ -60,13 +60,13 @@ class SyntheticClips(clip_builder.ClipBuilder):
     features = record_format.features() | {
         'masks': tfds.features.Sequence(
             image(shape=(None, None, 1), encoding_format='png'),
-            doc='0 where there is background, 1 to n on the objects.',
+            doc='0 on the background, 1 to n on the objects.',
         ),
         'points': tensor(
             shape=(None, None, 2),
             dtype=np.float32,
             encoding='zlib',
-            doc='(x, y) in pixels, of each point in each frame.',
+            doc='(x, y) in pixels of each point in each frame.',
         ),
         'visible': tensor(shape=(None, None), dtype=np.bool_, encoding='zlib'),
         'flow': tensor(
@@ -116,7 +116,7 @@ class SyntheticClips(clip_builder.ClipBuilder):
             images.encode_jpeg(frame, _JPEG_QUALITY)
             for frame in rendered.frames
         ],
-        'shots': np.int32([0]),
+        'shots': np.array([0], np.int32),
         'masks': [_encode_png(mask) for mask in rendered.masks],
         'points': rendered.points,
         'visible': rendered.visible,

@@ -1,9 +1,9 @@
-"""Measures masks from boxes beside simpler ways, on DAVIS.
+"""Compares masks from boxes with those of simpler methods, on DAVIS.
 
-python -m experiments.benchmarks.regions --data_dir=DAVIS
+python -m experiments.benchmarks.box_to_mask --data_dir=DAVIS
 
-The boxes are the bounds of the human masks of the first frame, the 20th and the
-40th after it, each side moved by up to 5% of the box's size.
+The boxes are the bounds of the annotated masks in the first frame and in the
+20th and 40th after it. Each side is moved by up to 5% of the box's size.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,39 +25,43 @@ _DATA_DIR = flags.DEFINE_string(
 
 _FRAMES = 0, 20, 40
 _JITTER = 0.05
-# By these nothing was chosen.
+# These sequences were not used to choose anything.
 _HELD_OUT = 'camel', 'horsejump-high', 'soapbox'
 
 
 def main() -> None:
-  """Prints the mean IoU of each way over sequences, and its seconds."""
+  """Prints each method's mean IoU over sequences and its time."""
   embed = vidcolor.load_pretrained().propagator.embed
-  ways = {
+  methods = {
       'box': _filled,
       'ellipse': _ellipse,
       'grabcut': _grabcut,
       'from_box': lambda frame, box: box_to_mask.from_box(embed, frame, box),
   }
-  scores, seconds = _measure(_DATA_DIR.value, ways)
-  print(f'{"way":10}{"chosen by":>11}{"held out":>10}{"all":>7}{"seconds":>9}')
-  for way, by_name in scores.items():
+  scores, seconds = _measure(_DATA_DIR.value, methods)
+  print(
+      f'{"method":10}{"tuned on":>11}{"held out":>10}{"all":>7}{"seconds":>9}'
+  )
+  for method, by_name in scores.items():
     held_out = [by_name[name] for name in _HELD_OUT if name in by_name]
     others = [by_name[name] for name in by_name if name not in _HELD_OUT]
     print(
-        f'{way:10}{_mean(others):11.3f}{_mean(held_out):10.3f}'
+        f'{method:10}{_mean(others):11.3f}{_mean(held_out):10.3f}'
         f'{_mean(by_name.values()):7.3f}'
-        f'{statistics.median(seconds[way]):9.2f}'
+        f'{statistics.median(seconds[method]):9.2f}'
     )
 
 
 def _measure(
-    data_dir: str, ways: Mapping[str, Callable]
+    data_dir: str, methods: Mapping[str, Callable]
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
-  """IoU by way and sequence, and the seconds of each call by way."""
+  """Returns IoU by method and sequence, and each call's seconds by method."""
   rng = np.random.default_rng(0)
-  scores, seconds = {way: {} for way in ways}, {way: [] for way in ways}
+  scores, seconds = {method: {} for method in methods}, {
+      method: [] for method in methods
+  }
   for sequence in davis_data.read_davis(data_dir, year=2016):
-    ious = {way: [] for way in ways}
+    ious = {method: [] for method in methods}
     for index in filter(lambda index: index < len(sequence.masks), _FRAMES):
       truth = np.asarray(sequence.masks[index]) == 1
       frame = sequence.frames[index]
@@ -66,13 +70,13 @@ def _measure(
       box = np.array([x, y, x + width, y + height]) + size * rng.uniform(
           -_JITTER, _JITTER, 4
       )
-      for way, mask_of in ways.items():
+      for method, mask_of in methods.items():
         start = time.perf_counter()
         mask = mask_of(frame, box)
-        seconds[way].append(time.perf_counter() - start)
-        ious[way].append((mask & truth).sum() / (mask | truth).sum())
-    for way in ways:
-      scores[way][sequence.name] = _mean(ious[way])
+        seconds[method].append(time.perf_counter() - start)
+        ious[method].append((mask & truth).sum() / (mask | truth).sum())
+    for method in methods:
+      scores[method][sequence.name] = _mean(ious[method])
   return scores, seconds
 
 
@@ -96,7 +100,7 @@ def _drawn(frame, box, shape):
 
 
 def _grabcut(frame, box):
-  """OpenCV's, from the box alone, at full resolution."""
+  """Runs OpenCV's GrabCut from the box alone, at full resolution."""
   height, width, _ = frame.shape
   x0, y0, x1, y1 = np.clip(np.round(box).astype(int), 0, [width, height] * 2)
   label = np.zeros((height, width), np.uint8)

@@ -1,10 +1,11 @@
-"""The copy operation beside attention kernels and a bare matrix product.
+"""The copy operation, compared with attention kernels and a matrix product.
 
-In training, 1,024 targets copy from 3,072 positions; in tracking 480p video at
-stride 8, 6,420 from one to 20 frames of as many. Embeddings and values are 64
-wide, as attention kernels want them. A forward pass is counted as two matrix
-products, a gradient with its forward pass as six, whatever is computed twice.
-`plain` and `blockwise` are `copying.copy` without and with a `block_size`.
+In training, 1,024 targets copy from 3,072 positions. In tracking 480p video at
+stride 8, 6,420 targets copy from one to 20 frames of 6,420 positions.
+Embeddings and values have 64 channels, as attention kernels require. A forward
+pass counts as two matrix products, a gradient with its forward pass as six,
+even if some are computed twice. `plain` and `blockwise` are `copying.copy`
+without and with a `block_size`.
 """
 
 import functools
@@ -18,11 +19,11 @@ from vidcolor import copying
 from vidcolor import windowed
 
 _WIDTH = 64
-_SIDE = 2048  # Of the bare matrix product.
+_SIDE = 2048  # Side of the matrices in the plain product, the ceiling.
 _TRAINING = (32, 32), 3
 _GRID = 60, 107  # 480p at stride 8.
 _MEMORIES = 1, 3, 20
-# Beyond, the plain forms' affinities fill the machine's memory.
+# With larger memories, the plain affinity fills the machine's memory.
 _PLAIN_MEMORIES = 1, 3
 _BLOCK = 1024
 _RADIUS = 12
@@ -30,17 +31,17 @@ _TOP_K = 5
 _TEMPERATURE = 0.07
 
 
-def measure(settings: measuring.Settings) -> list[measuring.Figure]:
-  """Times all forms, and measures the memory that they take."""
-  figures = _attention('training', *_TRAINING, settings.rounds, 0.75)
+def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
+  """Times all forms and measures their memory."""
+  measurements = _attention('training', *_TRAINING, settings.rounds, 0.75)
   for memory in _MEMORIES:
     name = f'480p, memory {memory}'
-    figures += _attention(name, _GRID, memory, settings.rounds, 0.6)
-  return figures + _memory() + _windows(settings.rounds)
+    measurements += _attention(name, _GRID, memory, settings.rounds, 0.6)
+  return measurements + _memory() + _windows(settings.rounds)
 
 
 def _attention(name, grid, memory, rounds, aim):
-  """Forward and gradient of one size, beside the ceiling."""
+  """Measures forward pass and gradient of one size, and the ceiling."""
   arrays = _arrays(grid, memory)
   ours = {'blockwise': _blockwise}
   others = {}
@@ -50,7 +51,7 @@ def _attention(name, grid, memory, rounds, aim):
   square = jnp.ones((_SIDE, _SIDE))
   ceiling = functools.partial(jax.jit(jnp.matmul), square, square)
   size = grid[0] * grid[1]
-  figures = []
+  measurements = []
   for kind, products in (('forward', 2), ('gradient', 6)):
     wrap = _gradient_of if kind == 'gradient' else lambda function: function
     calls = {'ceiling': ceiling} | {
@@ -58,17 +59,17 @@ def _attention(name, grid, memory, rounds, aim):
         for form, function in (ours | others).items()
     }
     calls |= _torch_attention(arrays, kind)
-    seconds = measuring.in_turn(calls, rounds)
+    seconds = measuring.time_in_turn(calls, rounds)
     flops = products * 2 * size * size * memory * _WIDTH
     speed = {form: flops / value / 1e9 for form, value in seconds.items()}
     speed['ceiling'] = 2 * _SIDE**3 / seconds['ceiling'] / 1e9
     title = f'{name}, {kind}'
-    figures += [
-        measuring.figure(f'{title}: {form}', 'GFLOP/s', value)
+    measurements += [
+        measuring.measurement(f'{title}: {form}', 'GFLOP/s', value)
         for form, value in speed.items()
     ]
-    figures += [
-        measuring.figure(
+    measurements += [
+        measuring.measurement(
             f'{title}: {form} of the ceiling',
             'times',
             speed[form] / speed['ceiling'],
@@ -76,11 +77,11 @@ def _attention(name, grid, memory, rounds, aim):
         )
         for form in ours
     ]
-  return figures
+  return measurements
 
 
 def _arrays(grid, memory):
-  """Unit embeddings, as the networks here have them, and values."""
+  """Returns unit embeddings, as of the networks here, and values."""
   unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)
   rng = np.random.default_rng(0)
   draw = lambda *shape: rng.normal(size=shape).astype(np.float32)
@@ -101,19 +102,19 @@ def _jax_attention(target, reference, values):
 
 
 def _products(target, reference, values):
-  """What any form computes by matrix products, and nothing else."""
+  """Computes only the two matrix products that every form needs."""
   flat = lambda x: x.reshape(-1, _WIDTH)
   return (flat(target) @ flat(reference).T) @ flat(values)
 
 
 def _gradient_of(function):
-  """Of a sum of the result's squares, by all three arrays."""
+  """Returns the gradient of the sum of squares for all three arrays."""
   loss = lambda *arrays: (function(*arrays) ** 2).sum()
   return jax.grad(loss, argnums=(0, 1, 2))
 
 
 def _torch_attention(arrays, kind):
-  """PyTorch's kernel for CPUs, on a CPU with PyTorch."""
+  """Returns PyTorch's attention kernel, if this is a CPU with PyTorch."""
   torch = measuring.torch()
   if torch is None or jax.default_backend() != 'cpu':
     return {}
@@ -136,27 +137,27 @@ def _torch_attention(arrays, kind):
 
 
 def _memory():
-  """Memory taken, blockwise beside plain, each in a process of its own."""
-  figures = []
+  """Measures the memory of both forms, each in a new process."""
+  measurements = []
   for kind in 'forward', 'gradient':
     taken = {
         form: measuring.in_new_process(_memory_of, form, kind)
         for form in ('plain', 'blockwise')
     }
     title = f'480p, memory 3, {kind}: memory'
-    figures += [
-        measuring.figure(f'{title}, {form}', 'MB', size / 1e6)
+    measurements += [
+        measuring.measurement(f'{title}, {form}', 'MB', size / 1e6)
         for form, size in taken.items()
     ]
     share = taken['blockwise'] / taken['plain']
-    figures.append(
-        measuring.figure(f'{title}, share', 'times', share, at_most=0.1)
+    measurements.append(
+        measuring.measurement(f'{title}, share', 'times', share, at_most=0.1)
     )
-  return figures
+  return measurements
 
 
 def _memory_of(form, kind):
-  """By the process: XLA plans without what its kernels take themselves."""
+  """Measures the process: XLA's own plan omits the memory of its kernels."""
   function = {'plain': copying.copy, 'blockwise': _blockwise}[form]
   function = _gradient_of(function) if kind == 'gradient' else function
   arrays = _arrays(_GRID, 3)
@@ -167,8 +168,8 @@ def _memory_of(form, kind):
 
 
 def _windows(rounds):
-  """Windows and best matches, against masks over all positions."""
-  arrays, figures = _arrays(_GRID, 3), []
+  """Compares windows and best matches with a mask over all positions."""
+  arrays, measurements = _arrays(_GRID, 3), []
   for name, top_k in (('all of the window', None), ('best 5', _TOP_K)):
     near = functools.partial(
         copying.copy, radius=_RADIUS, top_k=top_k, temperature=_TEMPERATURE
@@ -178,23 +179,23 @@ def _windows(rounds):
         'windowed': functools.partial(jax.jit(near), *arrays),
         'dense masked': functools.partial(jax.jit(masked), *arrays),
     }
-    seconds = measuring.in_turn(calls, rounds)
+    seconds = measuring.time_in_turn(calls, rounds)
     title = f'480p, memory 3, radius 12, {name}'
-    figures += [
-        measuring.figure(f'{title}: {key}', 'ms', 1e3 * value)
+    measurements += [
+        measuring.measurement(f'{title}: {key}', 'ms', 1e3 * value)
         for key, value in seconds.items()
     ]
     ratio = seconds['dense masked'] / seconds['windowed']
-    figures.append(
-        measuring.figure(
+    measurements.append(
+        measuring.measurement(
             f'{title}: windowed faster', 'times', ratio, at_least=8
         )
     )
-  return figures
+  return measurements
 
 
 def _dense_masked(target, reference, values, *, top_k):
-  """As one writes it first: a mask over the affinity of all positions."""
+  """Copies in the simplest way: masks the affinity of all positions."""
   y, x = (axis.ravel() for axis in np.indices(_GRID))
   near = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2 <= _RADIUS**2
   mask = jnp.where(near, 0.0, windowed.MASKED)[:, None]

@@ -1,10 +1,11 @@
-"""Times our DAVIS scores beside the official toolkit's, on the same files.
+"""Compares our DAVIS metrics with the official toolkit: speed and results.
 
 git clone https://github.com/davisvideochallenge/davis2017-evaluation TOOLKIT
 python -m experiments.benchmarks.davis_metrics --toolkit=TOOLKIT \
   --data_dir=DAVIS --predictions=DIR
 
-Each run is a process of its own, by turns; the clock starts after the imports.
+Both run in turn on the same files, each time in a new process. The clock starts
+after the imports.
 """
 
 import json
@@ -20,28 +21,30 @@ from absl import flags
 from vidcolor import errors
 from vidcolor import program
 
-_TOOLKIT = flags.DEFINE_string('toolkit', None, 'Its clone.', required=True)
+_TOOLKIT = flags.DEFINE_string(
+    'toolkit', None, 'Clone of the official toolkit.', required=True
+)
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of DAVIS 2017, with ImageSets.', required=True
 )
 _PREDICTIONS = flags.DEFINE_string(
     'predictions', None, 'Palette masks, <sequence>/<frame>.png.', required=True
 )
-_SPLIT = flags.DEFINE_string('split', 'val', 'Name of the list.')
-_RUNS = flags.DEFINE_integer('runs', 3, 'Runs of each.', 1)
+_SPLIT = flags.DEFINE_string('split', 'val', 'Name of the split.')
+_RUNS = flags.DEFINE_integer('runs', 3, 'Number of runs of each.', 1)
 
 
 def main() -> None:
-  """Runs both by turns; prints medians and the ratio."""
+  """Runs both in turn; prints medians and the ratio."""
   arguments = _TOOLKIT.value, _DATA_DIR.value, _PREDICTIONS.value, _SPLIT.value
   runs = {'toolkit': [], 'vidcolor': []}
   for _ in range(_RUNS.value):
     for name, results in runs.items():
       results.append(_run(name, arguments))
       print(name, results[-1], flush=True)
-  figure = lambda name, key: statistics.median(run[key] for run in runs[name])
+  median = lambda name, key: statistics.median(run[key] for run in runs[name])
   for key, unit in ('seconds', 's'), ('peak_mb', 'MB'):
-    theirs, ours = figure('toolkit', key), figure('vidcolor', key)
+    theirs, ours = median('toolkit', key), median('vidcolor', key)
     print(
         f'{key}: toolkit {theirs:.1f} {unit}, vidcolor {ours:.2f} {unit},'
         f' ratio {theirs / ours:.1f}'
@@ -61,7 +64,9 @@ def _run(name, arguments):
   command = [sys.executable, '-W', 'ignore', '-c', program]
   result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
   if result.returncode:
-    raise errors.UserError(f'{name} failed on these files, as told above')
+    raise errors.UserError(
+        f'{name} failed on these files: its output above says why'
+    )
   return json.loads(result.stdout.splitlines()[-1])
 
 

@@ -1,4 +1,4 @@
-"""How time and memory of tracking grow: each point a process of its own."""
+"""Growth of tracking's time and memory. Each point is a new process."""
 
 import itertools
 import os
@@ -15,13 +15,13 @@ from vidcolor.data import synthetic
 
 
 class Case(NamedTuple):
-  """What is tracked; one of these grows.
+  """A video to track, of which one attribute grows.
 
   Attributes:
-    frames: Length of the video.
-    objects: In its first mask.
-    height: Of the frames, 16:9, which the network sees in full.
-    references: The first frame and recent ones.
+    frames: Number of frames.
+    objects: Number of objects in the first mask.
+    height: Height of the 16:9 frames. The network sees them in full size.
+    references: Number of reference frames: the first frame and recent ones.
   """
 
   frames: int = 8
@@ -36,7 +36,7 @@ _GROWING = {
     'height': [240, 360, 480, 720, 1080],
     'references': [2, 5, 10, 20],
 }
-_WARM_UP = 3  # Compiles.
+_WARM_UP = 3  # Frames, which compile.
 _NAMES = {
     'frames': 'frames of the video',
     'objects': 'objects',
@@ -46,7 +46,7 @@ _NAMES = {
 
 
 def measure(settings: measuring.Settings) -> list[measuring.Curve]:
-  """Tracks with the package's network and its settings."""
+  """Tracks with the package's network and its options."""
   del settings
   curves = []
   for field, values in _GROWING.items():
@@ -64,7 +64,7 @@ def measure(settings: measuring.Settings) -> list[measuring.Curve]:
 
 
 def draw(curves: list[measuring.Curve], path: str | os.PathLike) -> None:
-  """Draws time above memory, against all that grows, as a PNG file."""
+  """Plots time and memory against each variable, as a PNG file."""
   plot = figure.Figure((3 * len(curves), 5), layout='constrained')
   axes = plot.subplots(2, len(curves), sharex='col', squeeze=False)
   for curve, (above, below) in zip(curves, axes.T, strict=True):
@@ -76,7 +76,7 @@ def draw(curves: list[measuring.Curve], path: str | os.PathLike) -> None:
 
 
 def _panel(axes, title, x, y, scale):
-  """Axes begin at 0, where a straight line shows what it starts with."""
+  """Draws one plot. Its axes start at 0, so that a constant part is visible."""
   y = np.multiply(y, scale)
   axes.plot(x, y, marker='o')
   axes.set(title=title, xlim=(0, 1.05 * max(x)), ylim=(0, 1.1 * max(y)))
@@ -85,9 +85,9 @@ def _panel(axes, title, x, y, scale):
 
 
 def _track(case):
-  """Mean seconds of a frame, and the memory that tracking took.
+  """Returns the mean seconds of a frame, and the memory of tracking.
 
-  Compiling is in neither, nor what a process has with the network loaded.
+  Both exclude compiling. The memory excludes the loaded network.
   """
   trained = network.Network.load()
   tracker = trained.propagator(short_side=None, recent=case.references - 1)
@@ -96,19 +96,19 @@ def _track(case):
   )
   mask = _squares(case.objects, clip.masks.shape[1:])
   memory = measuring.Memory()
-  # Back and forth, so that the video takes no memory.
+  # The clip plays back and forth, so that a long video needs no memory.
   swing = itertools.cycle([*clip.frames, *clip.frames[-2:0:-1]])
   found = tracker.track_objects(itertools.islice(swing, case.frames), mask)
   for _ in itertools.islice(found, _WARM_UP):
     pass
-  memory.forget()
+  memory.reset()
   start = time.perf_counter()
   count = sum(1 for _ in found)
   return (time.perf_counter() - start) / count, memory.peak()
 
 
 def _squares(count, size):
-  """A mask of so many objects."""
+  """Returns a mask of `count` squares."""
   mask = np.zeros(size, np.uint8)
   side = size[0] // 8
   places = itertools.product(range(8), range(size[1] // side))

@@ -1,13 +1,13 @@
-"""Times training's input and preparation beside what one would write at once.
+"""Compares the input pipeline and the preparation with simple programs.
 
 python -m experiments.benchmarks.input_pipeline --clips_dir=VIDEOS
 
-Clips of 4 frames of 256 x 256 at 6 frames a second come by our pipeline, with a
-worker process, from the dataset that is built of the videos first; and from the
-videos themselves by PyAV, OpenCV and, if there, decord (`pip install
-decord==0.6.0`). All take turns on one core. What counts is the processor's time
-of all processes, so that other programs on the machine disturb little. It runs
-on Linux, and everything it reads is in memory by then.
+The pipeline reads clips of 4 frames of 256 x 256, at 6 frames a second, with
+one worker process from a dataset that is first built from the videos. PyAV,
+OpenCV and, if installed, decord (`pip install decord==0.6.0`) read the videos
+themselves. All take turns on one core. The measured time is the processor time
+of all processes, which other programs hardly disturb. All files are cached in
+memory. The program runs on Linux only.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -38,8 +38,8 @@ from vidcolor.data import records as records_lib
 _CLIPS_DIR = flags.DEFINE_string(
     'clips_dir', None, 'Folder of MP4 files.', required=True
 )
-_NUM_CLIPS = flags.DEFINE_integer('num_clips', 64, 'Files to take of it.', 1)
-_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', 1)
+_NUM_CLIPS = flags.DEFINE_integer('num_clips', 64, 'Files to use.', 1)
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each reader.', 1)
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
 
 _NUM_FRAMES = 4
@@ -47,8 +47,8 @@ _RATE = 6
 _SIZE = 256
 _QUALITY = 90
 _BATCH_SIZE = 32
-_SAMPLES = 64  # A turn, of what is slow; the pipeline makes five times more.
-_NUM_PREPARED = 16  # Videos a turn.
+_SAMPLES = 64  # Clips in a turn. The pipeline reads five times as many.
+_NUM_PREPARED = 16  # Videos in a turn.
 _CLIP = dict(
     num_frames=_NUM_FRAMES, max_frame_step=1, crop_size=_SIZE, min_scale=1.0
 )
@@ -99,12 +99,12 @@ def _build(paths, folder):
 
 
 def _measure_loading(paths, records):
-  """Returns clips a core second by loader, and the pipeline's profile."""
+  """Returns clips a core second by reader, and the pipeline's profile."""
   load = {'PyAV from MP4': load_by_pyav, 'OpenCV from MP4': load_by_opencv}
   if importlib.util.find_spec('decord'):
     load['decord from MP4'] = load_by_decord
   else:
-    print('decord is not installed, and left out')
+    print('decord is not installed and is left out')
   rng = np.random.default_rng(0)
   batches = clips.training_batches(
       records, batch_size=_BATCH_SIZE, num_workers=1, seed=0, **_CLIP
@@ -124,13 +124,13 @@ def _measure_loading(paths, records):
       for stage in profiles[0]
   }
   total = 1 / statistics.median(rates['pipeline'])
-  # What is left: shared memory, queues, Grain.
+  # The rest: shared memory, queues and Grain.
   profile['handover'] = max(0, total - sum(profile.values()))
   return rates, profile
 
 
 def _pipeline_rate(batches):
-  for _ in range(5):  # The worker went on while others had their turn.
+  for _ in range(5):  # The worker prefetched during the other turns.
     next(batches)
   num_batches = 5 * _SAMPLES // _BATCH_SIZE
   start = _seconds_of_all()
@@ -140,11 +140,11 @@ def _pipeline_rate(batches):
 
 
 def _seconds_of_all():
-  """Processor time of this process and its workers so far."""
+  """Returns the processor time of this process and its workers."""
   seconds = time.process_time()
   for worker in multiprocessing.active_children():
     assert worker.pid
-    # The clock of another process, as clock_getcpuclockid(3) makes it.
+    # The ID of another process's clock, as in clock_getcpuclockid(3).
     seconds += time.clock_gettime((~worker.pid << 3) | 2)
   return seconds
 
@@ -156,7 +156,7 @@ def _seconds(function: Callable[[], object]) -> float:
 
 
 def _profile(records, rng) -> dict[str, float]:
-  """Seconds a clip that the parts of the pipeline take."""
+  """Returns the seconds a clip of each part of the pipeline."""
   seconds = dict.fromkeys(('read', 'parse', 'decode', 'crop', 'batch'), 0.0)
   made = []
   for index in rng.integers(len(records), size=_SAMPLES):
@@ -173,7 +173,7 @@ def _profile(records, rng) -> dict[str, float]:
     seconds['read'] += was_read - start
     seconds['parse'] += parsed - was_read
     seconds['decode'] += decoded - parsed
-    # Sampling is all that, and then the crop.
+    # Sampling includes parsing and decoding; the rest is the crop.
     seconds['crop'] += (sampled - decoded) - (decoded - was_read)
   for start in range(0, _SAMPLES, _BATCH_SIZE):
     batch = made[start : start + _BATCH_SIZE]
@@ -182,7 +182,7 @@ def _profile(records, rng) -> dict[str, float]:
 
 
 def load_by_pyav(path: str, rng: np.random.Generator) -> np.ndarray:
-  """A random clip, by PyAV: from the key frame before its start on."""
+  """Reads a random clip with PyAV, from the key frame before its start."""
   frames = []
   with av.open(path) as container:
     duration = (container.duration or 0) / av.time_base
@@ -198,7 +198,7 @@ def load_by_pyav(path: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def load_by_opencv(path: str, rng: np.random.Generator) -> np.ndarray:
-  """A random clip, by OpenCV."""
+  """Reads a random clip with OpenCV."""
   video = cv2.VideoCapture(path)
   rate = video.get(cv2.CAP_PROP_FPS)
   start = _draw_start(video.get(cv2.CAP_PROP_FRAME_COUNT) / rate, rng)
@@ -214,7 +214,7 @@ def load_by_opencv(path: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def load_by_decord(path: str, rng: np.random.Generator) -> np.ndarray:
-  """A random clip, by decord."""
+  """Reads a random clip with decord."""
   import decord  # pyrefly: ignore[missing-import]
 
   video = decord.VideoReader(path, num_threads=1)
@@ -252,7 +252,7 @@ def _augment(frames, rng):
 
 
 def _measure_preparation(specs):
-  """Returns video seconds a core second by way to prepare."""
+  """Returns seconds of video a core second by method of preparation."""
   prepare = {
       'build': prepare_by_us,
       'PyAV and Pillow': prepare_by_pyav,
@@ -270,13 +270,13 @@ def _measure_preparation(specs):
 
 
 def prepare_by_us(spec: Mapping[str, str]) -> int:
-  """Prepares a video as `data_prep.build` does; returns its frames' number."""
+  """Prepares a video as `data_prep.build` does; returns its frame count."""
   examples: Iterator = kinetics.Kinetics.read_clip(spec)
   return sum(len(example['frames']) for example in examples)
 
 
 def prepare_by_pyav(spec: Mapping[str, str]) -> int:
-  """Likewise, by PyAV and Pillow."""
+  """Prepares a video with PyAV and Pillow; returns its frame count."""
   count = 0
   with av.open(spec['path']) as container:
     for frame in container.decode(video=0):
@@ -291,7 +291,7 @@ def prepare_by_pyav(spec: Mapping[str, str]) -> int:
 
 
 def prepare_by_opencv(spec: Mapping[str, str]) -> int:
-  """Likewise, by OpenCV."""
+  """Prepares a video with OpenCV; returns its frame count."""
   count = 0
   video = cv2.VideoCapture(spec['path'])
   rate = video.get(cv2.CAP_PROP_FPS)
@@ -311,7 +311,7 @@ def prepare_by_opencv(spec: Mapping[str, str]) -> int:
 
 
 def _print_table(title, rates):
-  """Prints medians and how much faster the first is than each."""
+  """Prints medians, and how much faster the first one is than each."""
   print(f'\n{title}:')
   ours = statistics.median(next(iter(rates.values())))
   for name, values in rates.items():

@@ -1,4 +1,4 @@
-"""Measuring: calls in turn, new processes, and the figures that come of it."""
+"""Measures time and memory: of calls in turn, and in new processes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
@@ -20,13 +20,13 @@ _LONG_SECONDS = 1.0
 
 
 class Settings(NamedTuple):
-  """What a benchmark is told.
+  """Settings of a benchmark.
 
   Attributes:
-    rounds: How often each call of `in_turn` is timed.
-    davis_dir: A DAVIS folder, whose first sequence `propagation` tracks; None
-      has it track rendered video.
-    peers_dir: Folder of clones of others' repositories.
+    rounds: How often `time_in_turn` times each call.
+    davis_dir: Folder of DAVIS, whose first sequence `propagation` tracks. None
+      for rendered video.
+    peers_dir: Folder with clones of other repositories.
   """
 
   rounds: int = 3
@@ -34,17 +34,17 @@ class Settings(NamedTuple):
   peers_dir: str | None = None
 
 
-class Figure(NamedTuple):
-  """A measured number, and the aim it is held against.
+class Measurement(NamedTuple):
+  """A measured value, and a target for it.
 
   Attributes:
     name: What was measured.
-    unit: Such as 'ms'; of a ratio, 'times'.
-    median: Of all rounds.
-    low: The first quartile.
-    high: The third one.
-    at_least: The aim, if there is one.
-    at_most: Likewise.
+    unit: Unit, such as 'ms'; 'times' for a ratio.
+    median: Median of all rounds.
+    low: First quartile.
+    high: Third quartile.
+    at_least: Target from below, if any.
+    at_most: Target from above, if any.
   """
 
   name: str
@@ -56,7 +56,7 @@ class Figure(NamedTuple):
   at_most: float | None = None
 
   def aim(self) -> str:
-    """The aim in words, and whether it is met."""
+    """Returns the target in words, and whether it is met."""
     if self.at_least is not None:
       words, met = f'at least {self.at_least:g}', self.median >= self.at_least
     elif self.at_most is not None:
@@ -67,14 +67,15 @@ class Figure(NamedTuple):
 
 
 class Curve(NamedTuple):
-  """How time and memory grow.
+  """Growth of time and memory with a variable.
 
   Attributes:
-    name: What grows, and its unit.
-    values: Of it.
-    time: What the seconds are taken for, such as 'a frame'.
-    seconds: At each value.
-    memory: Bytes that were taken beside those of a process that is ready.
+    name: Name and unit of the variable.
+    values: Values of the variable.
+    time: What takes the seconds, such as 'a frame'.
+    seconds: Time at each value.
+    memory: Memory at each value in bytes, in addition to that of an idle
+      process.
   """
 
   name: str
@@ -84,28 +85,28 @@ class Curve(NamedTuple):
   memory: Sequence[float]
 
 
-def figure(name: str, unit: str, values: Any, **aim: float) -> Figure:
-  """Sums up the rounds; one number is a round."""
+def measurement(name: str, unit: str, values: Any, **aim: float) -> Measurement:
+  """Summarizes the values of all rounds, or a single value."""
   low, median, high = np.percentile(values, (25, 50, 75)).tolist()
-  return Figure(name, unit, median, low, high, **aim)
+  return Measurement(name, unit, median, low, high, **aim)
 
 
-def in_turn(
+def time_in_turn(
     calls: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, np.ndarray]:
-  """Times each call once a round, one after another.
+  """Times each call once in every round, one after another.
 
-  What else the machine does so disturbs all of them alike, and a round's ratio
-  is one of neighbours in time. A turn is as many calls as fill a fifth of a
-  second, after one that is not timed: it finds the caches full of another's
-  data. Calls of more than a second go without.
+  So other programs on the machine disturb all calls alike, and a ratio compares
+  calls that ran at nearly the same time. A turn repeats its call for a fifth of
+  a second. Before that, it calls once without timing, to fill the caches; calls
+  that take more than a second skip this.
 
   Args:
-    calls: By name; each may compile when it is first called.
-    rounds: How many.
+    calls: Calls by name. Each may compile when it is first called.
+    rounds: Number of rounds.
 
   Returns:
-    Mean seconds of a call by name, [rounds] each.
+    Mean seconds of each call by name, with shape [rounds].
   """
   usual = {}
   for name, call in calls.items():
@@ -122,7 +123,7 @@ def in_turn(
 
 
 def _time(call, repeats):
-  """Mean seconds of a call."""
+  """Returns the mean seconds of a call."""
   start = time.perf_counter()
   for _ in range(repeats):
     jax.block_until_ready(call())
@@ -130,10 +131,10 @@ def _time(call, repeats):
 
 
 def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
-  """The result of a call that no other work's memory or threads touch.
+  """Calls a function in a new process and returns its result.
 
   Raises:
-    UserError: the process died, mostly for want of memory.
+    UserError: The process died, usually because memory ran out.
   """
   spawn = multiprocessing.get_context('spawn')
   try:
@@ -141,12 +142,12 @@ def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
       return pool.submit(function, *arguments).result()
   except process.BrokenProcessPool as error:
     raise errors.UserError(
-        f'the process of {function.__module__} died: it may want more memory'
+        f'the process of {function.__module__} died: it may need more memory'
     ) from error
 
 
 def torch() -> Any:
-  """PyTorch on all cores, as XLA is; None where it is not installed."""
+  """Returns PyTorch, set to use all cores as XLA does, or None if missing."""
   try:
     import torch as module
   except ImportError:
@@ -156,25 +157,25 @@ def torch() -> Any:
 
 
 class Memory:
-  """How much more memory this process takes than when this was made.
+  """Measures the peak memory of this process, minus its memory at the start.
 
-  On Linux. `resource.getrusage` would not do: a new process has its parent's
-  peak.
+  It works on Linux only. It does not use `resource.getrusage`, because there a
+  new process starts with its parent's peak.
   """
 
   def __init__(self):
-    self.forget()
+    self.reset()
     self._before = _status('VmRSS')
 
-  def forget(self) -> None:
-    """Has `peak` count from now on, such as after compiling."""
-    # Else what the compiler has freed stays, where glibc keeps it.
+  def reset(self) -> None:
+    """Resets the peak, for example after compiling."""
+    # Otherwise glibc keeps the memory that the compiler has freed.
     if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
       trim(0)
     pathlib.Path('/proc/self/clear_refs').write_text('5')
 
   def peak(self) -> int:
-    """The most bytes that were taken at once beside those before."""
+    """Returns the peak in bytes, minus the memory at the start."""
     return _status('VmHWM') - self._before
 
 
@@ -182,4 +183,4 @@ def _status(kind):
   for line in pathlib.Path('/proc/self/status').read_text().splitlines():
     if line.startswith(f'{kind}:'):
       return 1024 * int(line.split()[1])
-  raise errors.UserError(f'this system does not tell {kind} of a process')
+  raise errors.UserError(f'this system does not report {kind} of a process')

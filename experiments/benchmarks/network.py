@@ -1,4 +1,4 @@
-"""The package's embedding network against the speed of a bare convolution."""
+"""The speed of the package's network, compared with a single convolution."""
 
 import functools
 from typing import Any
@@ -11,14 +11,14 @@ import numpy as np
 from experiments.benchmarks import measuring
 import vidcolor
 
-_SIZE = 360, 640  # What the package's network sees of 480p.
+_SIZE = 360, 640  # Size at which the package's network sees 480p.
 _BATCH = 4
-# A convolution as large as the network's largest, of as many channels.
+# A convolution like the largest one of the network.
 _CONVOLUTION = (1, 90, 160, 128), (3, 3, 128, 128)
 
 
-def measure(settings: measuring.Settings) -> list[measuring.Figure]:
-  """Times the network, what it is made of, and the convolution in turn."""
+def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
+  """Times the network, its parts and the convolution in turn."""
   model: Any = vidcolor.load_pretrained_network().model
   graphdef, variables = nnx.split(model)
   draw = lambda *shape: jnp.asarray(
@@ -48,24 +48,24 @@ def measure(settings: measuring.Settings) -> list[measuring.Figure]:
     lowered: Any = jax.jit(function).lower(*arrays)
     calls[name] = functools.partial(lowered.compile(), *arrays)
     flops[name] = lowered.cost_analysis()['flops']
-  seconds = measuring.in_turn(calls, settings.rounds)
+  seconds = measuring.time_in_turn(calls, settings.rounds)
   speed = {name: flops[name] / seconds[name] / 1e9 for name in calls}
   together = _BATCH * seconds['one frame'] / seconds[f'{_BATCH} frames']
   return [
       *(
-          measuring.figure(f'{name}: time', 'ms', 1e3 * value)
+          measuring.measurement(f'{name}: time', 'ms', 1e3 * value)
           for name, value in seconds.items()
       ),
       *(
-          measuring.figure(f'{name}: speed', 'GFLOP/s', value)
+          measuring.measurement(f'{name}: speed', 'GFLOP/s', value)
           for name, value in speed.items()
       ),
-      measuring.figure(
+      measuring.measurement(
           'one frame of the ceiling',
           'times',
           speed['one frame'] / speed['ceiling'],
       ),
-      measuring.figure(
+      measuring.measurement(
           f'{_BATCH} frames at once over one by one', 'times', together
       ),
   ]
@@ -86,5 +86,5 @@ def _convolve(x, kernel):
 
 
 def _of_variables(graphdef, function):
-  """Parameters are arguments, or XLA would compute with them beforehand."""
+  """Makes parameters arguments, so that XLA does not precompute with them."""
   return lambda variables, x: function(nnx.merge(graphdef, variables), x)

@@ -1,10 +1,10 @@
-"""Label propagation by others' code, from clones of their repositories.
+"""Label propagation with DINO's and CRW's code, from their repositories.
 
   git clone https://github.com/facebookresearch/dino PEERS/dino
   git clone https://github.com/ajabri/videowalk PEERS/videowalk
-  pip install torch imageio  # 2.13's build for CPUs will do.
+  pip install torch imageio  # The CPU build of PyTorch 2.13 is enough.
 
-They get the embeddings that ours gets, and no network of theirs is run.
+They get the same embeddings as vidcolor. Their networks are not run.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,43 +21,43 @@ from experiments.benchmarks import measuring
 from vidcolor import errors
 
 
-class Knobs(NamedTuple):
-  """What both and ours have in common.
+class CommonOptions(NamedTuple):
+  """Options that all implementations have.
 
   Attributes:
-    recent: References beside the first frame.
-    radius: Of the window, in cells.
-    top_k: Positions that are copied from.
-    temperature: Of the softmax.
+    recent: Number of reference frames in addition to the first frame.
+    radius: Radius of the window in cells.
+    top_k: Number of best matches to copy from.
+    temperature: Temperature of the softmax.
   """
 
   recent: int = 7
   radius: int = 12
   top_k: int = 5
-  temperature: float = 0.1  # DINO's code has no other.
+  temperature: float = 0.1  # Fixed in DINO's code.
 
 
-# From embeddings [time h w d] and the first frame's labels [h w labels] to
-# those of each later frame. What is prepared once a video is prepared in the
-# call, all else while iterating.
+# A function from embeddings [time h w d] and the first frame's labels
+# [h w labels] to the labels of each later frame. The call prepares the video;
+# the iteration does everything else.
 Propagate = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
 
 
-def dino(peers_dir: str, knobs: Knobs) -> Propagate:
-  """DINO's eval_video_segmentation.py: `label_propagation`, and its queue."""
+def dino(peers_dir: str, options: CommonOptions) -> Propagate:
+  """Runs `label_propagation` of DINO's eval_video_segmentation.py."""
   torch = _torch()
-  # It is written for GPUs.
+  # The code is written for GPUs.
   torch.Tensor.cuda = lambda self, *args, **kwargs: self
-  # It only reads pictures with it, and there is no need of it here.
+  # The code needs torchvision only to read pictures.
   stub: Any = types.ModuleType('torchvision')
   stub.transforms = None
   sys.modules.setdefault('torchvision', stub)
   code = _load(pathlib.Path(peers_dir, 'dino', 'eval_video_segmentation.py'))
   args = types.SimpleNamespace(
-      size_mask_neighborhood=knobs.radius, topk=knobs.top_k
+      size_mask_neighborhood=options.radius, topk=options.top_k
   )
-  # A network whose patches are pixels: it hands over the embeddings, after one
-  # of the class.
+  # A network whose patches are pixels. It returns the embeddings after one
+  # class token.
   tokens = lambda frame, n: [
       torch.nn.functional.pad(frame.flatten(2).mT, (0, 0, 1, 0))
   ]
@@ -67,8 +67,10 @@ def dino(peers_dir: str, knobs: Knobs) -> Propagate:
   )
 
   def propagate(embeddings, first_labels):
-    # Theirs is the same, by four loops in Python that take half a minute.
-    mask = torch.tensor(_near(embeddings.shape[1:3], knobs.radius, np.maximum))
+    # Their code makes the same mask with Python loops that take half a minute.
+    mask = torch.tensor(
+        _near(embeddings.shape[1:3], options.radius, np.maximum)
+    )
     mask = mask.float()[None]
     frames = torch.tensor(np.moveaxis(embeddings, -1, 1))
     first = code.extract_feature(network, frames[0]).T
@@ -76,7 +78,7 @@ def dino(peers_dir: str, knobs: Knobs) -> Propagate:
     return follow(mask, frames, first, first_labels)
 
   def follow(mask, frames, first, first_labels):
-    recent = queue.Queue(knobs.recent)
+    recent = queue.Queue(options.recent)
     for frame in frames[1:]:
       pairs = [(first, first_labels), *recent.queue]
       features, references = map(list, zip(*pairs, strict=True))
@@ -91,10 +93,11 @@ def dino(peers_dir: str, knobs: Knobs) -> Propagate:
   return propagate
 
 
-def crw(peers_dir: str, knobs: Knobs) -> Propagate:
-  """CRW's utils/test_utils.py, which finds the matches of all frames at once.
+def crw(peers_dir: str, options: CommonOptions) -> Propagate:
+  """Runs CRW's utils/test_utils.py, which matches all frames at once.
 
-  What code/test.py then does with them is written out here: it draws as well.
+  The steps that follow in code/test.py are repeated here, because that file
+  also draws.
   """
   torch = _torch()
   path = pathlib.Path(peers_dir, 'videowalk', 'code', 'utils', 'test_utils.py')
@@ -102,36 +105,38 @@ def crw(peers_dir: str, knobs: Knobs) -> Propagate:
 
   def propagate(embeddings, first_labels):
     count, height, width, _ = embeddings.shape
-    # The first frame stands in for those before it.
-    padded = np.pad(embeddings, ((knobs.recent, 0), *3 * [(0, 0)]), 'edge')
+    # The first frame replaces the frames before it.
+    padded = np.pad(embeddings, ((options.recent, 0), *3 * [(0, 0)]), 'edge')
     features = torch.tensor(np.moveaxis(padded, -1, 0))[None]
     features = torch.nn.functional.normalize(features, dim=1).flatten(-2)
-    index = torch.cat(code.context_index_bank(knobs.recent, [0], count), dim=-1)
+    index = torch.cat(
+        code.context_index_bank(options.recent, [0], count), dim=-1
+    )
     keys = features[:, :, index]
-    # Its disk ends before the radius.
-    near = _near((height, width), knobs.radius - 1e-6, np.add)
+    # Their disk excludes the radius itself.
+    near = _near((height, width), options.radius - 1e-6, np.add)
     mask = torch.where(torch.tensor(near), 0.0, -1e10)[None, None]
     labels = torch.zeros(len(padded), height * width, first_labels.shape[-1])
-    labels[: knobs.recent + 1] = torch.tensor(first_labels).flatten(0, 1)
-    found = follow(features[:, :, knobs.recent :], keys, mask, index, labels)
+    labels[: options.recent + 1] = torch.tensor(first_labels).flatten(0, 1)
+    found = follow(features[:, :, options.recent :], keys, mask, index, labels)
     return (x.reshape(height, width, -1).numpy() for x in found)
 
   def follow(queries, keys, mask, index, labels):
     weights, places = code.mem_efficient_batched_affinity(
-        queries, keys, mask, knobs.temperature, knobs.top_k, [0], 'cpu'
+        queries, keys, mask, options.temperature, options.top_k, [0], 'cpu'
     )
     for t in range(1, len(index)):
       references = labels[index[t]].flatten(0, 1)
-      # The matches of a position lie along the first axis.
+      # The first axis holds the matches of a position.
       copied = (references[places[t]] * weights[t][..., None]).sum(0)
-      labels[knobs.recent + t] = copied
+      labels[options.recent + t] = copied
       yield copied
 
   return propagate
 
 
 def _near(grid, radius, combine):
-  """Whether two positions are within the radius, [h*w h*w]."""
+  """Returns whether two positions are within the radius, [h*w h*w]."""
   y, x = (axis.ravel().astype(np.int16) for axis in np.indices(grid))
   squared = lambda axis: (axis[:, None] - axis) ** 2
   return combine(squared(y), squared(x)) <= radius**2
@@ -140,12 +145,12 @@ def _near(grid, radius, combine):
 def _torch():
   torch = measuring.torch()
   if torch is None:
-    raise errors.UserError('--peers_dir needs PyTorch: install it')
+    raise errors.UserError('--peers_dir needs PyTorch: pip install torch')
   return torch
 
 
 def _load(path):
-  """The module of a file, which may import its neighbours."""
+  """Imports a file, which may import its neighbours."""
   if not path.is_file():
     raise errors.UserError(
         f'there is no {path}: clone the repository, or leave out --peers_dir'
@@ -156,7 +161,9 @@ def _load(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
   except ImportError as error:
-    raise errors.UserError(f'{path} wants a package: {error}') from error
+    raise errors.UserError(
+        f'{path} cannot be imported ({error}): install what it needs'
+    ) from error
   finally:
     sys.path.remove(str(path.parent))
   return module

@@ -1,4 +1,4 @@
-"""Training as one writes it first: what our loop is measured against."""
+"""A minimal training step, the baseline for the training loop."""
 
 from collections.abc import Callable
 import functools
@@ -8,6 +8,7 @@ from flax import nnx
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
+import ml_collections
 import numpy as np
 import optax
 
@@ -17,11 +18,11 @@ from vidcolor.training import step as step_lib
 
 
 def make(
-    config: Any, palette: Float[np.ndarray, 'colors 2']
+    config: ml_collections.ConfigDict, palette: Float[np.ndarray, 'colors 2']
 ) -> tuple[Any, Callable[..., tuple[Any, Float[Array, '']]]]:
   """Returns a state, and `step(state, frames) -> (state, loss)`.
 
-  For one device; the state is donated.
+  The step runs on one device and donates the state.
   """
   optimizer = optax.chain(
       optax.clip_by_global_norm(config.max_grad_norm),

@@ -1,6 +1,7 @@
-"""Label propagation beside DINO's and CRW's code, embeddings and knobs equal.
+"""Label propagation, compared with DINO's and CRW's code.
 
-Each runs in processes of its own, in turn, on 480p video at stride 8.
+All get the same embeddings and options. They run in turn, each in new
+processes, on 480p video at stride 8.
 """
 
 import time
@@ -20,23 +21,23 @@ from vidcolor.data import synthetic
 from vidcolor.tracking import labels as labels_lib
 from vidcolor.tracking import propagation
 
-_SHORT_SIDE = 240  # Of the network's input: at its stride of 4 as 480 at 8.
+_SHORT_SIDE = 240  # At the network's stride of 4, as 480 at stride 8.
 _NUM_FRAMES = 10
 _ROUNDS = 3
-_KNOBS = peers.Knobs()
+_COMMON_OPTIONS = peers.CommonOptions()
 _COMMON: dict[str, Any] = {
-    'recent': _KNOBS.recent,
-    'top_k': _KNOBS.top_k,
-    'temperature': _KNOBS.temperature,
+    'recent': _COMMON_OPTIONS.recent,
+    'top_k': _COMMON_OPTIONS.top_k,
+    'temperature': _COMMON_OPTIONS.temperature,
     'unit_length': True,
 }
-# Ours as theirs: their windows differ, and what they do at the start.
+# Options that copy their behaviour. Their windows and first frames differ.
 _OPTIONS = {
     'DINO': propagation.PropagationOptions(
-        radius=_KNOBS.radius, square_window=True, **_COMMON
+        radius=_COMMON_OPTIONS.radius, square_window=True, **_COMMON
     ),
     'CRW': propagation.PropagationOptions(
-        radius=_KNOBS.radius - 1e-6,
+        radius=_COMMON_OPTIONS.radius - 1e-6,
         window_first=False,
         repeat_first=True,
         **_COMMON,
@@ -45,8 +46,8 @@ _OPTIONS = {
 _PEERS = {'DINO': peers.dino, 'CRW': peers.crw}
 
 
-def measure(settings: measuring.Settings) -> list[measuring.Figure]:
-  """Times both pairs, by the code in `settings.peers_dir`."""
+def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
+  """Compares with both implementations in `settings.peers_dir`."""
   frames, masks = _sequence(settings.davis_dir)
   network = vidcolor.load_pretrained_network().model
   embed = propagation.single_image(network, _SHORT_SIDE)
@@ -54,24 +55,24 @@ def measure(settings: measuring.Settings) -> list[measuring.Figure]:
   first = labels_lib.from_mask(jnp.asarray(masks[0]), int(masks[0].max()) + 1)
   shape = *embeddings.shape[1:3], first.shape[-1]
   first = np.asarray(jax.image.resize(first, shape, 'linear'))
-  figures = []
+  measurements = []
   for name in _PEERS:
-    figures += _compare(name, embeddings, first, masks, settings.peers_dir)
-  return figures
+    measurements += _compare(name, embeddings, first, masks, settings.peers_dir)
+  return measurements
 
 
 def check(peers_dir: str) -> None:
-  """Sees to it that their code is there.
+  """Checks that their code can be imported.
 
   Raises:
-    UserError: it is not, or something that it wants.
+    UserError: Their code or one of its dependencies is missing.
   """
   for load in _PEERS.values():
-    load(peers_dir, _KNOBS)
+    load(peers_dir, _COMMON_OPTIONS)
 
 
 def _sequence(davis_dir):
-  """Frames and masks, of DAVIS' first sequence or rendered ones."""
+  """Returns frames and masks of DAVIS's first sequence, or rendered ones."""
   if davis_dir is None:
     clip = synthetic.render_clip(
         0, num_frames=_NUM_FRAMES, height=480, width=854
@@ -90,7 +91,7 @@ def _compare(name, embeddings, first, masks, peers_dir):
       results.append(
           measuring.in_new_process(_run, name, peer, embeddings, first)
       )
-  figures, both = [], []
+  measurements, both = [], []
   for way, results in runs.items():
     seconds, memory, labels = zip(*results, strict=True)
     seconds, memory, j = map(
@@ -98,21 +99,23 @@ def _compare(name, embeddings, first, masks, peers_dir):
     )
     both.append((seconds, memory, j, labels[0]))
     title = f'as {name}, {way}'
-    figures += [
-        measuring.figure(f'{title}: a frame', 'ms', 1e3 * seconds),
-        measuring.figure(f'{title}: memory', 'MB', memory / 1e6),
-        measuring.figure(f'{title}: J', '', j),
+    measurements += [
+        measuring.measurement(f'{title}: a frame', 'ms', 1e3 * seconds),
+        measuring.measurement(f'{title}: memory', 'MB', memory / 1e6),
+        measuring.measurement(f'{title}: J', '', j),
     ]
   (fast, small, j, labels), (slow, large, their_j, their_labels) = both
-  return figures + [
-      measuring.figure(f'{name}, faster', 'times', slow / fast, at_least=5),
-      measuring.figure(
+  return measurements + [
+      measuring.measurement(
+          f'{name}, faster', 'times', slow / fast, at_least=5
+      ),
+      measuring.measurement(
           f'{name}, memory of theirs', 'times', small / large, at_most=0.1
       ),
-      measuring.figure(
+      measuring.measurement(
           f'{name}, difference in J', '', abs(j - their_j), at_most=0.005
       ),
-      measuring.figure(
+      measuring.measurement(
           f'{name}, largest difference of a label',
           '',
           abs(labels - their_labels).max(),
@@ -121,14 +124,16 @@ def _compare(name, embeddings, first, masks, peers_dir):
 
 
 def _run(name, peers_dir, embeddings, first):
-  """Seconds a frame, memory taken, and the labels; ours without a folder.
+  """Returns seconds a frame, memory and labels. Without a folder, runs ours.
 
-  What is prepared once a video does not count, nor do the first frames, which
-  have fewer references. CRW's code finds the matches of all frames before it
-  labels the second: its mean is over all whose matches it finds, the first
-  frame's too.
+  The time excludes the preparation of the video and the first frames, which
+  have fewer references. CRW's code matches all frames before it labels the
+  second frame. Its time is therefore the mean over all frames, including the
+  first.
   """
-  propagate = _PEERS[name](peers_dir, _KNOBS) if peers_dir else _ours(name)
+  propagate = (
+      _PEERS[name](peers_dir, _COMMON_OPTIONS) if peers_dir else _ours(name)
+  )
   steps = propagate(embeddings, first)
   memory = measuring.Memory()
   labels, times = [], [time.perf_counter()]
@@ -138,7 +143,7 @@ def _run(name, peers_dir, embeddings, first):
   if peers_dir and name == 'CRW':
     seconds = (times[-1] - times[0]) / len(embeddings)
   else:
-    seconds = np.diff(times)[_KNOBS.recent :].mean()
+    seconds = np.diff(times)[_COMMON_OPTIONS.recent :].mean()
   return seconds, memory.peak(), np.stack(labels)
 
 
@@ -155,7 +160,7 @@ def _ours(name):
 
 
 def _mean_j(labels, masks):
-  """J of all frames but the first, whose labels are given."""
+  """Returns the mean J of all frames except the first, which is given."""
   height, width = masks[0].shape
   found = [
       np.asarray(labels_lib.to_mask(jnp.asarray(x), height, width))

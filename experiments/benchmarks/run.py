@@ -1,16 +1,16 @@
-"""The benchmarks that tell whether vidcolor is fast, in one run.
+"""Runs all benchmarks of speed and memory.
 
 python -m experiments.benchmarks.run [NAME ...] --output=results.json \
   [--davis_dir=DAVIS] [--peers_dir=PEERS]
 
-runs those named, or all: copy_operation, propagation, tracking, network,
-training, start_up and growth, modules of this folder. Prints medians and
-quartiles as Markdown, writes them to the JSON file, and beside it a page with
-plots. Ratios are of neighbours in time, in one run. With nothing else to do,
-two cores take ten to twelve minutes.
+NAME is copy_operation, propagation, tracking, network, training, start_up or
+growth, the modules of this folder. The default is all of them. The program
+prints medians and quartiles as Markdown, and writes them to the JSON file and
+to a page with plots beside it. A ratio compares calls that ran in turn. Two
+idle cores take ten to twelve minutes.
 
-PEERS is where `experiments.benchmarks.peers` finds others' code; without it,
-propagation is left out, and without PyTorch its attention kernel.
+PEERS holds the code that `experiments.benchmarks.peers` compares with. Without
+it, propagation is left out. Without PyTorch, its attention kernel is left out.
 """
 
 import contextlib
@@ -44,12 +44,12 @@ _OUTPUT = flags.DEFINE_string(
 _DAVIS_DIR = flags.DEFINE_string(
     'davis_dir',
     None,
-    'DAVIS folder, whose first sequence propagation tracks; default: rendered.',
+    'DAVIS folder, whose first sequence is tracked. Default: rendered video.',
 )
 _PEERS_DIR = flags.DEFINE_string(
-    'peers_dir', None, "Folder of clones of others' repositories."
+    'peers_dir', None, 'Folder with clones of other repositories.'
 )
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'How often a call is timed.', 1)
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'How often calls are timed.', 1)
 
 _BENCHMARKS = {
     module.__name__.rpartition('.')[2]: module
@@ -66,14 +66,15 @@ _BENCHMARKS = {
 
 
 def main(arguments: list[str]) -> None:
-  """Runs, prints and writes."""
+  """Runs benchmarks, prints and writes their results."""
   everything = [
       name for name in _BENCHMARKS if _PEERS_DIR.value or name != 'propagation'
   ]
   names = arguments or everything
   if unknown := set(names) - set(_BENCHMARKS):
     raise errors.UserError(
-        f'no benchmark {unknown.pop()}; there are {", ".join(_BENCHMARKS)}'
+        f'no benchmark {unknown.pop()}: give some of'
+        f' {", ".join(_BENCHMARKS)}'
     )
   if 'propagation' in names:
     if not _PEERS_DIR.value:
@@ -84,7 +85,7 @@ def main(arguments: list[str]) -> None:
   settings = measuring.Settings(
       _ROUNDS.value, _DAVIS_DIR.value, _PEERS_DIR.value
   )
-  # Some measure in processes of their own, which want memory of a GPU, too.
+  # Some benchmarks start processes, which need memory of the GPU too.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   about = _about()
   print(f'# Benchmarks\n\n{_words(about)}')
@@ -95,10 +96,10 @@ def main(arguments: list[str]) -> None:
     seconds = time.perf_counter() - start
     print(f'\n## {name}\n\n{_summary(name)} Took {seconds:.0f} s.\n')
     print(_markdown(results[name]), flush=True)
-    # What was measured is kept, should the next benchmark fail.
+    # Written after each benchmark, in case the next one fails.
     files.write_json(output, about | {'results': _as_json(results)})
     _write_page(output, results, about)
-  print(f'Look at it: {output.with_suffix(".html")}', file=sys.stderr)
+  print(f'Written: {output.with_suffix(".html")}', file=sys.stderr)
 
 
 def _about():
@@ -114,7 +115,7 @@ def _words(about):
 
 
 def _summary(name):
-  """The first line of what is written about it."""
+  """Returns the first line of a benchmark's docstring."""
   return (_BENCHMARKS[name].__doc__ or '').partition('\n')[0]
 
 
@@ -126,10 +127,10 @@ def _as_json(results):
 
 
 def _rows(benchmark):
-  """Cells by column of each row, by the row's name."""
+  """Returns the cells of each row by column, by the row's name."""
   rows = {}
   for measured in benchmark:
-    if isinstance(measured, measuring.Figure):
+    if isinstance(measured, measuring.Measurement):
       spread = f'{_digits(measured.low)} to {_digits(measured.high)}'
       rows[measured.name] = {
           'median': _digits(measured.median),
@@ -161,14 +162,14 @@ def _markdown(benchmark):
 
 
 def _write_page(output, results, about):
-  """Tables and plots, beside the JSON file."""
+  """Writes a page with tables and plots beside the JSON file."""
   sections = []
   for name, benchmark in results.items():
     media = []
     if name == 'growth':
       picture = output.with_suffix('.growth.png')
       growth.draw(benchmark, picture)
-      media = [report.Media(picture.name, 'Straight lines are as they should.')]
+      media = [report.Media(picture.name, 'Growth should be linear.')]
     table = report.Table(_rows(benchmark), _summary(name), row_header='')
     sections.append(report.Section(name, table=table, media=media))
   machine = report.Section('Machine', _words(about))

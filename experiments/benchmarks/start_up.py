@@ -1,4 +1,4 @@
-"""How long a person waits: for the import, and for the first tracked frame."""
+"""The time of the import, and until the first frame is tracked."""
 
 import functools
 import os
@@ -14,13 +14,13 @@ from vidcolor.video import mp4
 _ROUNDS = 3
 
 
-def measure(settings: measuring.Settings) -> list[measuring.Figure]:
-  """Times whole processes; the first track fills a new compilation cache."""
+def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
+  """Times whole processes. The first one fills a new compilation cache."""
   del settings
   with tempfile.TemporaryDirectory() as folder:
     clip = synthetic.render_clip(0, num_frames=2, height=480, width=854)
     mp4.write(f'{folder}/clip.mp4', clip.frames, 24.0)
-    # As it is for a person, but in another folder.
+    # A user's environment, except for the folder of the cache.
     environment = os.environ | {'XDG_CACHE_HOME': f'{folder}/cache'}
     environment.pop('JAX_COMPILATION_CACHE_DIR', None)
     track = [
@@ -40,9 +40,9 @@ def measure(settings: measuring.Settings) -> list[measuring.Figure]:
         name: functools.partial(_run, arguments, environment)
         for name, (arguments, _) in programs.items()
     }
-    seconds = measuring.in_turn(calls, _ROUNDS)
+    seconds = measuring.time_in_turn(calls, _ROUNDS)
   return [
-      measuring.figure(name, 's', seconds[name], **aim)
+      measuring.measurement(name, 's', seconds[name], **aim)
       for name, (_, aim) in programs.items()
   ]
 

@@ -1,4 +1,4 @@
-"""Following an object through 480p video, stage by stage."""
+"""Tracking an object through 480p video, stage by stage."""
 
 import pathlib
 import tempfile
@@ -19,18 +19,18 @@ from vidcolor.video import video_source
 
 _SIZE = 480, 854
 _NUM_FRAMES = 24
-# Networks are compiled for the first ones, and there are few references yet.
+# The first frames are not measured: they compile, and have few references.
 _WARM_UP = 8
 _UNEVEN = 'decode', 'encode'
 
 
-def measure(settings: measuring.Settings) -> list[measuring.Figure]:
-  """Milliseconds a frame of `vidcolor.track`, with what it does by default.
+def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
+  """Measures the milliseconds a frame of `vidcolor.track` by default.
 
-  Medians over frames, but means of decoding and encoding, whose time few frames
-  take for many.
+  The values are medians over frames, except for decoding and encoding. These
+  are means, because a few frames take the time for many.
   """
-  del settings  # Frames are the rounds.
+  del settings  # Each frame is a round.
   with tempfile.TemporaryDirectory() as folder:
     clip = synthetic.render_clip(
         0, num_frames=_NUM_FRAMES, height=_SIZE[0], width=_SIZE[1]
@@ -38,22 +38,22 @@ def measure(settings: measuring.Settings) -> list[measuring.Figure]:
     mp4.write(f'{folder}/clip.mp4', clip.frames, 24.0)
     video = video_source.VideoSource(f'{folder}/clip.mp4')
     seconds = _time_stages(video, pathlib.Path(folder) / 'drawn.mp4')
-  figures = []
+  measurements = []
   for stage, values in seconds.items():
     values = 1e3 * np.array(values[_WARM_UP:])
     if stage in _UNEVEN:
       values = values.mean()
-    figures.append(measuring.figure(stage, 'ms', values))
-  total = sum(figure.median for figure in figures)
+    measurements.append(measuring.measurement(stage, 'ms', values))
+  total = sum(measured.median for measured in measurements)
   return [
-      *figures,
-      measuring.figure('all stages', 'ms', total),
-      measuring.figure('one after another', 'frames/s', 1e3 / total),
+      *measurements,
+      measuring.measurement('all stages', 'ms', total),
+      measuring.measurement('one after another', 'frames/s', 1e3 / total),
   ]
 
 
 def _time_stages(video, drawn_path):
-  """Seconds of each frame, by stage."""
+  """Returns the seconds of each frame by stage."""
   propagator = vidcolor.load_pretrained().propagator
   height, width = video.size
   mask = np.zeros(video.size, np.uint8)
@@ -72,7 +72,7 @@ def _time_stages(video, drawn_path):
       state = propagator.init(frame.rgb, given)
       clock.lap()
     state, copied = jax.block_until_ready(propagator.step(state, frame.rgb))
-    seconds['copy'].append(clock.lap() - embed)  # It embeds as well.
+    seconds['copy'].append(clock.lap() - embed)  # The step embeds too.
     found = np.asarray(labels_lib.to_mask(copied, height, width))
     calibration = propagator.options.calibration
     np.asarray(confidence.of_pixels(copied, height, width, calibration))
@@ -90,6 +90,6 @@ class _Clock:
     self._time = time.perf_counter()
 
   def lap(self):
-    """Seconds since the last lap."""
+    """Returns the seconds since the last lap."""
     last, self._time = self._time, time.perf_counter()
     return self._time - last

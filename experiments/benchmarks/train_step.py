@@ -1,18 +1,19 @@
-"""Times a training step: in our loop beside a plain one, and on its own.
+"""Times a training step: in the training loop, or alone.
 
-On a CPU, `vidcolor.training.loop` with all it does (Grain, logging, images and
-a checkpoint every --steps) beside a step of the same network written by hand,
-whose batch is in memory; in turns:
+The first command compares `vidcolor.training.loop`, on a CPU, with a minimal
+step of the same network. The loop includes Grain, logging, images and a
+checkpoint every --steps. The batch of the minimal step is in memory. Both run
+in turn:
 
 python -m experiments.benchmarks.train_step \
   --config=experiments/configs/compact.py --config.dataset.data_dir=DATA_DIR
 
-Without a dataset clips are rendered. `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`
-before the line speeds up both, and the loop more: less time goes into pages of
-memory, for which data threads and the step queue.
+Without a dataset, the program renders clips. The environment variable
+GLIBC_TUNABLES=glibc.malloc.hugetlb=1 speeds up both, and the loop more, because
+data threads and the step then wait less for pages of memory.
 
-The step alone, on whatever device there is, with its memory and the operations
-that take longest:
+The second command times the step alone on any device, and reports its memory
+and its slowest operations:
 
 python -m experiments.benchmarks.train_step --measure=step \
   --config=experiments/configs/paper.py --batch_sizes=32,128 \
@@ -33,6 +34,7 @@ from typing import Any
 from absl import flags
 import jax
 from jax import numpy as jnp
+import ml_collections
 from ml_collections import config_flags
 import numpy as np
 
@@ -56,20 +58,23 @@ _CONFIG = config_flags.DEFINE_config_file(
     'Config file; --config.FIELD=VALUE sets a field.',
 )
 _MEASURE = flags.DEFINE_enum(
-    'measure', 'loop', ['loop', 'step'], 'Our loop, or the step alone.'
+    'measure', 'loop', ['loop', 'step'], 'The loop, or the step alone.'
 )
 _STEPS = flags.DEFINE_integer(
-    'steps', None, 'Between checkpoints, 100; of a round alone, 10.', 1
+    'steps',
+    None,
+    'Steps in a round. Default: 100 for the loop, 10 for the step alone.',
+    1,
 )
-_ROUNDS = flags.DEFINE_integer('rounds', 5, 'How often to time so many.', 1)
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Number of rounds.', 1)
 _BATCH_SIZES = flags.DEFINE_list(
-    'batch_sizes', None, "Of the step alone; default: the config's."
+    'batch_sizes', None, "For the step alone. Default: the config's."
 )
 _REMATS = flags.DEFINE_list(
-    'remats', None, "config.remat of the step alone; default: the config's."
+    'remats', None, "config.remat, for the step alone. Default: the config's."
 )
 _PROFILE_DIR = flags.DEFINE_string(
-    'profile_dir', None, 'Where traces of the step alone go.'
+    'profile_dir', None, 'Folder for traces of the step alone.'
 )
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
 
@@ -77,8 +82,8 @@ _NUM_TOP = 10
 _COLLECTIVE = re.compile(
     r' (all-reduce|all-gather|reduce-scatter|all-to-all)(?:-start)?\('
 )
-_TURNS = 3  # Of each in a round.
-_AHEAD_SECONDS = 0.3  # After which the batches to be made ahead are made.
+_TURNS = 3  # Turns of each in a round.
+_AHEAD_SECONDS = 0.3  # Time in which the loop's prefetching finishes.
 
 
 def main() -> None:
@@ -98,7 +103,7 @@ def main() -> None:
 
 
 def _with_dataset(config, folder):
-  """The config, on rendered clips if it names no dataset that is there."""
+  """Returns the config, changed to rendered clips if its dataset is missing."""
   if records_lib.find_builder(config.dataset.name, config.dataset.data_dir):
     return config
   print(f'no {config.dataset.name} in {config.dataset.data_dir}: rendering')
@@ -113,26 +118,29 @@ def _with_dataset(config, folder):
 
 
 def measure_loop(
-    config: Any, folder: str | os.PathLike, num_steps: int, rounds: int
+    config: ml_collections.ConfigDict,
+    folder: str | os.PathLike,
+    num_steps: int,
+    rounds: int,
 ) -> dict[str, dict[str, list[float]]]:
-  """Returns seconds a step of the plain step and of our loop, by round.
+  """Times the plain step and the loop.
 
-  Both run in this process, for one process is some percent slower than another
-  whatever it does: the plain step has its turns where the loop would evaluate.
+  Both run in this process, because the speed of two processes differs by some
+  percent. The plain step runs where the loop would evaluate.
 
   Args:
-    config: a training config; its schedule and its checkpoints are changed.
-    folder: where the loop may write.
-    num_steps: between checkpoints, and of a round, about.
-    rounds: how many.
+    config: A training config. Its schedule and checkpoints are changed.
+    folder: Folder that the loop may write to.
+    num_steps: Approximate number of steps in a round, and between checkpoints.
+    rounds: Number of rounds.
 
   Returns:
-    By the clock and in core seconds, for 'plain' and 'loop'. Core seconds are
-    disturbed less by what else the machine does; those of data workers
-    (config.clips.num_workers) are not in them.
+    Seconds a step by round, for 'plain' and 'loop', in wall-clock 'seconds' and
+    in 'core seconds'. Other programs disturb core seconds less. These exclude
+    data workers (config.clips.num_workers).
   """
-  # No checkpoint falls on the end of a turn: what it costs in the background
-  # is the loop's, one a round.
+  # No turn ends with a checkpoint, so that its background work counts for the
+  # loop, once a round.
   turn = max(1, (num_steps - 1) // _TURNS)
   config.checkpoint_every = _TURNS * turn + 1
   config.evaluation.every = turn
@@ -155,7 +163,7 @@ def measure_loop(
     time.sleep(_AHEAD_SECONDS)
     ahead = _clocks() - now
     if last is not None:
-      # What is made ahead is the loop's work too.
+      # Prefetching is work of the loop too.
       ours.append(now - last + [0, ahead[1]])
     state, seconds = _timed(step, state, frames, turn)
     plain.append(seconds)
@@ -172,7 +180,7 @@ def measure_loop(
 
 
 def _timed(step, state, frames, num_steps):
-  """Returns the state afterwards, and what it took, as `_clocks` has it."""
+  """Runs steps; returns the new state and the elapsed times as `_clocks`."""
   start, metrics = _clocks(), None
   for _ in range(num_steps):
     state, metrics = step(state, frames)
@@ -181,7 +189,7 @@ def _timed(step, state, frames, num_steps):
 
 
 def _clocks():
-  """Seconds, and core seconds of this process so far."""
+  """Returns the wall-clock time, and the core seconds of this process."""
   return np.array([time.perf_counter(), time.process_time()])
 
 
@@ -203,7 +211,7 @@ def _spread(values, digits=1):
 
 
 def _cases():
-  """The config at each of the batch sizes and remats."""
+  """Yields the config with each of the batch sizes and remats."""
   batch_sizes = _BATCH_SIZES.value or [_CONFIG.value.batch_size]
   remats = _REMATS.value or [_CONFIG.value.remat]
   for batch_size, remat in itertools.product(batch_sizes, remats):
@@ -213,7 +221,7 @@ def _cases():
 
 
 def _report_step(config):
-  """Prints and returns what `measure_step` does."""
+  """Calls `measure_step`; prints and returns its results."""
   case = {
       'batch_size': config.batch_size,
       'dtype': config.model.dtype,
@@ -225,7 +233,7 @@ def _report_step(config):
     results = measure_step(
         config, _STEPS.value or 10, _ROUNDS.value, _PROFILE_DIR.value
     )
-  except jax.errors.JaxRuntimeError as error:  # Mostly, it does not fit.
+  except jax.errors.JaxRuntimeError as error:  # Usually out of memory.
     print('  ' + str(error).splitlines()[0])
     return case | {'error': str(error)}
   print(f'  ms a step {_spread([1e3 * s for s in results["seconds"]])}')
@@ -241,25 +249,25 @@ def _report_step(config):
 
 
 def measure_step(
-    config: Any,
+    config: ml_collections.ConfigDict,
     num_steps: int,
     rounds: int,
     profile_dir: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
-  """Times the step of our loop on one random batch, on all devices.
+  """Times the training step on one random batch, on all devices.
 
   Args:
-    config: a training config.
-    num_steps: of a round, and of the trace.
-    rounds: how often to time so many.
-    profile_dir: where to write a trace.
+    config: A training config.
+    num_steps: Number of steps in a round and in the trace.
+    rounds: Number of rounds.
+    profile_dir: Folder for a trace.
 
   Returns:
-    'seconds' a step, by round; 'flops' of a step on all devices, nothing
-    computed twice, whatever config.remat is; 'flops_per_second' and
-    'share_of_peak' (None if not known) of one device; 'bytes' of its memory;
-    'collectives', how many operations of each kind join devices;
-    'top_operations' of the trace, name and seconds a step.
+    A dict of results: 'seconds' a step by round; 'flops' of a step on all
+    devices, without recomputation; 'flops_per_second' and 'share_of_peak' (None
+    if unknown) of one device; 'bytes' of its memory; 'collectives', the number
+    of operations of each kind between devices; and 'top_operations', names and
+    seconds a step of the slowest operations in the trace.
   """
   mesh = sharding.make_mesh(config.fsdp)
   rng = np.random.default_rng(0)
@@ -307,7 +315,7 @@ def measure_step(
 
 
 def _top_operations(trace_dir, hlo):
-  """Returns the operations of a trace that took longest, and their seconds."""
+  """Returns the slowest operations of a trace and their seconds."""
   path = max(
       pathlib.Path(trace_dir).glob('**/*.xplane.pb'), key=os.path.getmtime
   )

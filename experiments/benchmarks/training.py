@@ -1,7 +1,7 @@
-"""A training step, and how long it waits for data, as in the quickstart.
+"""The training step of the quickstart, and its time of waiting for data.
 
-`experiments.benchmarks.train_step` compares the loop with a plain step and
-takes any config; `experiments.benchmarks.input_pipeline` looks at the data.
+`experiments.benchmarks.train_step` compares the loop of any config with a plain
+step. `experiments.benchmarks.input_pipeline` measures the input pipeline.
 """
 
 import contextlib
@@ -20,15 +20,17 @@ _STEPS = 50
 _WARM_UP = 20
 
 
-def measure(settings: measuring.Settings) -> list[measuring.Figure]:
-  """Trains on rendered clips, and reads what the loop told of itself."""
-  del settings  # Each ten steps are a round.
+def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
+  """Trains on rendered clips, and reads the metrics that the loop wrote."""
+  del settings  # Ten steps are a round.
   seconds, waited, speed = measuring.in_new_process(_train)
   share = [w / s for w, s in zip(waited, seconds, strict=True)]
   return [
-      measuring.figure('step', 'ms', [1e3 * s for s in seconds]),
-      measuring.figure('model', 'GFLOP/s', [x / 1e9 for x in speed]),
-      measuring.figure('waiting for data', 'of a step', share, at_most=0.02),
+      measuring.measurement('step', 'ms', [1e3 * s for s in seconds]),
+      measuring.measurement('model', 'GFLOP/s', [x / 1e9 for x in speed]),
+      measuring.measurement(
+          'waiting for data', 'of a step', share, at_most=0.02
+      ),
   ]
 
 
@@ -46,11 +48,11 @@ def _train():
     workdir = pathlib.Path(folder) / 'workdir'
     with contextlib.redirect_stdout(sys.stderr):
       loop.train(config, workdir)
-    told = (workdir / 'metrics.jsonl').read_text().splitlines()
-  told = [json.loads(line) for line in told]
-  told = [metrics for metrics in told if metrics['step'] > _WARM_UP]
+    lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  reports = [json.loads(line) for line in lines]
+  reports = [report for report in reports if report['step'] > _WARM_UP]
   return (
-      [1 / metrics['steps_per_second'] for metrics in told],
-      [metrics['seconds_waiting_for_data'] for metrics in told],
-      [metrics['model_flops_per_second'] for metrics in told],
+      [1 / report['steps_per_second'] for report in reports],
+      [report['seconds_waiting_for_data'] for report in reports],
+      [report['model_flops_per_second'] for report in reports],
   )

@@ -1,15 +1,15 @@
-"""The small per-frame network, for a laptop: minutes on two cores.
+"""The small per-frame network, which trains on a laptop in minutes.
 
-Stride 4, unit embeddings and a sharp softmax; tracking copies from frame 0 and
-the last few frames, within a window and from the best matches only.
+It has stride 4, unit embeddings and a low softmax temperature. Tracking copies
+from frame 0 and the last few frames, within a window and from the best matches.
 
 python -m vidcolor.train --config=experiments/configs/compact.py \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
-It takes 500 steps of 0.4 s, 3 to 4 minutes, on two cores of an AMD EPYC
-(`experiments.benchmarks.train_step`, 2026-11-23).
-On 73 minutes of video it reached J 0.576 on ten re-encoded sequences of DAVIS
-2016 validation, 0.374 before training (2026-11-23; README.md has the table).
+500 steps of 0.4 s take 3 to 4 minutes on two cores of an AMD EPYC
+(`experiments.benchmarks.train_step`, 2026-11-23). Trained on 73 minutes of
+video, it reached J 0.576 on ten re-encoded sequences of DAVIS 2016 validation,
+against 0.374 before training (2026-11-23; docs/results.md has the table).
 """
 
 import ml_collections
@@ -32,11 +32,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.clips.max_frame_step = 4
   config.clips.crop_size = 128
   config.clips.min_scale = 0.5
-  config.clips.num_workers = 0  # Threads of this process.
+  config.clips.num_workers = 0  # Threads instead of processes.
 
   config.model = ml_collections.ConfigDict()
   config.model.name = 'compact'  # vidcolor/models/compact.py; its options:
-  config.model.channels = 1  # Sees grey; 3 sees Lab.
+  config.model.channels = 1  # Grey; 3 for Lab.
   config.model.stride = 4  # Or 8.
   config.model.width = 64
   config.model.embedding_dim = 64
@@ -44,17 +44,17 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.coarse_blocks = 2
   config.model.dtype = 'float32'
 
-  config.fsdp = 1  # Devices that the state is split over.
-  config.accumulate = 1  # Parts of a batch, one after another.
-  config.remat = 'none'  # Or 'norms', 'blocks': computed again, to save memory.
-  # Whether a run may go on with another number of processes: it begins the
-  # data anew.
+  config.fsdp = 1  # Number of devices that the state is split over.
+  config.accumulate = 1  # Parts of a batch, computed one after another.
+  config.remat = 'none'  # Or 'norms' or 'blocks', which are recomputed.
+  # Whether a run may resume with another number of processes. The data then
+  # starts from its beginning.
   config.restart_data = False
 
-  config.target = 'classes'  # Or 'values', of Lab's a and b.
+  config.target = 'classes'  # Or 'values' of a and b.
   config.copy = ml_collections.ConfigDict()
   config.copy.temperature = 0.07
-  # Knots (fraction of the steps, rate), joined by straight lines.
+  # Knots (fraction of the steps, rate), linearly interpolated.
   config.learning_rate = ((0.0, 0.0), (0.1, 2e-3), (1.0, 0.0))
   config.max_grad_norm = 1.0
 
@@ -63,11 +63,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.checkpoint_every = 100
 
   config.evaluation = ml_collections.ConfigDict()
-  config.evaluation.dataset = 'davis2016'  # Or davis2017.
-  config.evaluation.data_dir = ''  # None.
+  config.evaluation.dataset = 'davis2016'  # Or 'davis2017'.
+  config.evaluation.data_dir = ''  # No evaluation.
   config.evaluation.every = 500
 
-  # vidcolor.tracking.propagation.Options.
+  # Fields of vidcolor.tracking.propagation.PropagationOptions.
   config.tracking = ml_collections.ConfigDict()
   config.tracking.short_side = 240
   config.tracking.keep_first = True

@@ -1,18 +1,20 @@
-"""The paper's run: Vondrick et al. 2018, on Kinetics with its labels unread.
+"""The paper's training (Vondrick et al. 2018), on Kinetics without labels.
 
-400,000 steps of 32 clips: an accelerator's job. Three reference frames and a
-target at 256 x 256 and 6 frames a second, ResNet-18 and dilated 3D convolutions
-at stride 8, plain dot products, Adam at 1e-3 for 60,000 steps, then 1e-4.
+It needs an accelerator: 400,000 steps of 32 clips. A clip is three reference
+frames and a target, at 256 x 256 and 6 frames a second. The network is a
+ResNet-18 with dilated 3D convolutions at stride 8. Scores are dot products. The
+learning rate of Adam is 1e-3 for 60,000 steps, then 1e-4.
 
 python -m vidcolor.train --config=experiments/configs/paper.py \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
-A step is 6.8 TFLOP (XLA's count). At an assumed 40% of the peak, 400,000 take 2
-hours on an H100 and 10 on a TPU v5e chip, if data comes as fast: 1,900 clips a
-second for the H100. experiments/scaling.md has the arithmetic, and what binds
-on more devices; it was not run yet.
+A step takes 6.8 TFLOP, as XLA counts them. At an assumed 40% of the peak,
+400,000 steps take 2 hours on an H100 and 10 hours on a TPU v5e chip, if data is
+read fast enough: 1,900 clips a second for the H100. experiments/scaling.md has
+the calculation, and the limits on more devices. This was not run yet.
 
-The paper reports J 34.6 on DAVIS 2017 validation; not yet repeated here.
+The paper reports J 34.6 on DAVIS 2017 validation, which is not reproduced here
+yet.
 """
 
 import ml_collections
@@ -39,21 +41,21 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.model = ml_collections.ConfigDict()
   config.model.name = 'resnet3d'  # vidcolor/models/resnet3d.py; its options:
-  config.model.channels = 1  # Sees grey; 3 sees Lab.
+  config.model.channels = 1  # Grey; 3 for Lab.
   config.model.embedding_dim = 64
   config.model.dtype = 'bfloat16'
 
-  config.fsdp = 1  # Devices that the state is split over.
-  config.accumulate = 1  # Parts of a batch, one after another.
-  config.remat = 'none'  # Or 'norms', 'blocks': computed again, to save memory.
-  # Whether a run may go on with another number of processes: it begins the
-  # data anew.
+  config.fsdp = 1  # Number of devices that the state is split over.
+  config.accumulate = 1  # Parts of a batch, computed one after another.
+  config.remat = 'none'  # Or 'norms' or 'blocks', which are recomputed.
+  # Whether a run may resume with another number of processes. The data then
+  # starts from its beginning.
   config.restart_data = False
 
-  config.target = 'classes'  # Or 'values', of Lab's a and b.
+  config.target = 'classes'  # Or 'values' of a and b.
   config.copy = ml_collections.ConfigDict()
   config.copy.temperature = 1.0
-  # Knots (fraction of the steps, rate), joined by straight lines.
+  # Knots (fraction of the steps, rate), linearly interpolated.
   config.learning_rate = ((0.0, 1e-3), (0.15, 1e-3), (0.15, 1e-4), (1.0, 1e-4))
   config.max_grad_norm = float('inf')  # No clipping.
 
@@ -62,11 +64,12 @@ def get_config() -> ml_collections.ConfigDict:
   config.checkpoint_every = 5_000
 
   config.evaluation = ml_collections.ConfigDict()
-  config.evaluation.dataset = 'davis2016'  # Or davis2017.
-  config.evaluation.data_dir = ''  # None.
+  config.evaluation.dataset = 'davis2016'  # Or 'davis2017'.
+  config.evaluation.data_dir = ''  # No evaluation.
   config.evaluation.every = 20_000
 
-  # vidcolor.tracking.propagation.Options: global softmax, three references.
+  # Fields of vidcolor.tracking.propagation.PropagationOptions: a softmax over
+  # all positions of three reference frames.
   config.tracking = ml_collections.ConfigDict()
   config.tracking.short_side = 256
   config.tracking.keep_first = False

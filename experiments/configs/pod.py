@@ -1,9 +1,10 @@
-"""The paper's network on a pod slice: batches of 1,024 on 256 TPU v5e chips.
+"""Trains the paper's network on a pod slice of 256 TPU v5e chips.
 
-Four clips a chip leave memory free, so that nothing is computed twice and every
-chip holds the whole state. 50,000 steps see 51 million clips, four times the
-paper's; 12,500 see as many as the paper's, and as the rates are given by
-fractions of the steps, --config.steps=12500 is that run.
+The batch size is 1,024. Four clips a chip leave memory free, so that nothing is
+recomputed and every chip holds the whole state. 50,000 steps see 51 million
+clips, four times as many as the paper's training. --config.steps=12500 sees as
+many clips as the paper's, because the learning rate is given by fractions of
+the steps.
 
 python -m experiments.launch --on=tpu --zone=us-west4-a --spot \
   --accelerator_type=v5litepod-256 --runtime_version=v2-alpha-tpuv5-lite \
@@ -11,15 +12,15 @@ python -m experiments.launch --on=tpu --zone=us-west4-a --spot \
   --mounted=/mnt/runs -- --config=experiments/configs/pod.py \
   --workdir=/mnt/runs/RUN --config.dataset.data_dir=DATA_DIR
 
-which is, on every machine of the slice:
+This runs the following command on every machine of the slice:
 
 python -m vidcolor.train --config=experiments/configs/pod.py --cluster \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
-On paper, by experiments/scaling.md: 13 ms a step at an assumed 40% of the peak,
-or 11 minutes, but 70 ms and an hour where records come from a bucket at 25 GB a
-second. At least the paper's result is expected (J 34.6 on DAVIS 2017
-validation). Neither was tried yet.
+This was not run yet. By the calculation in experiments/scaling.md, a step takes
+13 ms at an assumed 40% of the peak, and all steps 11 minutes. If records are
+read from a bucket at 25 GB a second, a step takes 70 ms and all steps an hour.
+The expected result is at least the paper's, J 34.6 on DAVIS 2017 validation.
 """
 
 import ml_collections
@@ -32,10 +33,11 @@ def get_config() -> ml_collections.ConfigDict:
   config = paper.get_config()
   config.steps = 50_000
   config.batch_size = 1024
-  # The paper's rates times the square root of 1024 / 32, not 1024 / 32: Adam's
-  # steps are as large whatever the gradient, so only its noise counts (Malladi
-  # et al., "On the SDEs and scaling rules for adaptive gradient algorithms",
-  # NeurIPS 2022). Large rates need a warm-up, and gradients clipped.
+  # The paper's rates times the square root of 1024 / 32, not times 1024 / 32.
+  # The size of Adam's steps does not depend on the gradient's scale, so only
+  # the gradient's noise counts (Malladi et al., "On the SDEs and scaling rules
+  # for adaptive gradient algorithms", NeurIPS 2022). Large rates need a warm-up
+  # and clipped gradients.
   config.learning_rate = (
       (0.0, 0.0),
       (0.02, 5.7e-3),
@@ -45,5 +47,5 @@ def get_config() -> ml_collections.ConfigDict:
   )
   config.max_grad_norm = 1.0
   config.images_every = 1_000
-  config.checkpoint_every = 1_000  # A preemption costs a minute at most.
+  config.checkpoint_every = 1_000  # A preemption loses a minute at most.
   return config

@@ -1,10 +1,10 @@
-"""Propagates as CRW does, so that other networks compare with its figures.
+"""Propagates labels as CRW does, to compare networks with its results.
 
-Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", NeurIPS
-2020, as its published code (github.com/ajabri/videowalk) is run on DAVIS. It
-takes features at stride 8. From the same features it makes the same masks: of
-DAVIS's car-shadow and horsejump-high, 36 frames each, 6 of 29 million pixels
-differed.
+CRW is Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk",
+NeurIPS 2020. The options are those of its published code
+(github.com/ajabri/videowalk) on DAVIS, which takes features at stride 8. The
+same features give the same masks: on DAVIS's car-shadow and horsejump-high, 36
+frames each, 6 of 29 million pixels differed.
 
 python -m vidcolor.evaluate --config=experiments/configs/tracking_crw.py \
   --features_dir=DIR --dataset=davis2017 --data_dir=DAVIS --output_dir=OUT
@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.tracking.keep_first = True
   config.tracking.recent = 20
   config.tracking.repeat_first = True
-  # Nearer than 12 cells; none lies between.
+  # CRW's window excludes the distance 12 itself.
   config.tracking.radius = 11.99
   config.tracking.window_first = False
   config.tracking.shrink_labels = 'linear'
