@@ -36,17 +36,17 @@ def flags(tmp_path):
 
 
 def test_build_fits_the_palette_once(flags, capsys):
-  build.main([''])
+  build.main([])
   assert 'train: 1 records\nleft out: 0' in capsys.readouterr().out
   path = flags / 'palette.npy'
   assert color.load_palette(path).shape == (16, 2)
   color.save_palette(path, np.ones((16, 2), np.float32))
-  build.main([''])
+  build.main([])
   assert color.load_palette(path).max() == 1
 
 
 def test_palette_is_of_the_videos_colours(flags):
-  build.main([''])
+  build.main([])
   fitted = palette.fit(flags, num_colors=4, num_frames=32, seed=1)
   np.testing.assert_array_equal(
       fitted, color.load_palette(flags / 'palette.npy')
@@ -59,12 +59,12 @@ def test_palette_is_of_the_videos_colours(flags):
   )
 
 
-def test_what_is_not_there_is_told(flags):
+def test_missing_palettes_and_sources_are_one_line(flags):
   with pytest.raises(errors.UserError, match='no palette at .*data_prep.build'):
     color.load_palette(flags / 'palette.npy')
   with flagsaver.flagsaver(source_dir=None):
     with pytest.raises(errors.UserError, match='--source_dir'):
-      build.main([''])
+      build.main([])
 
 
 def test_no_damaged_or_odd_video_stops_it(tmp_path):
@@ -93,7 +93,7 @@ def test_no_damaged_or_odd_video_stops_it(tmp_path):
 
 def test_beam_builds_the_same(flags, tmp_path):
   pytest.importorskip('apache_beam')
-  build.main([''])
+  build.main([])
   (tmp_path / 'beam').mkdir()
   built = programs.run(
       'data_prep.build',
@@ -112,7 +112,7 @@ def test_beam_builds_the_same(flags, tmp_path):
     assert (beam / name).read_bytes() == (flags / name).read_bytes()
 
 
-def test_wrong_folders_are_told_in_one_line(flags, tmp_path):
+def test_wrong_folders_are_one_line(flags, tmp_path):
   wrong = {
       'data_dir': [f'{tmp_path}/videos.mp4/data', 'nowhere://data'],
       'source_dir': [f'{tmp_path}/absent', 'nowhere://videos'],
@@ -121,7 +121,7 @@ def test_wrong_folders_are_told_in_one_line(flags, tmp_path):
     for value in values:
       with flagsaver.flagsaver(**{flag: value}):
         with pytest.raises(errors.UserError) as raised:
-          build.main([''])
+          build.main([])
       assert value.split('://')[0] in str(raised.value)
       assert '\n' not in str(raised.value)
 
@@ -130,13 +130,13 @@ def test_a_dataset_without_training_clips_has_no_palette(flags, tmp_path):
   (tmp_path / 'sets' / 'val').mkdir(parents=True)
   os.rename(tmp_path / 'videos.mp4', tmp_path / 'sets' / 'val' / 'a.mp4')
   with flagsaver.flagsaver(source_dir=str(tmp_path / 'sets')):
-    build.main([''])
+    build.main([])
   assert not (flags / 'palette.npy').exists()
 
 
 def test_options_of_beam_without_beam(flags):
   with pytest.raises(errors.UserError, match='--region=x is for --runner=beam'):
-    build.main(['', '--region=x'])
+    build.main(['--region=x'])
 
 
 _BUCKETS = """
@@ -156,7 +156,7 @@ for name in Buckets.protocol:
 
 
 def test_from_bucket_to_bucket(flags, tmp_path):
-  build.main([''])
+  build.main([])
   (tmp_path / 'buckets' / 'mine').mkdir(parents=True)
   os.rename(tmp_path / 'videos.mp4', tmp_path / 'buckets/mine/videos.mp4')
   # Python imports this module when it starts.
