@@ -170,7 +170,7 @@ def test_files_are_no_larger_than_asked_for(build):
   assert tiny.info.splits['test'].shard_lengths == [1, 1, 1]
 
 
-def test_what_is_left_out_and_what_is_cut_short_is_told(build):
+def test_the_manifest_lists_what_is_left_out_or_cut_short(build):
   builder, _ = build(faults={11: 'broken', 3: 'wrong', 5: 'cut'})
   manifest = _manifest(builder)
   assert manifest['skipped'] == [
@@ -206,7 +206,7 @@ def test_one_clip_cannot_stop_the_build(build):
   assert reasons['clip20'] == 'took more than 2 seconds'
   assert 'allocate 8.00 GiB' in reasons['clip30']
   assert len(_numbers(builder.data_dir_root, 'train')) == 157
-  # What crashes might have been the victim of something else.
+  # A clip that crashes is tried twice.
   assert read.count('clip10') == 2 and read.count('clip20') == 1
 
 
@@ -223,7 +223,7 @@ def test_no_clip_survives(build, tmp_path):
       errors.UserError, match='none of the 21 clips can be read; .*broken'
   ):
     build(num_clips=20, faults=dict.fromkeys(range(20), 'broken'))
-  # Nothing is left that would stop the next build from reading them again.
+  # Nothing is left, so that the next build reads all clips again.
   assert not list((tmp_path / 'data' / 'numbers').iterdir())
 
 
@@ -266,19 +266,21 @@ def test_a_build_killed_ten_times_loses_nothing(build, tmp_path):
       assert building.poll() is None
       time.sleep(0.005)
     building.kill()
-    building.communicate(timeout=5)  # Returns once its workers have ended too.
+    building.communicate(timeout=5)  # Returns when its workers ended too.
     read_before = len((tmp_path / 'log').read_text().split())
   assert partial_dir.exists()
   builder, read = build(seconds=0.02)
   assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
   assert os.listdir(builder.data_path.parent) == ['1.0.0']
-  # Lost is what the two workers were at, each time.
+  # Each kill loses what the two workers were reading.
   assert read_before + len(read) <= 164 + 2 * 10
 
 
 @pytest.mark.parametrize('step', [0, 2, 3, 10, 22, 26])
-def test_a_build_killed_while_it_ends_goes_on(build, monkeypatch, step):
-  """At one of the times that a file or folder gets its name."""
+def test_a_build_killed_while_it_renames_files_continues(
+    build, monkeypatch, step
+):
+  """Fails at one of the times that a file or folder is renamed."""
   whole, _ = build('whole', num_clips=20)
   calls = itertools.count()
 
@@ -302,7 +304,7 @@ def test_a_build_killed_while_it_ends_goes_on(build, monkeypatch, step):
 
 
 @pytest.mark.parametrize('damage', ['empty report', 'empty', 'shorter', 'none'])
-def test_what_a_power_failure_damaged_is_written_anew(
+def test_shards_damaged_by_a_power_failure_are_written_again(
     build, monkeypatch, damage
 ):
   whole, _ = build('whole', num_clips=40)
@@ -324,7 +326,7 @@ def test_what_a_power_failure_damaged_is_written_anew(
   assert _hashes(builder.data_dir) == _hashes(whole.data_dir)
 
 
-def test_clips_damaged_by_a_power_failure_are_read_anew(build, tmp_path):
+def test_clips_damaged_by_a_power_failure_are_read_again(build, tmp_path):
   whole, _ = build('whole')
   (tmp_path / 'log').write_text('')
   building = _start(tmp_path, seconds=0.05)
@@ -342,7 +344,7 @@ def test_clips_damaged_by_a_power_failure_are_read_anew(build, tmp_path):
 
 
 def test_records_without_their_report_are_not_used(build, tmp_path):
-  """As a process leaves them that is killed between the two."""
+  """A process that is killed between writing the two leaves such records."""
   options = dict(faults={20: 'hang'}, max_seconds=1)
   whole, _ = build('whole', **options)
   (clip,) = (c for c in whole.list_clips()[0]['train'] if c['number'] == 20)
@@ -400,9 +402,9 @@ def test_a_source_that_goes_away_stops_the_build(build):
   assert builder.info.splits['train'].num_examples == 160
 
 
-def test_shards_of_other_clips_are_written_anew(build, monkeypatch):
+def test_shards_of_other_clips_are_written_again(build, monkeypatch):
   with monkeypatch.context() as context:
-    # Stopped when all shards are written.
+    # Stops after all shards are written.
     context.setattr(clip_builder.ClipBuilder, '_split_info', _interrupt)
     with pytest.raises(KeyboardInterrupt):
       build()
@@ -415,7 +417,7 @@ def _interrupt(*args):
   raise KeyboardInterrupt
 
 
-def test_a_full_disk_is_told_and_the_build_goes_on(build, tmp_path):
+def test_a_build_continues_after_a_full_disk(build, tmp_path):
   whole, _ = build('whole', num_clips=100)
   (tmp_path / 'data').mkdir()
   mount = ['mount', '-t', 'tmpfs', '-o', 'size=1100k', 'tmpfs']

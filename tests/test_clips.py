@@ -23,7 +23,7 @@ def _png(image):
 
 
 def _clip(name, images, shots=(0,)):
-  """A record as `data_prep` writes it."""
+  """Returns a record as `data_prep` writes it."""
   example = tf_example_pb2.Example()
   features = example.features.feature
   features['name'].bytes_list.value.append(name.encode())
@@ -33,20 +33,20 @@ def _clip(name, images, shots=(0,)):
 
 
 def _noise_clips(num_clips=5, num_frames=8):
-  """Clips that show one picture of noise all along, each another."""
+  """Returns clips that each show one picture of noise."""
   rng = np.random.default_rng(0)
   images = rng.integers(256, size=(num_clips, 30, 40, 3), dtype=np.uint8)
   return [_clip(str(i), [image] * num_frames) for i, image in enumerate(images)]
 
 
 def _counting_clip(num_frames, shots=(0,)):
-  """A clip whose every pixel is the number of the frame."""
+  """Returns a clip whose every pixel is the number of the frame."""
   images = [np.full((30, 40, 3), i, np.uint8) for i in range(num_frames)]
   return _clip('counts', images, shots)
 
 
 def _numbers(batch):
-  """The frames of clips made of `_counting_clip`."""
+  """Returns the frame numbers of clips from `_counting_clip`."""
   return batch['frames'][..., 0, 0, 0].astype(int)
 
 
@@ -101,7 +101,7 @@ def test_a_clip_is_one_crop_of_its_video():
 
 
 def test_crops_are_squares_of_every_size_and_half_are_mirrored():
-  # Red and green tell where in the frame a pixel is.
+  # Red and green encode the position in the frame.
   y, x = np.mgrid[:120, :160]
   image = np.stack([x, y, 0 * x], -1).astype(np.uint8)
   source = [_clip('', [image] * 3)]
@@ -144,7 +144,7 @@ def test_clips_stay_within_a_shot():
   numbers = _numbers(batch)
   of_shot = np.searchsorted(shots, numbers, side='right') - 1
   assert np.array_equal(of_shot[:, 0], of_shot[:, -1])
-  # Places to begin a clip: 0 in shots of one or two frames, 1, 10, and 4.
+  # A clip can start at 0, 1, 10, 0 and 4 frames of the shots.
   drawn = np.bincount(of_shot[:, 0], minlength=5) / 400
   np.testing.assert_allclose(drawn, np.array([0, 1, 10, 0, 4]) / 15, atol=0.06)
   assert set(np.diff(numbers[of_shot[:, 0] == 2])[:, 0]) == {1, 2, 3, 4}
@@ -171,11 +171,11 @@ def test_only_sampled_frames_are_decoded(monkeypatch):
     return image
 
   monkeypatch.setattr(cv2, 'imdecode', note)
-  # Of a size of its own: other tests' threads may still be at their last batch.
+  # The size is unique, because threads of other tests may still be decoding.
   batches = _batches([_clip('odd', [np.zeros((31, 47, 3), np.uint8)] * 200)])
   next(batches)
   batches.close()
-  # Some are of batches made ahead.
+  # Some belong to prefetched batches.
   assert 6 <= decoded.count((31, 47, 3)) < 100
 
 

@@ -1,4 +1,4 @@
-"""Every training config makes a step, and its docstring's lines are right."""
+"""Every training config makes a step, and its docstring's commands work."""
 
 import functools
 import importlib
@@ -19,7 +19,7 @@ from vidcolor.tracking import propagation
 from vidcolor.training import objective
 from vidcolor.training import step as step_lib
 
-# And the devices that the docstring speaks of, with their processes.
+# The numbers of devices and processes in the docstring of each config.
 CONFIGS = {
     'compact': (1, 1),
     'paper': (1, 1),
@@ -110,7 +110,7 @@ def test_docstring_has_the_line_that_trains(name, tmp_path):
   (line,) = _lines(name, 'python -m vidcolor.train')
   _, _, module, *flags = line.split()
   assert f'--config=experiments/configs/{name}.py' in flags
-  if '--cluster' in flags:  # Of which there is none here.
+  if '--cluster' in flags:  # There is no cluster here.
     flags.remove('--cluster')
   places = {'DATA_DIR': tmp_path / 'data', '=DIR': f'={tmp_path / "run"}'}
   flags = [
@@ -118,7 +118,7 @@ def test_docstring_has_the_line_that_trains(name, tmp_path):
       for flag in flags
   ]
   result = programs.run(module, *flags)
-  # It is understood to the end: only the data is not there.
+  # The command is right: only the data is missing.
   assert f'no dataset kinetics in {places["DATA_DIR"]}' in result.stderr
   assert result.returncode == 2
 

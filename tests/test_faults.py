@@ -1,8 +1,9 @@
-"""Breaks training off in every way; it always ends as if nothing had been.
+"""Interrupts training in every way. The result must always be the same.
 
-One run of 300 steps is left alone. Others are killed, lose their data workers
-or fill their disk, and are started again by the same line: their parameters,
-optimizer states, data positions and metrics must be the same to the last bit.
+One run of 300 steps is not interrupted. Others are killed, lose their data
+workers or fill their disk, and are started again with the same command. Their
+parameters, optimizer states, data positions and metrics must equal those of the
+first run to the last bit.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def whole(data_dir, tmp_path_factory):
-  """The run that is left alone."""
+  """The run that is not interrupted."""
   workdir = tmp_path_factory.mktemp('whole')
   run = _run(_command(data_dir, workdir))
   assert run.returncode == 0 and run.stderr == ''
@@ -61,7 +62,7 @@ def _run(command):
 
 @contextlib.contextmanager
 def _started(command):
-  """A program, of which nothing is left in the end."""
+  """Starts a program; kills what is left of it in the end."""
   process = subprocess.Popen(
       command,
       cwd=ROOT,
@@ -79,7 +80,7 @@ def _started(command):
 
 
 def _wait_for_steps(process, number):
-  """Reads so many lines of progress; returns the last step."""
+  """Reads `number` lines of progress; returns the last step."""
   for line in process.stdout:
     if line.startswith('step'):
       number -= 1
@@ -116,14 +117,14 @@ def _data_state(workdir):
 
 
 def _break_off(command, rng, startup, workdir):
-  """Starts a run and kills it; returns the last step known of.
+  """Starts a run and kills it; returns the last step that it reported.
 
   Args:
-    command: That starts it.
-    rng: Says when, and by which signal.
-    startup: Seconds within which to kill it; None for after some steps, of
-      which every tenth is saved.
-    workdir: Of the run.
+    command: Command of the run.
+    rng: Chooses the time and the signal.
+    startup: Seconds within which to kill the run. None to kill it after some
+      steps, of which every tenth is saved.
+    workdir: Folder of the run.
   """
   kind = rng.choice([signal.SIGKILL, signal.SIGTERM])
   last_step = None
@@ -149,7 +150,7 @@ def _break_off(command, rng, startup, workdir):
     )
     assert (workdir / 'checkpoints' / str(last_step)).is_dir()
   else:
-    # Before it hears of signals, or when it has saved, a signal ends it.
+    # A signal ends a run that does not handle signals yet or any more.
     assert code == -kind and 'Traceback' not in told
     assert kind == signal.SIGKILL or last_step is None or twice
   return last_step or 0
@@ -193,8 +194,8 @@ def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
   command = _command(data_dir, tmp_path, **{'clips.num_workers': 2})
   with _started(command) as process:
     told = ''
-    # Of two that die together it tells once: the second is to be a new one, of
-    # which fifty steps more are sure to have had batches.
+    # Two deaths at once are reported once. The second worker must be a new one:
+    # after fifty more steps, the new workers have surely made batches.
     for least in (1, 50):
       _wait_for_steps(process, random.randint(least, 100))
       os.kill(random.choice(_workers(process)), signal.SIGKILL)
@@ -209,7 +210,7 @@ def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
 
 @contextlib.contextmanager
 def _small_disk(folder, size):
-  """Mounts a disk; yields a function that changes its size."""
+  """Mounts a small disk; yields a function that changes its options."""
   folder.mkdir()
   options = f'size={size}'
   mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(folder)]
@@ -227,7 +228,7 @@ def _small_disk(folder, size):
 
 
 def _error(told):
-  """The line that is meant for people; TensorStore's threads may tell more."""
+  """Returns the error line; TensorStore's threads may print more."""
   (line,) = [x for x in told.splitlines() if x.startswith('error: ')]
   return line.removeprefix('error: ')
 
@@ -245,7 +246,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
 ):
   workdir = tmp_path / 'disk' / 'run'
   with _small_disk(tmp_path / 'disk', '600k') as remount:
-    # As if others filled it when a save has begun.
+    # As if another program filled the disk after a save has started.
     command = _command(data_dir, workdir, program=('-c', _UNAWARE))
     full = _run(command)
     assert full.returncode == 2
@@ -255,8 +256,8 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     kept = [p for p in os.listdir(workdir / 'checkpoints') if p.isdigit()]
     assert kept
 
-    # The same line removes what was half-written, and tells before it writes
-    # that there is no room; or, if it just seemed to suffice, as before.
+    # The same command removes the unfinished checkpoint. It reports before the
+    # next save that there is no room, or fails in the save as before.
     command = _command(data_dir, workdir)
     again = _run(command)
     assert again.returncode == 2
@@ -286,7 +287,7 @@ def test_a_failing_save_ends_the_run_before_the_next(data_dir, tmp_path):
     assert 'No space left' in _error(full.stderr)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(data_dir, tmp_path):
+def test_a_read_only_folder_is_one_line(data_dir, tmp_path):
   with _small_disk(tmp_path / 'disk', '1m') as remount:
     remount('ro')
     for workdir in (tmp_path / 'disk', tmp_path / 'disk' / 'run'):
@@ -294,7 +295,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(data_dir, tmp_path):
         loop.train(tiny.config(data_dir), workdir)
 
 
-def test_a_workdir_that_is_gone_is_told(data_dir, tmp_path):
+def test_a_workdir_that_disappears_is_one_line(data_dir, tmp_path):
   with _started(_command(data_dir, tmp_path / 'run', steps=10_000)) as process:
     _wait_for_steps(process, 12)
     (tmp_path / 'run').rename(tmp_path / 'elsewhere')

@@ -76,7 +76,7 @@ def test_program(dataset_dir):
   assert not list(dataset_dir.glob('.*'))
 
 
-def test_what_is_no_dataset_is_told(dataset_dir, tmp_path):
+def test_a_folder_without_a_dataset_is_one_line(dataset_dir, tmp_path):
   for folder in tmp_path, dataset_dir.parent:
     with pytest.raises(errors.UserError, match=f'no dataset in {folder}: give'):
       palette.fit(folder)

@@ -1,4 +1,4 @@
-"""Trains by several processes, on several devices each, as a cluster does."""
+"""Trains with several processes of several devices each, as on a cluster."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def data_dir(tmp_path_factory):
 
 
 def _start(data_dir, workdir, *flags, processes=1, devices=8, **changes):
-  """Starts processes of so many devices each, that train together."""
+  """Starts processes that train together, each with some devices."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
@@ -53,7 +53,7 @@ def _start(data_dir, workdir, *flags, processes=1, devices=8, **changes):
 
 
 def _ended(processes):
-  """Waits for processes; returns how each ended."""
+  """Waits for processes; returns the result of each."""
   outputs = [process.communicate(timeout=300) for process in processes]
   return [
       subprocess.CompletedProcess(process.args, process.returncode, *output)
@@ -70,7 +70,7 @@ def _losses(workdir):
   return [json.loads(line)['loss'] for line in lines]
 
 
-def test_two_processes_train_save_and_go_on_as_one_does(data_dir, tmp_path):
+def test_two_processes_train_save_and_resume_as_one_does(data_dir, tmp_path):
   (one,) = _train(data_dir, tmp_path / 'one', steps=8, checkpoint_every=4)
   assert one.returncode == 0, one.stderr
   davis_dir = tiny.write_davis(tmp_path / 'davis')
@@ -92,7 +92,7 @@ def test_two_processes_train_save_and_go_on_as_one_does(data_dir, tmp_path):
   assert len(set(expected)) == 8
   np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
-  # The data of two processes cannot go on in one, unless that is accepted.
+  # One process cannot continue the data of two, unless that is accepted.
   (refused,) = _train(data_dir, tmp_path / 'two', steps=10)
   assert refused.returncode == 2
   assert 'by 2 processes' in refused.stderr
@@ -127,7 +127,9 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(data_dir, tmp_path):
         (['--config.batch_size=12'], 'give a multiple of 8'),
     ],
 )
-def test_what_does_not_fit_is_one_line(data_dir, tmp_path, flags, told):
+def test_wrong_numbers_of_processes_are_one_line(
+    data_dir, tmp_path, flags, told
+):
   (run,) = _train(data_dir, tmp_path, *flags)
   assert run.returncode == 2
   assert told in run.stderr and run.stderr.count('\n') == 1

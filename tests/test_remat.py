@@ -1,4 +1,4 @@
-"""What the gradient computes again changes memory, not results."""
+"""Rematerialization changes memory, not results."""
 
 import importlib
 
@@ -36,7 +36,7 @@ def test_the_step_is_the_same():
 
 @pytest.mark.parametrize('name', ['compact', 'paper'])
 def test_less_is_kept_for_the_gradient(name):
-  """By what JAX keeps: XLA on CPUs undoes what it is told, to save time."""
+  """Measures what JAX keeps, because XLA on CPUs undoes rematerialization."""
   module = importlib.import_module(f'experiments.configs.{name}')
   options = module.get_config().model
 

@@ -1,4 +1,4 @@
-"""The benchmark compares like with like, and its figures are what they say."""
+"""The benchmark compares equal steps, and its measurements are right."""
 
 import json
 import os

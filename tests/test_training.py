@@ -1,4 +1,4 @@
-"""Trains for real: resumed after SIGKILL, over one and eight devices."""
+"""Trains for real: resumed after SIGKILL, on one and eight devices."""
 
 import contextlib
 import os
@@ -197,7 +197,7 @@ def _damage(checkpoint_dir, how):
 
 
 @pytest.mark.parametrize('how', ['short', 'config gone'])
-def test_a_damaged_checkpoint_is_set_aside(data_dir, tmp_path, capsys, how):
+def test_a_damaged_checkpoint_is_renamed(data_dir, tmp_path, capsys, how):
   changes = {'checkpoint_every': 2, 'images_every': 100}
   loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'whole')
   expected = _leaves(tmp_path / 'whole')
@@ -294,7 +294,7 @@ def test_missing_dataset_is_one_line(tmp_path):
 
 
 def _read_events(path):
-  """Parses a file of TFRecords: length, its checksum, content, its checksum."""
+  """Parses TFRecords: length, its checksum, content and its checksum."""
   data, start = path.read_bytes(), 0
   while start < len(data):
     (length,) = struct.unpack_from('Q', data, start)
@@ -312,7 +312,7 @@ def test_tensorboard_gets_every_metric_of_the_file(tmp_path):
   assert {'steps_per_second', 'examples_per_second'} < metrics.keys()
   version, start, *events = _read_events(next(tmp_path.glob('events.out.*')))
   assert version.file_version == 'brain.Event:2'
-  assert start.session_log.status and start.step == 3  # What it hides begins.
+  assert start.session_log.status and start.step == 3  # Hides steps from 3 on.
   assert {event.step for event in events} == {3}
   written = [event.summary.value[0] for event in events]
   assert [value.tag for value in written] == list(metrics)
@@ -356,7 +356,7 @@ def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
 
 
 def test_flops_are_those_of_the_products():
-  """Of a forward pass, and twice that for the gradient; nothing twice."""
+  """They are three times those of a forward pass, without recomputation."""
 
   def count(**changes):
     config = tiny.config('', **changes)
@@ -448,7 +448,7 @@ def _mean_j(model, options, sequences):
 
 
 def test_a_minute_of_training_beats_none(tmp_path):
-  # Here and not in a file of its own, which pytest would run at the very end,
+  # In this file, because pytest would run a file of its own at the very end,
   # with one processor idle.
   builder = synthetic_clips.SyntheticClips(
       num_train=32, num_test=0, data_dir=tmp_path
