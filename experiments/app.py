@@ -1,10 +1,10 @@
-"""A page to click on: open a video, show what to follow, watch it followed.
+"""Serves a web page: open a video, click on objects or points, track them.
 
 pip install -e '.[app]'
 python -m experiments.app
 
-and open the address that it prints. Frames of a short side above 480 pixels are
-shrunk to that. What people open and get lies in a temporary folder, which goes
+and open the address that it prints. Frames are shrunk to a short side of at
+most 480 pixels. A temporary folder holds uploads and results. It is deleted
 when the program ends.
 """
 
@@ -30,7 +30,7 @@ from vidcolor import track_output
 from vidcolor import video_tracker
 from vidcolor.video import video_source
 
-_SHORT_SIDE = 480
+_MAX_SHORT_SIDE = 480
 _KINDS = {
     'Objects: two clicks make a box around each': True,
     'Points: one click each': False,
@@ -40,7 +40,7 @@ _SCROLL = """
     .scrollIntoView({behavior: 'smooth', block: 'start'}))
 """
 _HIDDEN = gr.update(visible=False)
-_STAGES = {'track': 'Following', 'draw': 'Drawing'}
+_STAGES = {'track': 'Tracking', 'draw': 'Drawing'}
 _CSS = """
   main { max-width: 60rem !important; margin: auto !important; }
   #picture img { max-height: 70vh; cursor: crosshair; }
@@ -50,26 +50,25 @@ _CSS = """
 
 
 class Session(NamedTuple):
-  """What one person has open: a video, and what is marked in a frame of it."""
+  """The video that one person has open, and the clicks in one of its frames."""
 
   video: video_source.VideoSource
-  number: int
-  marks: click_prompts.Marks
+  query_frame: int
+  clicked: click_prompts.ClickPrompt
 
 
 def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
-  """The page; `launch` it."""
-  stopped = set()  # Sessions that do not want what is under way.
+  """Builds the page. Its method `launch` serves it."""
+  stopped = set()  # Sessions whose person clicked Stop.
 
   def open_video(path, is_boxes):
     with _errors_shown(path):
-      video = video_source.VideoSource(path)
-      scale = min(1, _SHORT_SIDE / min(video.size))
-      video = video_source.VideoSource(path, scale=scale)
-      marks = click_prompts.Marks(next(iter(video)).rgb, is_boxes)
+      video = video_source.VideoSource(path, max_short_side=_MAX_SHORT_SIDE)
+      frame = next(iter(video)).rgb
+    clicked = click_prompts.ClickPrompt(frame, is_boxes)
     last = max(1, (video.num_frames or 1) - 1)
     return (
-        *_show(Session(video, 0, marks)),
+        *_show(Session(video, 0, clicked)),
         gr.Column(visible=True),
         gr.Slider(maximum=last, value=0),
         gr.Column(visible=False),
@@ -78,43 +77,43 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
   def choose_frame(session, number, is_boxes):
     with _errors_shown(session.video.path):
       frames = enumerate(itertools.islice(session.video, number + 1))
-      # Its last one, if it ends before.
+      # If the video is shorter, this is its last frame.
       ((number, frame),) = collections.deque(frames, maxlen=1)
-    marks = click_prompts.Marks(frame.rgb, is_boxes)
-    return *_show(Session(session.video, number, marks)), number
+    clicked = click_prompts.ClickPrompt(frame.rgb, is_boxes)
+    return *_show(Session(session.video, number, clicked)), number
 
   def click(session, event: gr.SelectData):
     with _errors_shown(session.video.path):
-      marks = session.marks.click(*event.index, tracker.propagator.embed)
-    return _show(session._replace(marks=marks))
+      clicked = session.clicked.click(*event.index, tracker.propagator.embed)
+    return _show(session._replace(clicked=clicked))
 
   def undo(session):
-    return _show(session._replace(marks=session.marks.undo()))
+    return _show(session._replace(clicked=session.clicked.undo()))
 
   def clear(session, is_boxes):
-    marks = click_prompts.Marks(session.marks.frame, is_boxes)
-    return _show(session._replace(marks=marks))
+    clicked = click_prompts.ClickPrompt(session.clicked.frame, is_boxes)
+    return _show(session._replace(clicked=clicked))
 
   def track(session, request: gr.Request, bar=gr.Progress()):  # noqa: B008
     stopped.discard(request.session_hash)
     progress = _progress(bar, lambda: request.session_hash in stopped)
-    video, prompt = session.video, session.marks.prompt(session.video)
-    found = tracker.stream(video, prompt, session.number)
+    video, prompt = session.video, session.clicked.to_prompt(session.video)
+    tracked = tracker.stream(video, prompt, session.query_frame)
     with (
         _errors_shown(video.path),
         tempfile.TemporaryDirectory(prefix='vidcolor_') as folder,
     ):
-      summary = track_output.write(
-          pathlib.Path(folder), video, prompt, found, progress
+      summary = track_output.write_tracking(
+          pathlib.Path(folder), video, prompt, tracked, progress
       )
       if summary['left_out']:
         gr.Warning(summary['left_out'])
       outputs = [f'{folder}/overlay.mp4', f'{folder}/tracks.csv']
-      if session.marks.is_boxes:
+      if session.clicked.is_boxes:
         outputs.append(
             shutil.make_archive(f'{folder}/masks', 'zip', folder, 'masks')
         )
-      # Gradio copies them before it goes on here.
+      # Gradio copies the files before this function continues.
       yield outputs[0], gr.update(value=outputs, visible=True)
 
   def stop(request: gr.Request):
@@ -126,8 +125,8 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
     session = gr.State()
     gr.Markdown('# Track anything in your own video\n## 1. Open a video')
     file = gr.File(show_label=False, file_types=['video', '.mkv'])
-    with gr.Column(visible=False) as marking_step:
-      gr.Markdown('## 2. Show what to follow')
+    with gr.Column(visible=False) as click_step:
+      gr.Markdown('## 2. Click on what to track')
       is_boxes = gr.Radio(
           list(_KINDS.items()), value=True, show_label=False, container=False
       )
@@ -152,7 +151,7 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
 
     shown = [session, picture, hint, undo_button, clear_button, track_button]
     file.upload(
-        open_video, [file, is_boxes], [*shown, marking_step, number, outcome]
+        open_video, [file, is_boxes], [*shown, click_step, number, outcome]
     )
     number.release(choose_frame, [session, number, is_boxes], [*shown, number])
     picture.select(click, session, shown)
@@ -169,7 +168,7 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
         track, session, [film, downloads], show_progress_on=film
     )
     tracked.success(None, js=_SCROLL)
-    # After a failure, what `then` names does not run.
+    # Gradio does not run what `then` names after a failure.
     tracked.success(lambda: _swap(False), outputs=running)
     tracked.failure(
         lambda: [*_swap(False), _HIDDEN], outputs=[*running, outcome]
@@ -180,20 +179,21 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
 
 
 def _show(session):
-  """The session, and what the page shows of it."""
-  marks = session.marks
-  some = gr.Button(interactive=bool(marks.given or marks.corner))
-  trackable = gr.Button(interactive=bool(marks.given))
-  return session, marks.draw(), marks.hint(), some, some, trackable
+  """Returns the session, and the state of picture, hint and buttons."""
+  clicked = session.clicked
+  has_clicks = bool(clicked.positions or clicked.first_corner)
+  undo = clear = gr.Button(interactive=has_clicks)
+  track = gr.Button(interactive=bool(clicked.positions))
+  return session, clicked.draw(), clicked.hint(), undo, clear, track
 
 
 def _swap(is_running):
-  """Track, or Stop in its place."""
+  """Shows the button Stop in the place of Track, or the other way round."""
   return [gr.Button(visible=not is_running), gr.Button(visible=is_running)]
 
 
 def _progress(bar, is_stopped):
-  """Shows how far `track_output.write` is, and the time left of each stage."""
+  """Returns a progress callback, which shows the time left of each stage."""
 
   def progress(items, desc, total, unit):
     stage = _STAGES[desc]
@@ -202,7 +202,7 @@ def _progress(bar, is_stopped):
     for done, item in enumerate(items):
       if is_stopped():
         raise errors.UserError('stopped: click Track to begin again')
-      if done == 0:  # Not counted: networks are compiled for it.
+      if done == 0:  # Compilation makes the first item slow.
         start = time.monotonic()
       elif total:
         left = (time.monotonic() - start) / done * max(0, total - 1 - done)
@@ -216,7 +216,7 @@ def _progress(bar, is_stopped):
 
 @contextlib.contextmanager
 def _errors_shown(path):
-  """Shows what a person can mend, but not in which folder uploads lie."""
+  """Shows a `UserError` on the page, without the folder of the uploads."""
   try:
     yield
   except errors.UserError as error:
@@ -241,12 +241,14 @@ def main() -> None:
       )
     except OSError as error:
       raise errors.UserError(
-          f'--port={flags.FLAGS.port}: it is taken: give another one'
+          f'--port={flags.FLAGS.port} is in use: give another one'
       ) from error
 
 
 if __name__ == '__main__':
-  flags.DEFINE_integer('port', None, 'Default: the first free one from 7860.')
-  flags.DEFINE_bool('share', False, 'Gives a public address, too.')
-  flags.DEFINE_string('checkpoint', None, 'As that of vidcolor.track.')
+  flags.DEFINE_integer(
+      'port', None, 'The port. Default: the first free one from 7860.'
+  )
+  flags.DEFINE_bool('share', False, 'Also makes a public address.')
+  program.define_checkpoint()
   program.run(main)

@@ -167,7 +167,7 @@ def _rows(path):
     return list(csv.DictReader(file))
 
 
-def test_an_object_in_a_box_is_followed(page, clip, tmp_path):
+def test_an_object_in_a_box_is_tracked(page, clip, tmp_path):
   page.open(clip)
   page.shows('Click beside a corner')
   page.click(6, 16)
@@ -189,7 +189,7 @@ def test_an_object_in_a_box_is_followed(page, clip, tmp_path):
     assert (found & truth).sum() / (found | truth).sum() > 0.7
 
 
-def test_points_are_followed_from_a_later_frame(page, clip):
+def test_points_are_tracked_from_a_later_frame(page, clip):
   page.open(clip)
   page.shows('Click beside a corner')
   page.choose('Points: one click each')
@@ -245,7 +245,7 @@ def test_what_is_wrong_is_one_line(page, tmp_path):
   path.write_text('no video')
   page.open(path)
   page.shows('cannot read text.mp4')
-  assert 'Show what to follow' not in page.run('document.body.innerText')
+  assert 'Click on what to track' not in page.run('document.body.innerText')
 
 
 def test_nothing_comes_from_elsewhere(page, url):

@@ -25,41 +25,45 @@ def frame():
 
 
 def test_each_click_is_a_point(frame):
-  marks = click_prompts.Marks(frame, is_boxes=False)
-  marks = marks.click(3.0, 4.0, _embed).click(float(WIDTH), -1.0, _embed)
-  assert marks.given == ((3, 4), (WIDTH - 1, 0))
-  drawn = marks.draw()
+  clicked = click_prompts.ClickPrompt(frame, is_boxes=False)
+  clicked = clicked.click(3.0, 4.0, _embed).click(float(WIDTH), -1.0, _embed)
+  assert clicked.positions == ((3, 4), (WIDTH - 1, 0))
+  drawn = clicked.draw()
   assert (drawn[4, 3] != frame[4, 3]).any()
   np.testing.assert_array_equal(drawn[40, 40], frame[40, 40])
-  assert marks.undo().undo().given == ()
-  np.testing.assert_array_equal(marks.undo().undo().draw(), frame)
+  assert clicked.undo().undo().positions == ()
+  np.testing.assert_array_equal(clicked.undo().undo().draw(), frame)
 
 
 def test_two_clicks_of_any_order_are_a_box(frame):
-  marks = click_prompts.Marks(frame, is_boxes=True).click(44.0, 12.0, _embed)
-  assert marks.corner == (44, 12) and not marks.given
-  assert (marks.draw() != frame).any()
-  assert marks.click(44.0, 13.0, _embed) is marks  # Twice the same.
-  assert marks.undo().corner is None
-  marks = marks.click(12.0, 36.0, _embed)
-  assert marks.given == ((12, 12, 44, 36),) and marks.corner is None
-  (region,) = marks.regions
+  clicked = click_prompts.ClickPrompt(frame, is_boxes=True).click(
+      44.0, 12.0, _embed
+  )
+  assert clicked.first_corner == (44, 12) and not clicked.positions
+  assert (clicked.draw() != frame).any()
+  assert clicked.click(44.0, 13.0, _embed) is clicked  # Twice the same.
+  assert clicked.undo().first_corner is None
+  clicked = clicked.click(12.0, 36.0, _embed)
+  assert (
+      clicked.positions == ((12, 12, 44, 36),) and clicked.first_corner is None
+  )
+  (mask,) = clicked.masks
   is_red = frame[..., 0] == 200
-  assert (region & is_red).sum() > 0.8 * is_red.sum()
-  assert not region[40:].any()
-  assert (marks.draw()[24, 28] != frame[24, 28]).any()
-  assert marks.undo().given == marks.undo().regions == ()
+  assert (mask & is_red).sum() > 0.8 * is_red.sum()
+  assert not mask[40:].any()
+  assert (clicked.draw()[24, 28] != frame[24, 28]).any()
+  assert clicked.undo().positions == clicked.undo().masks == ()
 
 
 @pytest.mark.parametrize('is_boxes', [False, True])
 def test_a_prompt_is_in_pixels_of_the_video_as_it_is(frame, tmp_path, is_boxes):
   mp4.write(tmp_path / 'clip.mp4', 3 * [frame], 10.0)
   video = video_source.VideoSource(tmp_path / 'clip.mp4', scale=0.5)
-  marks = click_prompts.Marks(next(iter(video)).rgb, is_boxes)
-  marks = marks.click(5.0, 6.0, _embed).click(20.0, 17.0, _embed)
-  prompt = marks.prompt(video)
-  given = prompt.at(video.full_size, video.size)
-  np.testing.assert_allclose(given.ravel(), [5, 6, 20, 17], atol=1e-4)
+  clicked = click_prompts.ClickPrompt(next(iter(video)).rgb, is_boxes)
+  clicked = clicked.click(5.0, 6.0, _embed).click(20.0, 17.0, _embed)
+  prompt = clicked.to_prompt(video)
+  positions = prompt.in_frame(video.full_size, video.size)
+  np.testing.assert_allclose(positions.ravel(), [5, 6, 20, 17], atol=1e-4)
   if is_boxes:
     np.testing.assert_allclose(prompt.corners, [[10.5, 12.5, 40.5, 34.5]])
   assert isinstance(

@@ -89,7 +89,7 @@ def test_clicks_are_in_pixels_of_the_video(
 ):
   height, width = size
   # Pictures are sent as they are shrunk, positions are those of the video.
-  widget = clicks.Clicks(_frame(height // 2, width // 2), size)
+  widget = clicks.ClickWidget(_frame(height // 2, width // 2), size)
   picture = _open(browser, tmp_path, widget, cell_width)
   shown = picture.rect
   assert shown['width'] == pytest.approx(shown_width, abs=1)
@@ -105,7 +105,7 @@ def test_clicks_are_in_pixels_of_the_video(
 
 
 def test_dragging_draws_a_box_from_any_corner(browser, tmp_path):
-  widget = clicks.Clicks(_frame(480, 640), points=[[5, 5]])
+  widget = clicks.ClickWidget(_frame(480, 640), points=[[5, 5]])
   picture = _open(browser, tmp_path, widget, 320)
   _mouse(browser).move_to_element_with_offset(
       picture, 50, 30
@@ -125,7 +125,7 @@ def test_dragging_draws_a_box_from_any_corner(browser, tmp_path):
 
 
 def test_what_python_sets_is_drawn(browser, tmp_path):
-  widget = clicks.Clicks(_frame(48, 64), points=[[3, 4], [60, 40]])
+  widget = clicks.ClickWidget(_frame(48, 64), points=[[3, 4], [60, 40]])
   _open(browser, tmp_path, widget, 320)
   drawn = lambda: [
       mark.text for mark in browser.find_elements(By.TAG_NAME, 'text')
@@ -136,7 +136,7 @@ def test_what_python_sets_is_drawn(browser, tmp_path):
 
 
 def test_what_is_marked_is_a_prompt():
-  widget = clicks.Clicks(_frame(48, 64))
+  widget = clicks.ClickWidget(_frame(48, 64))
   with pytest.raises(errors.UserError, match='nothing is marked'):
     widget.prompt()
   widget.points = [[3, 4]]
@@ -148,7 +148,7 @@ def test_what_is_marked_is_a_prompt():
 def test_the_picture_is_the_frame():
   frame = np.zeros((48, 64, 3), np.uint8)
   frame[:, 32:, 0] = 255  # Red to the right.
-  widget = clicks.Clicks(frame, (96, 128))
+  widget = clicks.ClickWidget(frame, (96, 128))
   shown = cv2.imdecode(np.frombuffer(widget.picture, np.uint8), 1)[..., ::-1]
   assert np.abs(shown.astype(int) - frame).mean() < 3
   assert (widget.height, widget.width) == (96, 128)

@@ -164,11 +164,11 @@ metrics = telemetry.read_metrics(workdir)
 assert metrics['step'][-1] == STEPS
 assert metrics['loss'][-1] < metrics['loss'][0]
 assert list(workdir.glob('events*'))
-assert set(overlap) == {'before training', 'after training'}
-for title, one in found.items():
-  assert one.masks.shape == (5, 192, 256)
-  assert (one.masks[0] == truth[0]).all() and 0.2 < overlap[title] < 1
-a, b = (one.masks for one in found.values())
+assert set(mean_j) == {'before training', 'after training'}
+for title, result in results.items():
+  assert result.masks.shape == (5, 192, 256)
+  assert (result.masks[0] == truth[0]).all() and 0.2 < mean_j[title] < 1
+a, b = (result.masks for result in results.values())
 assert (a != b).any()
 """,
   )

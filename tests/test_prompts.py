@@ -19,40 +19,40 @@ def _two_squares():
 
 def test_a_mask_shrinks_with_its_frame():
   mask = prompts.MaskPrompt(_two_squares())
-  np.testing.assert_array_equal(mask.at(FULL, FULL), _two_squares())
-  half = mask.at(FULL, HALF)
+  np.testing.assert_array_equal(mask.in_frame(FULL, FULL), _two_squares())
+  half = mask.in_frame(FULL, HALF)
   np.testing.assert_array_equal(half, _two_squares()[::2, ::2])
 
 
 def test_of_masks_in_a_stack_later_ones_lie_on_top():
   stack = np.zeros((2, *FULL), bool)
   stack[0, :20], stack[1, 10:30] = True, True
-  mask = prompts.MaskPrompt(stack).at(FULL, FULL)
+  mask = prompts.MaskPrompt(stack).in_frame(FULL, FULL)
   assert mask[5, 0] == 1 and mask[15, 0] == 2 and mask[35, 0] == 0
 
 
 def test_white_is_one_object():
   drawn = np.where(_two_squares() > 0, 255, 0)
-  mask = prompts.MaskPrompt(drawn).at(FULL, FULL)
+  mask = prompts.MaskPrompt(drawn).in_frame(FULL, FULL)
   np.testing.assert_array_equal(mask, _two_squares() > 0)
 
 
 def test_there_are_numbers_for_254_objects():
   stack = np.eye(FULL[0] * FULL[1], dtype=bool).reshape(-1, *FULL)
-  mask = prompts.MaskPrompt(stack[:254]).at(FULL, FULL)
+  mask = prompts.MaskPrompt(stack[:254]).in_frame(FULL, FULL)
   assert mask.max() == 254
   with pytest.raises(errors.UserError, match='255 objects: give at most 254'):
-    prompts.MaskPrompt(stack[:255]).at(FULL, FULL)
+    prompts.MaskPrompt(stack[:255]).in_frame(FULL, FULL)
 
 
 def test_objects_of_a_stack_must_be_seen():
   stack = np.zeros((3, *FULL), bool)
   stack[0, :20], stack[2, 10:] = True, True
-  with pytest.raises(errors.UserError, match='nothing is left of object 2'):
-    prompts.MaskPrompt(stack).at(FULL, FULL)
+  with pytest.raises(errors.UserError, match='object 2 has no pixel'):
+    prompts.MaskPrompt(stack).in_frame(FULL, FULL)
   stack[1], stack[2] = stack[0], True
-  with pytest.raises(errors.UserError, match='nothing is left of object 1'):
-    prompts.MaskPrompt(stack).at(FULL, FULL)
+  with pytest.raises(errors.UserError, match='object 1 has no pixel'):
+    prompts.MaskPrompt(stack).in_frame(FULL, FULL)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_objects_of_a_stack_must_be_seen():
 )
 def test_a_mask_that_does_not_fit_is_one_line(mask, message):
   with pytest.raises(errors.UserError, match=message):
-    prompts.MaskPrompt(mask, '--mask=a.png').at(FULL, FULL)
+    prompts.MaskPrompt(mask, '--mask=a.png').in_frame(FULL, FULL)
 
 
 def test_points_and_boxes_shrink_about_pixel_centres():
-  points = prompts.PointPrompt([[0.5, 0.5], [59, 39]]).at(FULL, HALF)
+  points = prompts.PointPrompt([[0.5, 0.5], [59, 39]]).in_frame(FULL, HALF)
   np.testing.assert_allclose(points, [[0, 0], [29.25, 19.25]])
-  boxes = prompts.BoxPrompt([[-9, 4.5, 20.5, 99]]).at(FULL, HALF)
+  boxes = prompts.BoxPrompt([[-9, 4.5, 20.5, 99]]).in_frame(FULL, HALF)
   np.testing.assert_allclose(boxes, [[-0.25, 2, 10, 19.25]])
 
 
@@ -86,12 +86,12 @@ def test_points_and_boxes_shrink_about_pixel_centres():
         ([[1, float('nan')]], 'give 2 numbers'),
         ([[1, 2], [3]], 'give 2 numbers'),
         ([], 'at least one'),
-        ([[0.5, 0.5], [0, 1]], 'not shares of the frame'),
+        ([[0.5, 0.5], [0, 1]], 'not fractions of the frame'),
     ],
 )
 def test_points_that_are_not_in_the_frame_are_one_line(points, message):
   with pytest.raises(errors.UserError, match=message):
-    prompts.PointPrompt(points).at(FULL, FULL)
+    prompts.PointPrompt(points).in_frame(FULL, FULL)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_points_that_are_not_in_the_frame_are_one_line(points, message):
         ([20, 5, 10, 15], 'upside down'),
         ([10, 15, 20, 5], 'upside down'),
         ([70, 5, 80, 15], 'outside of the frame'),
-        ([0.2, 0.3, 0.7, 0.9], 'not shares of the frame'),
+        ([0.2, 0.3, 0.7, 0.9], 'not fractions of the frame'),
         ([1, 2, 3], 'give 4 numbers'),
     ],
 )
 def test_boxes_that_make_no_sense_are_one_line(box, message):
   with pytest.raises(errors.UserError, match=message):
-    prompts.BoxPrompt([box]).at(FULL, FULL)
+    prompts.BoxPrompt([box]).in_frame(FULL, FULL)
 
 
 def test_points_come_as_text_and_as_csv(tmp_path):
@@ -135,9 +135,14 @@ def test_a_pose_has_names_and_limbs(tmp_path):
 @pytest.mark.parametrize(
     ('read', 'name', 'content', 'message'),
     [
-        (prompts.read_points, 'a.csv', 'a,b\n1,2\n', 'not called x and y'),
-        (prompts.read_points, 'a.csv', '1,2\n3\n', 'numbers x and y'),
-        (prompts.read_points, 'a.csv', b'\xff\xfe\xff', 'no text'),
+        (
+            prompts.read_points,
+            'a.csv',
+            'a,b\n1,2\n',
+            'no columns are called x and y',
+        ),
+        (prompts.read_points, 'a.csv', '1,2\n3\n', 'the numbers x and y'),
+        (prompts.read_points, 'a.csv', b'\xff\xfe\xff', 'not text'),
         (prompts.read_pose, 'a.json', '{"joints": [1]}', 'not of the form'),
         (prompts.read_pose, 'a.json', '{"joints": {"a": 1}}', 'not of the'),
         (prompts.read_pose, 'a.json', '[]', 'not of the form'),
@@ -165,7 +170,7 @@ def test_text_and_files_that_are_none_are_one_line(tmp_path):
 
 def _drawn(tmp_path, picture, name='mask.png'):
   picture.save(tmp_path / name)
-  return prompts.read_mask(tmp_path / name).at(FULL, FULL)
+  return prompts.read_mask(tmp_path / name).in_frame(FULL, FULL)
 
 
 def test_masks_drawn_in_colours_become_numbers(tmp_path):
@@ -180,7 +185,7 @@ def test_the_palettes_colours_keep_their_numbers(tmp_path):
   drawn = _drawn(tmp_path, Image.fromarray(masks.palette()[mask]))
   np.testing.assert_array_equal(drawn, mask)
   masks.write_png(tmp_path / 'palette.png', mask)
-  drawn = prompts.read_mask(tmp_path / 'palette.png').at(FULL, FULL)
+  drawn = prompts.read_mask(tmp_path / 'palette.png').in_frame(FULL, FULL)
   np.testing.assert_array_equal(drawn, mask)
 
 
@@ -219,5 +224,7 @@ def test_what_is_transparent_is_background(tmp_path, mode):
 
 def test_a_photograph_for_a_mask_is_one_line(tmp_path):
   rgb = np.random.default_rng(0).integers(0, 256, (*FULL, 3), np.uint8)
-  with pytest.raises(errors.UserError, match='colors, as a photograph has: draw'):
+  with pytest.raises(
+      errors.UserError, match='colors, as a photograph has: draw'
+  ):
     _drawn(tmp_path, Image.fromarray(rgb))

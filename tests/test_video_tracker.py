@@ -4,6 +4,7 @@ import pytest
 from vidcolor import errors
 from vidcolor import prompts
 from vidcolor import video_tracker
+from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
 
 SIDE, CELL, STEP = 96, 4, 4
@@ -46,7 +47,7 @@ def _video(num_frames=7):
 
 
 @pytest.mark.parametrize('query_frame', [0, 3, 6])
-def test_objects_are_followed_to_both_ends(tracker, query_frame):
+def test_objects_are_tracked_to_both_ends(tracker, query_frame):
   video, masks = _video()
   result = tracker.track(
       video, masks=masks[query_frame], query_frame=query_frame
@@ -61,7 +62,7 @@ def test_objects_are_followed_to_both_ends(tracker, query_frame):
   assert result.confidence[query_frame].min() == 1
 
 
-def test_points_are_followed_to_both_ends(tracker):
+def test_points_are_tracked_to_both_ends(tracker):
   video, _ = _video()
   # The middle of a cell, to which a textured cell tells it.
   points = [[8 + 3 * STEP + 9.5, 17.5], [90, 60]]
@@ -76,7 +77,7 @@ def test_points_are_followed_to_both_ends(tracker):
   assert result.visible.all()
 
 
-def test_an_object_in_a_box_is_followed(tracker):
+def test_an_object_in_a_box_is_tracked(tracker):
   video, masks = _video()
   result = tracker.track(video, boxes=[[8, 8, 31, 31], [8, 48, 39, 79]])
   np.testing.assert_array_equal(result.numbers, [1, 2])
@@ -92,7 +93,7 @@ def test_of_overlapping_boxes_each_keeps_its_number(tracker):
     np.testing.assert_array_equal(result.numbers, [1, 2])
     ours = [(result.masks[0] == number).sum() for number in (1, 2)]
     assert (ours[0] < ours[1]) == (boxes[0] is small)
-  with pytest.raises(errors.UserError, match='nothing is left of object'):
+  with pytest.raises(errors.UserError, match='other objects cover it'):
     tracker.track(video, boxes=[large, large])
 
 
@@ -156,3 +157,45 @@ def test_nothing_or_two_things_to_follow_are_one_line(tracker):
     tracker.track(video)
   with pytest.raises(errors.UserError, match='give only one of'):
     tracker.track(video, masks=masks[0], points=[[1, 1]])
+
+
+def test_a_baseline_tracks_masks_and_points():
+  video, masks = _video(3)
+  tracker = video_tracker.VideoTracker(baselines.Identity())
+  result = tracker.track(video, masks=masks[1], query_frame=1)
+  np.testing.assert_array_equal(result.masks, 3 * [masks[1]])
+  np.testing.assert_array_equal(result.numbers, [3, 7])
+  assert result.visible.all() and (result.confidence == 1).all()
+  result = tracker.track(video, points=[[5, 6]], query_frame=1)
+  assert result.masks is None and result.visible.all()
+  np.testing.assert_array_equal(result.position, 3 * [[[5, 6]]])
+
+
+def test_a_tracker_that_lacks_what_a_prompt_needs_is_one_line():
+  class Points:
+
+    def track_points(self, frames, points):
+      raise NotImplementedError
+
+  video, masks = _video(2)
+  tracker = video_tracker.VideoTracker(baselines.Identity())
+  with pytest.raises(errors.UserError, match='Identity cannot track boxes'):
+    tracker.track(video, boxes=[[8, 8, 31, 31]])
+  with pytest.raises(errors.UserError, match='Points cannot track masks'):
+    video_tracker.VideoTracker(Points()).track(video, masks=masks[0])
+
+
+def test_an_object_that_a_baseline_loses_is_not_visible():
+  class Forgetful:
+
+    def track(self, frames, first_mask):
+      for number, _ in enumerate(frames):
+        yield first_mask if number == 0 else np.where(
+            first_mask == 2, first_mask, np.uint8(0)
+        )
+
+  video, masks = _video(2)
+  result = video_tracker.VideoTracker(Forgetful()).track(video, masks=masks[0])
+  np.testing.assert_array_equal(result.visible, [[True, True], [False, True]])
+  np.testing.assert_array_equal(result.confidence[1], [0, 1])
+  assert np.isnan(result.position[1, 0]).all()

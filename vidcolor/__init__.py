@@ -35,6 +35,7 @@ _NAMES = {
 _MODULES = (
     'benchmarks',
     'color',
+    'color_output',
     'copying',
     'data',
     'environment',

@@ -1,7 +1,7 @@
-"""What is to be followed, as a person gives it on one frame of a video.
+"""Prompts: what to track, as a person marks it in one frame of a video.
 
-Positions are (x, y) in pixels of the video as it is, upright, whose centres
-have whole coordinates.
+Positions are (x, y) in pixels of the upright video, before it is shrunk. Pixel
+centres have whole coordinates.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,39 +10,40 @@ import csv
 import json
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
+from numpy import typing as npt
 
 from vidcolor import errors
 from vidcolor import masks as masks_lib
 
 Size = tuple[int, int]  # Height and width.
 
-LEAST_SIDE = 2  # Of a box, in pixels.
+MIN_BOX_SIDE = 2  # Pixels.
 
 
 class MaskPrompt(NamedTuple):
-  """Objects, pixel by pixel.
+  """A mask of one or more objects.
 
   Attributes:
-    mask: [height width], 0 or the number of an object, 1 to 254, or only 0 and
-      255 for one object; or bool [objects height width], of which later ones
-      lie over earlier ones.
-    name: What it is called in errors, such as its file.
+    mask: [height width], 0 or the number of an object, 1 to 254; or only 0 and
+      255 for one object; or bool [objects height width], where later objects
+      cover earlier ones.
+    name: The name in error messages, such as the flag.
   """
 
-  mask: Any
+  mask: npt.ArrayLike
   name: str = 'masks'
 
-  def at(self, full_size: Size, size: Size) -> UInt8[np.ndarray, '_ _']:
-    """The mask of a frame that was shrunk from `full_size` to `size`.
+  def in_frame(self, full_size: Size, size: Size) -> UInt8[np.ndarray, '_ _']:
+    """Returns the mask of a frame that was shrunk from `full_size` to `size`.
 
     Raises:
-      UserError: it is of another size, or marks no object, or an object that
-        others cover.
+      UserError: The mask has another size than the full frame, an invalid
+        number, or no object; or an object is covered by others.
     """
     mask = np.asarray(self.mask)
     if mask.dtype == bool:
@@ -70,32 +71,34 @@ class MaskPrompt(NamedTuple):
 
 
 class PointPrompt(NamedTuple):
-  """PointPrompt; or joints, which have names and limbs between them.
+  """Points; or joints, which have names and limbs.
 
   Attributes:
     position: [points 2], (x, y).
-    name: What they are called in errors.
-    names: Of each, if they have one.
-    limbs: Pairs of their numbers, to draw a line between.
+    name: The name in error messages, such as the flag.
+    names: The name of each point. May be empty.
+    limbs: Pairs of point indices, to draw as a skeleton.
   """
 
-  position: Any
+  position: npt.ArrayLike
   name: str = 'points'
   names: tuple[str, ...] = ()
   limbs: tuple[tuple[int, int], ...] = ()
 
-  def at(self, full_size: Size, size: Size) -> Float[np.ndarray, 'points 2']:
-    """The points in a frame that was shrunk from `full_size` to `size`.
+  def in_frame(
+      self, full_size: Size, size: Size
+  ) -> Float[np.ndarray, 'points 2']:
+    """Returns the points in a frame that was shrunk from `full_size` to `size`.
 
     Raises:
-      UserError: there are none, or one is outside of the frame.
+      UserError: There are no points, or one is outside of the frame.
     """
     points = _rows(self, self.position, 2)
     height, width = full_size
     if ((points >= 0) & (points <= 1)).all() and (points % 1).any():
       raise errors.UserError(
-          f'{self.name}: all are within the first pixel: give pixels, not'
-          ' shares of the frame'
+          f'{self.name}: all points are in the first pixel: give pixels, not'
+          ' fractions of the frame'
       )
     for x, y in points:
       if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
@@ -111,17 +114,20 @@ class BoxPrompt(NamedTuple):
 
   Attributes:
     corners: [boxes 4], (x0, y0, x1, y1).
-    name: What they are called in errors.
+    name: The name in error messages, such as the flag.
   """
 
-  corners: Any
+  corners: npt.ArrayLike
   name: str = 'boxes'
 
-  def at(self, full_size: Size, size: Size) -> Float[np.ndarray, 'boxes 4']:
-    """The boxes in a frame that was shrunk from `full_size` to `size`.
+  def in_frame(
+      self, full_size: Size, size: Size
+  ) -> Float[np.ndarray, 'boxes 4']:
+    """Returns the boxes in a frame that was shrunk from `full_size` to `size`.
 
     Raises:
-      UserError: there are none, or one is empty, upside down or outside.
+      UserError: There are no boxes, or one is empty, upside down or outside of
+        the frame.
     """
     boxes = _rows(self, self.corners, 4)
     height, width = full_size
@@ -132,10 +138,10 @@ class BoxPrompt(NamedTuple):
             f'{self.name}: the box {box} is empty or upside down: give'
             ' left,top,right,bottom'
         )
-      if min(x1 - x0, y1 - y0) < LEAST_SIDE:
+      if min(x1 - x0, y1 - y0) < MIN_BOX_SIDE:
         raise errors.UserError(
-            f'{self.name}: the box {box} is less than {LEAST_SIDE} pixels wide'
-            ' or high: give pixels, not shares of the frame'
+            f'{self.name}: the box {box} is less than {MIN_BOX_SIDE} pixels'
+            ' wide or high: give pixels, not fractions of the frame'
         )
       if x1 <= 0 or y1 <= 0 or x0 >= width - 1 or y0 >= height - 1:
         raise errors.UserError(
@@ -150,33 +156,32 @@ Prompt = MaskPrompt | PointPrompt | BoxPrompt
 
 
 def paint(
-    regions: Sequence[Bool[np.ndarray, 'height width']],
+    objects: Sequence[Bool[np.ndarray, 'height width']],
     name: str,
     order: Iterable[int],
 ) -> Int[np.ndarray, 'height width']:
-  """A mask of the numbers 1, 2, ... of regions, which may overlap.
+  """Merges masks of single objects, which may overlap, into one mask.
 
   Args:
-    regions: Of each object.
-    name: What they are called in errors.
-    order: Their indices from the lowest to the topmost.
+    objects: The mask of each object. The objects get the numbers 1, 2, ...
+    name: The name of the objects in error messages.
+    order: Indices of the objects, from the bottom to the top.
 
   Raises:
-    UserError: there are over 254, one is empty, or nothing of it is left to be
-      seen.
+    UserError: There are more than 254 objects, or one is empty or covered.
   """
-  if len(regions) >= masks_lib.VOID:
+  if len(objects) >= masks_lib.VOID:
     raise errors.UserError(
-        f'{name}: there are {len(regions)} objects: give at most 254'
+        f'{name}: there are {len(objects)} objects: give at most 254'
     )
-  mask = np.zeros(regions[0].shape, int)
+  mask = np.zeros(objects[0].shape, int)
   for index in order:
-    mask[regions[index]] = index + 1
-  missing = np.setdiff1d(np.arange(len(regions)) + 1, mask)
+    mask[objects[index]] = index + 1
+  missing = np.setdiff1d(np.arange(len(objects)) + 1, mask)
   if len(missing):
     raise errors.UserError(
-        f'{name}: nothing is left of object {missing[0]}, which is empty or'
-        ' covered by others: leave it out, or make them overlap less'
+        f'{name}: object {missing[0]} has no pixel, or other objects cover it:'
+        ' remove it, or make the objects overlap less'
     )
   return mask
 
@@ -187,10 +192,14 @@ def read_mask(path: str | os.PathLike) -> MaskPrompt:
 
 
 def read_points(text: str) -> PointPrompt:
-  """PointPrompt from 'x,y;x,y', or from a CSV file with columns x, y and maybe name.
+  """Reads points.
+
+  Args:
+    text: 'x,y;x,y'; or the path of a CSV file, whose columns are x and y, in
+      this order, or have the titles x, y and, if points have names, name.
 
   Raises:
-    UserError: it is neither.
+    UserError: The text or the file has another form, or cannot be read.
   """
   name = f'--points={text}'
   if not text.lower().endswith('.csv'):
@@ -200,12 +209,12 @@ def read_points(text: str) -> PointPrompt:
   try:
     rows = [row for row in csv.reader(_read(text).splitlines()) if row]
   except csv.Error as error:
-    raise errors.UserError(f'{name}: it is no CSV file ({error})') from error
+    raise errors.UserError(f'{name}: not a CSV file ({error})') from error
   columns, named = [0, 1], []
   if rows and not _is_number(rows[0][0]):
     header = [cell.strip().lower() for cell in rows.pop(0)]
     if not {'x', 'y'} <= set(header):
-      raise errors.UserError(f'{name}: its columns are not called x and y')
+      raise errors.UserError(f'{name}: no columns are called x and y')
     columns = [header.index('x'), header.index('y')]
     named = [header.index('name')] if 'name' in header else []
   try:
@@ -213,26 +222,30 @@ def read_points(text: str) -> PointPrompt:
     names = tuple(row[column] for row in rows for column in named)
   except (ValueError, IndexError) as error:
     raise errors.UserError(
-        f'{name}: a line does not have numbers x and y'
+        f'{name}: a line does not hold the numbers x and y'
     ) from error
   return PointPrompt(points, name, names)
 
 
 def read_boxes(text: str) -> BoxPrompt:
-  """BoxPrompt from 'x0,y0,x1,y1;...'.
+  """Reads boxes from the text 'x0,y0,x1,y1;...'.
 
   Raises:
-    UserError: it has another form.
+    UserError: The text has another form.
   """
   name = f'--boxes={text}'
   return BoxPrompt(_numbers(text, name, 'left,top,right,bottom;...'), name)
 
 
 def read_pose(path: str | os.PathLike) -> PointPrompt:
-  """Joints from JSON: {"joints": {NAME: [x, y], ...}, "limbs": [[NAME, NAME]]}.
+  """Reads joints from a JSON file.
+
+  Args:
+    path: A file of the form {"joints": {NAME: [x, y], ...}, "limbs": [[NAME,
+      NAME], ...]}. Limbs may be missing.
 
   Raises:
-    UserError: it has another form.
+    UserError: The file has another form, or cannot be read.
   """
   name = f'--pose={path}'
   form = '{"joints": {"neck": [x, y], ...}, "limbs": [["neck", "hip"], ...]}'
@@ -246,7 +259,7 @@ def read_pose(path: str | os.PathLike) -> PointPrompt:
     )
     position = [[float(x), float(y)] for x, y in joints.values()]
   except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise errors.UserError(f'{name}: it is not of the form {form}') from error
+    raise errors.UserError(f'{name}: not of the form {form}') from error
   return PointPrompt(position, name, tuple(numbers), limbs)
 
 
@@ -254,7 +267,7 @@ def _read(path):
   try:
     return pathlib.Path(path).read_text(encoding='utf-8-sig')
   except (OSError, UnicodeDecodeError) as error:
-    reason = getattr(error, 'strerror', None) or 'it is no text'
+    reason = getattr(error, 'strerror', None) or 'it is not text'
     raise errors.UserError(f'cannot read {path}: {reason}') from error
 
 
@@ -278,13 +291,13 @@ def _is_number(text):
 
 
 def _rows(prompt, values, length):
-  """The values as [rows, length], all finite."""
+  """Returns the values as a finite array [rows, length]."""
   with contextlib.suppress(ValueError, TypeError):
     rows = np.asarray(values, np.float32)
     if len(rows) and rows.shape[1:] == (length,) and np.isfinite(rows).all():
       return rows
   raise errors.UserError(
-      f'{prompt.name}: give {length} numbers for each, and at least one'
+      f'{prompt.name}: give {length} numbers for each, and at least one of them'
   )
 
 

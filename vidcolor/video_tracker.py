@@ -188,7 +188,7 @@ class VideoTracker(Generic[_Propagator]):
 
     The function yields the fields of `TrackedFrame`, but for the number.
     """
-    given = prompt.at(full_size, frame.shape[:2])
+    given = prompt.in_frame(full_size, frame.shape[:2])
     if isinstance(prompt, prompts.PointPrompt):
       tracker = _require(self.propagator, tracking.PointTracker, 'points')
       return lambda frames: _track_points(tracker, frames, given)

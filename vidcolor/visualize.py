@@ -99,7 +99,7 @@ def _points(video, query):
     print(f'No --points: the query is the corner at {x:.0f},{y:.0f}')
     return points
   prompt = prompts.read_points(_POINTS.value)
-  points = prompt.at(video.full_size, video.size)
+  points = prompt.in_frame(video.full_size, video.size)
   if len(points) > _MAX_POINTS:
     raise errors.UserError(f'{prompt.name}: give at most {_MAX_POINTS} points')
   return points

@@ -1,1 +1,1 @@
-"""Notebooks, for Colab and for Jupyter, and what they share."""
+"""Notebooks for Colab and Jupyter, and the code that they share."""

@@ -1,7 +1,7 @@
-// A picture to mark. The SVG's units are pixels of the video, whose centres have
-// whole coordinates, so marks are right at whatever size it is shown.
+// A picture to mark. The units of the SVG are pixels of the video. So marks are
+// right at every size of the picture. Pixel centres have whole coordinates.
 
-const CLICK = 4;  // What moves by less, in pixels of the screen, is no drag.
+const MIN_DRAG = 4;  // Pixels of the screen. A shorter drag is a click.
 
 function create(name, parent, attributes) {
   const element = document.createElementNS('http://www.w3.org/2000/svg', name);
@@ -26,7 +26,8 @@ function render({model, el}) {
   el.append(' Click points, or drag a box around each object.');
 
   function mark(path, x, y, wide, number) {
-    // Lines are as wide on any screen; black under the colour sets it apart.
+    // Lines have the same width on every screen. Their black edge makes them
+    // stand out.
     for (const [stroke, edge] of [['black', 3], ['#00e6ff', 0]]) {
       create('path', marks, {
         d: path, stroke, fill: 'none', 'stroke-width': wide + edge,
@@ -64,7 +65,7 @@ function render({model, el}) {
     draw();
   }
 
-  let start = null;  // The event that a click or drag began with.
+  let start = null;  // The event that began a click or drag.
 
   function drag(event) {
     const [x0, y0] = place(start), [x1, y1] = place(event);
@@ -84,7 +85,7 @@ function render({model, el}) {
     const moved = Math.hypot(
         event.clientX - start.clientX, event.clientY - start.clientY);
     start = null;
-    if (moved < CLICK) {
+    if (moved < MIN_DRAG) {
       save([...model.get('points'), point], []);
     } else if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1) {
       save([], [...model.get('boxes'), box]);

@@ -1,4 +1,4 @@
-"""A frame to mark by mouse or finger: points, or boxes around objects."""
+"""A widget to mark points or boxes in a frame, by mouse or finger."""
 
 import pathlib
 
@@ -14,15 +14,15 @@ from vidcolor import prompts
 _JPEG_QUALITY = 92
 
 
-class Clicks(anywidget.AnyWidget):
-  """A picture: a click sets a point, dragging draws a box.
+class ClickWidget(anywidget.AnyWidget):
+  """A picture of a frame: a click sets a point, a drag draws a box.
 
-  Either kind takes the place of the other. Positions are in pixels of the
-  video, whose centres have whole coordinates.
+  A new point removes all boxes, and a new box removes all points. Positions are
+  in pixels of the video. Pixel centres have whole coordinates.
 
   Attributes:
-    points: (x, y) of each; to be set as well.
-    boxes: (x0, y0, x1, y1) of each; to be set as well.
+    points: (x, y) of each point. Code may set it, too.
+    boxes: (x0, y0, x1, y1) of each box. Code may set it, too.
   """
 
   _esm = pathlib.Path(__file__).with_name('clicks.js')
@@ -38,12 +38,12 @@ class Clicks(anywidget.AnyWidget):
       full_size: tuple[int, int] | None = None,
       **kwargs,
   ):
-    """Makes it; a cell that ends with it shows it.
+    """Makes the widget. A cell that ends with it shows it.
 
     Args:
       frame: RGB.
       full_size: Height and width of the video, if the frame was shrunk.
-      **kwargs: `points` or `boxes` to begin with.
+      **kwargs: The first `points` or `boxes`.
     """
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, jpeg = cv2.imencode('.jpg', frame[..., ::-1], quality)
@@ -53,10 +53,10 @@ class Clicks(anywidget.AnyWidget):
     )
 
   def prompt(self) -> prompts.PointPrompt | prompts.BoxPrompt:
-    """What is marked, as `Tracker.stream` takes it.
+    """Returns the marked points or boxes, for `VideoTracker.stream`.
 
     Raises:
-      UserError: nothing is.
+      UserError: Nothing is marked.
     """
     if self.boxes:
       return prompts.BoxPrompt(self.boxes, 'your boxes')

@@ -1,25 +1,27 @@
-"""Videos for the notebooks: a person's own, or rendered ones."""
+"""Gets videos for the notebooks: uploaded or rendered ones."""
 
 import pathlib
 import sys
 
 from vidcolor.data import synthetic
 from vidcolor.video import mp4
-from vidcolor.video import video_source
 
-# So few that `data_prep` takes every frame.
+# The rate at which `data_prep` samples frames: it uses every one.
 _FRAMES_PER_SECOND = 6
 
 
 def upload(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Asks for files, in Colab; returns where they are, none if there are none.
+  """Asks the person for files, in Colab, and returns their paths.
 
   Args:
-    folder: That they are put in.
+    folder: The folder for the files.
+
+  Returns:
+    The paths. Empty outside of Colab, or if the person chose no file.
   """
   if 'google.colab' not in sys.modules:
     return []
-  # Colab alone has it.
+  # Only Colab has this package.
   from google.colab import files  # pyrefly: ignore[missing-import]
 
   folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,13 @@ def upload(folder: pathlib.Path) -> list[pathlib.Path]:
 def render(
     folder: pathlib.Path, count: int, first_seed: int = 0
 ) -> list[pathlib.Path]:
-  """Renders videos of four seconds (`data.synthetic`); returns their paths."""
+  """Renders videos of four seconds (`data.synthetic`) and returns their paths.
+
+  Args:
+    folder: The folder for the files.
+    count: The number of videos.
+    first_seed: The seed of the first video. The others have the next seeds.
+  """
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
   for seed in range(first_seed, first_seed + count):
@@ -41,16 +49,3 @@ def render(
     frames = synthetic.render_clip(seed).frames
     mp4.write(paths[-1], frames, _FRAMES_PER_SECOND)
   return paths
-
-
-def shrunk(
-    path: str | pathlib.Path, short_side: int, seconds: float
-) -> video_source.VideoSource:
-  """Opens the first seconds of a video, shrunk to a short side in pixels.
-
-  Raises:
-    UserError: it cannot be read.
-  """
-  video = video_source.VideoSource(path, end=seconds)
-  scale = min(1, short_side / min(video.size))
-  return video_source.VideoSource(path, end=seconds, scale=scale)
