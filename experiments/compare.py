@@ -84,7 +84,7 @@ def _sections(results, output_dir):
                   sequence: {
                       name: result['per_sequence'][sequence][measure]
                       for name, result in results.items()
-                      if sequence in result['per_sequence']
+                      if sequence in result.get('per_sequence', {})
                   }
                   for sequence in first.get('per_sequence', {})
               },

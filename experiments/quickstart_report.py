@@ -30,9 +30,9 @@ METHODS = {
     'untrained': 'untrained network',
     'trained': 'trained network',
 }
-NUM_DRAWN = 4  # Sequences in the films and pictures.
-_FILM_RATE = 12.0  # Frames per second.
-_FILM_HEIGHT = 240
+NUM_DRAWN = 4  # Sequences in the videos and pictures.
+_VIDEO_RATE = 12.0  # Frames per second.
+_VIDEO_HEIGHT = 240
 _COLORS_SIZE = (256, 192)  # Width and height of the colorized frames.
 
 
@@ -75,11 +75,11 @@ def draw(
 ) -> None:
   """Writes the videos and pictures that the page shows."""
   drawn = tracked[:NUM_DRAWN]
-  mp4.write(output_dir / 'tracked.mp4', _film(drawn), _FILM_RATE)
+  mp4.write(output_dir / 'tracked.mp4', _draw_video(drawn), _VIDEO_RATE)
   mp4.write(
       output_dir / 'embeddings.mp4',
-      _embedding_film(trained, drawn[0].sequence.frames),
-      _FILM_RATE,
+      _embedding_video(trained, drawn[0].sequence.frames),
+      _VIDEO_RATE,
   )
   _write_image(output_dir / 'tracked.png', _strips(drawn))
   colors = _colors(trained, [t.sequence.frames for t in drawn])
@@ -89,9 +89,9 @@ def draw(
   plots.j_by_frame(_curves(tracked), output_dir / 'j_by_frame.png')
 
 
-def _film(tracked):
+def _draw_video(tracked):
   """Yields true masks beside those of optical flow and the trained network."""
-  size = _film_size(tracked)
+  size = _video_size(tracked)
   for t in tracked:
     columns = {
         'true mask': t.sequence.masks,
@@ -105,7 +105,7 @@ def _film(tracked):
 
 def _strips(tracked):
   """Draws masks of the trained network, a row of frames for each sequence."""
-  size = _film_size(tracked)
+  size = _video_size(tracked)
   rows = []
   for t in tracked[:3]:
     pairs = zip(t.sequence.frames, t.masks['trained'], strict=True)
@@ -115,9 +115,9 @@ def _strips(tracked):
   return panels_lib.vstack(rows)
 
 
-def _film_size(tracked):
+def _video_size(tracked):
   height, width = tracked[0].sequence.frames[0].shape[:2]
-  return round(width * _FILM_HEIGHT / height), _FILM_HEIGHT
+  return round(width * _VIDEO_HEIGHT / height), _VIDEO_HEIGHT
 
 
 def _panel(frame, mask, size):
@@ -125,7 +125,7 @@ def _panel(frame, mask, size):
   return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
 
 
-def _embedding_film(trained, frames):
+def _embedding_video(trained, frames):
   """Yields frames beside the principal components of their embeddings."""
   height, width = frames[0].shape[:2]
   embed = propagation.single_image(

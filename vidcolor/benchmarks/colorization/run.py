@@ -47,7 +47,7 @@ _METRICS = {
 _NUM_DRAWN = 4  # Clips in the video and the picture.
 _PICTURED = 8  # Frames after the last given one.
 _SIDE = 240  # Pixels of a drawn frame's sides.
-_FILM_RATE = 6.0  # Frames per second, as in the dataset.
+_VIDEO_RATE = 6.0  # Frames per second, as in the dataset.
 
 Results = dict[str, Any]
 
@@ -263,7 +263,7 @@ def _draw(drawn, output_dir):
           for frames, copied_ab in drawn
           for pair in zip(frames, copied_ab, strict=True)
       ),
-      _FILM_RATE,
+      _VIDEO_RATE,
   )
   rows = []
   for frames, copied_ab in drawn:

@@ -31,9 +31,9 @@ from vidcolor.render import report
 from vidcolor.tracking import propagation
 from vidcolor.video import mp4
 
-_FILM_RATE = 24.0  # Frames per second.
-_FILM_HEIGHT = 240
-_NUM_FILMS = 2  # Of the best sequences, and of the worst.
+_VIDEO_RATE = 24.0  # Frames per second.
+_VIDEO_HEIGHT = 240
+_NUM_VIDEOS = 2  # Of the best sequences, and of the worst.
 
 Results = dict[str, Any]
 FramesOf = Callable[[data.AnnotatedSequence], Iterable[Any]]
@@ -143,7 +143,7 @@ def sections(
   if 'overall' not in results:
     return [report.Section('No scores: only first masks are given')]
   output_dir = pathlib.Path(output_dir)
-  films = results.get('media', {}).items()
+  videos = results.get('media', {}).items()
   result = [
       report.Section(
           f'Objects, on DAVIS {results["year"]}',
@@ -159,7 +159,7 @@ def sections(
           media=_draw_plots(results, output_dir),
       ),
       report.Section(
-          'Best and worst', media=[report.Media(*item) for item in films]
+          'Best and worst', media=[report.Media(*item) for item in videos]
       ),
       report.Section(
           'Sequence by sequence',
@@ -256,7 +256,7 @@ def _score(predictions_dir, data_dir, output_dir, year, sequences):
     results['j_by_attribute'] = by_attribute
   if output_dir is not None:
     ranked = sorted(sequences, key=lambda s: np.mean(scores[s.name]))
-    results['media'] = _write_films(ranked, predicted, output_dir)
+    results['media'] = _write_videos(ranked, predicted, output_dir)
   return results
 
 
@@ -318,24 +318,24 @@ def _read_prediction(path, *, shape, num_objects, one_object):
   return mask
 
 
-def _write_films(ranked, predicted, output_dir):
+def _write_videos(ranked, predicted, output_dir):
   """Writes videos of the best and worst sequences; returns their captions."""
   titles = {}
-  for sequence in ranked[-_NUM_FILMS:][::-1]:
+  for sequence in ranked[-_NUM_VIDEOS:][::-1]:
     titles[sequence.name] = f'Among the best: {sequence.name}.'
-  for sequence in ranked[:_NUM_FILMS]:
+  for sequence in ranked[:_NUM_VIDEOS]:
     titles.setdefault(sequence.name, f'Among the worst: {sequence.name}.')
   by_name = {sequence.name: sequence for sequence in ranked}
   for name in titles:
     mp4.write(
         pathlib.Path(output_dir) / f'{name}.mp4',
-        _film(by_name[name], predicted[name]),
-        _FILM_RATE,
+        _draw_video(by_name[name], predicted[name]),
+        _VIDEO_RATE,
     )
   return {f'{name}.mp4': caption for name, caption in titles.items()}
 
 
-def _film(
+def _draw_video(
     sequence: data.AnnotatedSequence, predicted: Sequence[masks.Mask]
 ) -> Iterator[np.ndarray]:
   """Yields the frames that count, with the true mask beside the predicted."""
@@ -343,7 +343,7 @@ def _film(
       sequence.frames[1:-1], sequence.masks[1:-1], predicted, strict=True
   )
   for frame, *pair in triples:
-    size = round(frame.shape[1] * _FILM_HEIGHT / len(frame)), _FILM_HEIGHT
+    size = round(frame.shape[1] * _VIDEO_HEIGHT / len(frame)), _VIDEO_HEIGHT
     frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     panels = [
         overlay.draw_masks(

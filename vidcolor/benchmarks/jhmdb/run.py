@@ -22,7 +22,7 @@ from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
 from vidcolor.video import mp4
 
-_FILM_RATE = 12.0  # Frames per second.
+_VIDEO_RATE = 12.0  # Frames per second.
 
 Results = dict[str, Any]
 FramesOf = Callable[[data.JointSequence], Iterable[Any]]
@@ -159,11 +159,11 @@ def _score(predictions_dir, sequences, output_dir):
   tracked = [_read_prediction(predictions_dir, s) for s in sequences]
   results = _measure(sequences, tracked)
   if output_dir is not None:
-    results['media'] = _write_films(sequences, tracked, results, output_dir)
+    results['media'] = _write_videos(sequences, tracked, results, output_dir)
   return results
 
 
-def _write_films(sequences, tracked, results, output_dir):
+def _write_videos(sequences, tracked, results, output_dir):
   """Writes videos of the best and the worst video; returns their captions."""
   total = lambda pair: sum(results['per_sequence'][pair[0].name].values())
   pairs = zip(sequences, tracked, strict=True)
@@ -174,7 +174,7 @@ def _write_films(sequences, tracked, results, output_dir):
   ends = zip(('best', 'worst'), ranked[-1:] + ranked[:1], strict=False)
   for title, (sequence, joints) in ends:
     path = pathlib.Path(output_dir) / f'{title}.mp4'
-    mp4.write(path, _film(sequence, joints), _FILM_RATE)
+    mp4.write(path, _draw_video(sequence, joints), _VIDEO_RATE)
     captions[path.name] = f'The {title} of all: {sequence.name}.'
   return captions
 
@@ -210,7 +210,7 @@ def _row(values):
   }
 
 
-def _film(sequence, tracked):
+def _draw_video(sequence, tracked):
   """Yields frames with the true joints beside the tracked ones."""
   triples = zip(sequence.frames, sequence.joints, tracked, strict=True)
   for frame, *poses in triples:

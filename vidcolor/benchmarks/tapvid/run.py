@@ -31,7 +31,7 @@ from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
 from vidcolor.video import mp4
 
-_FILM_RATE = 24.0  # Frames per second.
+_VIDEO_RATE = 24.0  # Frames per second.
 _TRAIL = 12  # Frames.
 
 Results = dict[str, Any]
@@ -131,7 +131,7 @@ def score(
       'per_sequence': per_sequence,
   }
   if output_dir is not None:
-    results['media'] = _write_films(ranked, pathlib.Path(output_dir))
+    results['media'] = _write_videos(ranked, pathlib.Path(output_dir))
   return results
 
 
@@ -201,12 +201,12 @@ def _sequences(data_dir, title):
       yield sequence
 
 
-def _write_films(ranked, output_dir):
+def _write_videos(ranked, output_dir):
   """Writes videos of the best and the worst; returns their captions."""
   captions = {}
   for title, (_, *drawn) in ('best', ranked[-1]), ('worst', ranked[0]):
     path = output_dir / f'{title}.mp4'
-    mp4.write(path, _film(*drawn), _FILM_RATE)
+    mp4.write(path, _draw_video(*drawn), _VIDEO_RATE)
     captions[path.name] = f'The {title} of all: {drawn[0].name}.'
   return captions
 
@@ -284,7 +284,7 @@ def _read(predictions_dir, sequence, queries):
   return _Tracks(tracks.astype(float) - 0.5, occluded.astype(bool))
 
 
-def _film(sequence, queries, tracks):
+def _draw_video(sequence, queries, tracks):
   """Yields true tracks beside predicted ones, each from its first query on."""
   _, firsts = np.unique(queries.track, return_index=True)
   track, start = queries.track[firsts], queries.frame[firsts]
