@@ -3,14 +3,15 @@
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+  # ruff: noqa: F401
   from vidcolor.benchmarks.colorization.run import evaluate
   from vidcolor.benchmarks.colorization.run import sections
 
-__all__ = ['evaluate', 'sections']
+_FUNCTIONS = ('evaluate', 'sections')
 
 
 def __getattr__(name: str) -> Any:
-  if name in __all__:
+  if name in _FUNCTIONS:
     # Imported late: the metrics can be imported without JAX.
     from vidcolor.benchmarks.colorization import run
 

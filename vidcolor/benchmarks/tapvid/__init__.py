@@ -3,15 +3,16 @@
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+  # ruff: noqa: F401
   from vidcolor.benchmarks.tapvid.run import evaluate
   from vidcolor.benchmarks.tapvid.run import score
   from vidcolor.benchmarks.tapvid.run import sections
 
-__all__ = ['evaluate', 'score', 'sections']
+_FUNCTIONS = ('evaluate', 'score', 'sections')
 
 
 def __getattr__(name: str) -> Any:
-  if name in __all__:
+  if name in _FUNCTIONS:
     # Imported late: the metrics can be imported without JAX.
     from vidcolor.benchmarks.tapvid import run
 
