@@ -73,7 +73,7 @@ def _read_sound(path):
 
 
 def _times(path):
-  return [frame.time for frame in decoding.decode(path)]
+  return [frame.time for frame in decoding.decode_frames(path)]
 
 
 def test_write_then_read(tmp_path):

@@ -19,7 +19,7 @@ def _read(path):
 
 
 def _times(path):
-  return [round(frame.time, 3) for frame in decoding.decode(path)]
+  return [round(frame.time, 3) for frame in decoding.decode_frames(path)]
 
 
 def _first(path):
@@ -65,7 +65,7 @@ def test_turned_and_flipped_video_is_upright(tmp_path, degrees, hflip, vflip):
   odd_videos.write_rotated(path, degrees, hflip, vflip)
   assert _read(path) == _LEVELS
   assert _first(path).shape == (48, 64, 3)
-  thumbnail = decoding.Converter().thumbnail(next(decoding.decode(path)))
+  thumbnail = decoding.Converter().thumbnail(next(decoding.decode_frames(path)))
   assert odd_videos.level_of(thumbnail) == _LEVELS[0]
 
 
@@ -219,10 +219,10 @@ _REASONS = {
     'sound.mp4': 'it holds no video',
     'cover.mp4': 'it holds no video',
     'vast.mp4': 'it claims 16383 x 16383 pixels',
-    'picture.mp4': 'another kind',
-    'playlist.mp4': 'Invalid data|another kind',
-    'list.mp4': 'another kind',
-    'page.mp4': 'Invalid data|another kind',
+    'picture.mp4': 'not a video file',
+    'playlist.mp4': 'Invalid data|not a video file',
+    'list.mp4': 'not a video file',
+    'page.mp4': 'Invalid data|not a video file',
     'folder.mp4': 'Is a directory',
     'empty.mp4': 'Invalid data',
     'missing.mp4': 'No such file',
@@ -234,7 +234,7 @@ def test_no_video(tmp_path):
   for name, reason in _REASONS.items():
     message = f'cannot read {tmp_path}/{name}: .*({reason})'
     with pytest.raises(errors.UserError, match=message):
-      list(decoding.decode(tmp_path / name))
+      list(decoding.decode_frames(tmp_path / name))
 
 
 def test_no_permission(tmp_path):
@@ -243,7 +243,7 @@ def test_no_permission(tmp_path):
   if os.access(tmp_path / 'a.mp4', os.R_OK):
     pytest.skip('the superuser may read every file')
   with pytest.raises(errors.UserError, match='a.mp4: Permission denied'):
-    list(decoding.decode(tmp_path / 'a.mp4'))
+    list(decoding.decode_frames(tmp_path / 'a.mp4'))
 
 
 def test_addresses(tmp_path):
@@ -255,7 +255,7 @@ def test_addresses(tmp_path):
       ('nonsense://a.mp4', 'Protocol not known'),
   ):
     with pytest.raises(errors.UserError, match=f'read {address}: {reason}'):
-      list(decoding.decode(address))
+      list(decoding.decode_frames(address))
 
 
 def test_names_are_no_addresses(tmp_path, monkeypatch):
@@ -280,7 +280,7 @@ def test_thumbnails_are_averages(tmp_path):
   frame[48::2] = 40
   odd_videos.write(tmp_path / 'a.mp4', [frame] * 2, options={'qp': '4'})
   thumbnail = decoding.Converter().thumbnail(
-      next(decoding.decode(tmp_path / 'a.mp4'))
+      next(decoding.decode_frames(tmp_path / 'a.mp4'))
   )
   assert thumbnail.shape == (48, 48, 3)
   assert odd_videos.level_of(thumbnail) == 80
@@ -314,7 +314,7 @@ def test_damaged_files_decode_or_say_why(tmp_path, caplog, capfd):
   for path in paths:
     start, last = time.monotonic(), -1.0
     try:
-      for frame in decoding.decode(path):
+      for frame in decoding.decode_frames(path):
         assert 0 < frame.time - last <= 11
         last = frame.time
       counts['whole'] += 1
@@ -340,4 +340,4 @@ def test_real_clips_decode_whole(shared_dir):
   for path in sorted((shared_dir / 'clips').glob('*.mp4'))[::60]:
     with av.open(path) as container:
       count = sum(1 for _ in container.decode(video=0))
-    assert sum(1 for _ in decoding.decode(path)) == count
+    assert sum(1 for _ in decoding.decode_frames(path)) == count

@@ -65,7 +65,7 @@ def read(path: str | os.PathLike, *, one_object: bool = False) -> Mask:
     UserError: The file is missing, or it is no such picture.
   """
   try:
-    return decode(pathlib.Path(path).read_bytes(), one_object=one_object)
+    return decode_mask(pathlib.Path(path).read_bytes(), one_object=one_object)
   except _SeveralColorsError as error:
     raise errors.UserError(
         f'{path} has several colors, which do not give the object numbers:'
@@ -151,7 +151,7 @@ class _SeveralColorsError(OSError):
   """Several colors, where only object numbers or one color are valid."""
 
 
-def decode(data: bytes, *, one_object: bool = False) -> Mask:
+def decode_mask(data: bytes, *, one_object: bool = False) -> Mask:
   """Decodes the bytes of a mask file, as `read` does.
 
   Raises:

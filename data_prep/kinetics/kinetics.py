@@ -111,7 +111,7 @@ def _read_frames(path) -> Iterator[_Frame]:
   converter = decoding.Converter()
 
   def with_thumbnails():
-    for index, frame in enumerate(decoding.decode(path)):
+    for index, frame in enumerate(decoding.decode_frames(path)):
       thumbnail = converter.thumbnail(frame)
       yield (frame, (index, thumbnail)), thumbnail
 

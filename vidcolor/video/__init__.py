@@ -1,1 +1,1 @@
-"""Video: decoding, the user's source, MP4 output."""
+"""Reads videos and folders of pictures, and writes MP4 files."""

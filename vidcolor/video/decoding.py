@@ -1,4 +1,4 @@
-"""Reads video files, a frame at a time."""
+"""Decodes video files, one frame at a time."""
 
 from collections.abc import Iterable, Iterator
 import contextlib
@@ -23,8 +23,8 @@ THUMBNAIL_SIDE = 48
 
 _T = TypeVar('_T')
 
-# FFmpeg reads more than video: playlists, which open other files and addresses,
-# pictures, and text as if it were animated.
+# FFmpeg also reads playlists, which open other files and URLs, pictures, and
+# text as animations. Only these video formats are allowed.
 _FORMATS = (
     'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,'
     'mpegvideo,m4v,h261,h263,h264,hevc,vvc,av1,obu,ivf,vc1,dirac,flv,live_flv,'
@@ -37,31 +37,34 @@ _OPTIONS = {
     'protocol_whitelist': 'file',
     'max_pixels': str(_MAX_PIXELS),
 }
-# FFmpeg's names of the formats that say where which time is.
+# FFmpeg's names of the formats that have an index of times, for seeking.
 _INDEXED = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
-# FFmpeg's name of AVI, which holds no times of presentation.
-_CLOCKLESS = 'avi'
-# Values of FFmpeg's AVColorSpace: those swscale converts, and those of no tag.
+# FFmpeg's name of AVI, which stores no presentation times.
+_WITHOUT_PTS = 'avi'
+# Values of FFmpeg's AVColorSpace: the matrices that swscale converts, and the
+# values that mean "untagged".
 _MATRICES = (0, 1, 4, 5, 6, 7, 9)
 _UNTAGGED = (2, 3)
 _BT709, _BT601 = 1, 6
-# More than the frames between which any codec lays frames that refer to both.
-_MAX_HELD = 16
-_B_FRAME = 3
-# In seconds. A longer step, or one back, is a fault of the clock.
-_LONGEST_STEP = 10.0
-# Matroska rounds times to a millisecond: a frame due within it counts as shown.
+# No codec puts more B-frames in a row than this.
+_MAX_B_FRAMES = 16
+_B_FRAME = 3  # FFmpeg's AV_PICTURE_TYPE_B.
+# Seconds. A longer step between frames, or a step back, is a clock error.
+_MAX_STEP = 10.0
+# Seconds. Matroska rounds times to a millisecond, so a frame may be that late.
 _TIME_SLACK = 1e-3
-# Headers claim rates beyond these, in frames a second, that no camera has.
-_SLOWEST, _FASTEST = 1, 240
-_USUAL_RATE = fractions.Fraction(25)
-# In seconds: sound is laid among the frames less closely than that.
-_SOUND_BEFORE = 2.0
-# Of a display matrix that leaves frames as they are.
+# Frames per second. No camera has a rate outside of this range. If a header
+# says so, it is wrong.
+_MIN_RATE, _MAX_RATE = 1, 240
+_DEFAULT_RATE = fractions.Fraction(25)
+# Seconds. Sound may be stored this much earlier than the frames of its time.
+_SOUND_LEAD = 2.0
+# The signs of a display matrix that does not turn or flip the frames.
 _IDENTITY = (1, 0, 0, 1)
-# Pixels of other shapes are a fault of the header, or rounded squares.
-_LONGEST_PIXEL = 4
-_SAME_SHAPE = 0.02
+# A header with pixels longer than this is wrong. Pixels that are square up to
+# the tolerance are square: their sides were rounded.
+_MAX_PIXEL_ASPECT = 4
+_ASPECT_TOLERANCE = 0.02
 
 
 def read_frames(
@@ -70,52 +73,55 @@ def read_frames(
     frames_per_second: float | None = None,
     short_side: int | None = None,
 ) -> Iterator[UInt8[np.ndarray, 'height width 3']]:
-  """Yields the RGB frames of a video, upright, in constant memory.
+  """Yields the upright RGB frames of a video, in constant memory.
 
   Args:
-    path: Video file, or its URL, of any format that `decode` reads.
-    frames_per_second: If given, yields the frame on show at each time k / rate
-      from the first frame on, whatever the file's own (maybe varying) rate;
-      otherwise every frame.
-    short_side: If given, frames whose short side is longer are shrunk to it by
-      averaging areas.
+    path: A video file or URL, as `decode_frames` takes it.
+    frames_per_second: The rate of the yielded frames: the frame that is shown
+      at each time k / rate, counted from the first frame. The file's own rate
+      may vary. Default: every frame once.
+    short_side: Frames whose short side is longer, in pixels, are shrunk to it
+      by averaging areas.
 
   Raises:
-    UserError: (while iterating) as for `decode`.
+    UserError: (while iterating) As `decode_frames`.
   """
-  frames = decode(path)
+  frames = decode_frames(path)
   if frames_per_second:
     pairs = sample(zip(frames, itertools.repeat(None)), frames_per_second)
     frames = (frame for frame, _ in pairs)
   converter = Converter()
-  # Sampling above the file's rate repeats frames: each is converted once.
+  # Sampling above the file's rate repeats frames. Each is converted once.
   for frame, repeats in itertools.groupby(frames):
     rgb = converter.rgb(frame, short_side)
     for _ in repeats:
       yield rgb
 
 
-def decode(
+def decode_frames(
     path: str | os.PathLike, start: float = 0.0
 ) -> Iterator[av.VideoFrame]:
-  """Yields every frame of a video in the order of presentation.
+  """Yields every frame of a video in presentation order.
 
-  Whatever the file holds, `time` of the frames starts at 0 and grows by at most
-  ten seconds: a longer step, or one back, is taken for a fault of the clock,
-  and the frame follows at the file's frame rate. Frames are of one size, of
-  square pixels (shrunk to it along their longer side), deinterlaced where
-  they are interlaced, and of known colours; `Converter` turns them upright.
+  The `time` of the first frame is 0. Times increase by at most ten seconds. A
+  longer step, or a step back, is a clock error: that frame comes one frame
+  period after the frame before.
+
+  All frames have one size, square pixels (the longer side of a pixel is
+  shrunk), a known color matrix, and no interlacing. They may still be turned:
+  `Converter` makes them upright.
 
   Args:
-    path: Video file in one of the usual formats, or a URL that fsspec opens,
-      such as gs://bucket/a.mp4. Of several videos in it, the largest is read.
-    start: Frames before this time, in seconds, are left out. MP4 and Matroska
-      are read from the last keyframe before it on, so of a clock with faults
-      the time there may be another than if all were read.
+    path: A video file in a common format, or a URL that fsspec opens, such as
+      gs://bucket/a.mp4. If it holds several videos, the largest is read.
+    start: Frames before this time, in seconds, are skipped. MP4 and Matroska
+      files are read from the last keyframe before this time. So if the clock
+      has errors before it, the times can differ from those of a full read.
 
   Raises:
-    UserError: (while iterating) no such file, no video that decodes in it, over
-      8192 x 8192 pixels, or damaged: the frames before the damage come first.
+    UserError: (while iterating) There is no such file, it holds no video that
+      decodes, frames are larger than 8192 x 8192 pixels, or the file is
+      damaged. In the last case, the frames before the damage come first.
   """
   seconds = None
   try:
@@ -141,15 +147,15 @@ def demux_sound(
 ) -> Iterator[av.Packet]:
   """Yields the packets of a video's sound, if it has any, from a time on.
 
-  Their times grow, and are 0 where `decode` says `start`: the first packet, on
-  at that time, may come on before it.
+  Times of packets increase. Time 0 is the time `start` of `decode_frames`. The
+  first packet contains time 0 and may begin before it.
 
   Args:
-    path: Video file, as for `decode`.
-    start: Time in seconds.
+    path: A video file, as `decode_frames` takes it.
+    start: The time of the first sound, in seconds.
 
   Raises:
-    UserError: (while iterating) the file cannot be read, or no further.
+    UserError: (while iterating) The file cannot be read, or it is damaged here.
   """
   try:
     origin = _first_time(path) + start
@@ -158,7 +164,7 @@ def demux_sound(
       if stream is None or stream.codec_context is None:
         return
       if start and container.format.name in _INDEXED:
-        container.seek(int((origin - _SOUND_BEFORE) * av.time_base))
+        container.seek(int((origin - _SOUND_LEAD) * av.time_base))
       yield from _shifted(container.demux(stream), origin)
   except _READ_ERRORS as error:
     raise errors.UserError(
@@ -169,18 +175,18 @@ def demux_sound(
 def estimate_num_frames(
     path: str | os.PathLike, start: float = 0.0, end: float | None = None
 ) -> int | None:
-  """Returns about how many frames there are from a time to another, in seconds.
+  """Estimates the number of frames in a range of time from the file's header.
 
   Args:
-    path: Video file, as for `decode`.
-    start: Time of the first one.
-    end: Time of the one after the last, or None for the end of the file.
+    path: A video file, as `decode_frames` takes it.
+    start: The start of the range, in seconds.
+    end: The end of the range, in seconds. None is the end of the file.
 
   Returns:
-    What the header says; None if it does not.
+    The number of frames, or None if the header does not tell.
 
   Raises:
-    UserError: the file cannot be read.
+    UserError: The file cannot be read.
   """
   try:
     with _open(path) as file, _open_container(file) as container:
@@ -199,11 +205,12 @@ def estimate_num_frames(
 def sample(
     pairs: Iterable[tuple[av.VideoFrame, _T]], frames_per_second: float
 ) -> Iterator[tuple[av.VideoFrame, _T]]:
-  """Yields the frame on show at each time k / rate, from 0 on.
+  """Yields the frame that is shown at each time k / rate, from 0 on.
 
   Args:
-    pairs: Frames from `decode`, each with something of the caller's.
-    frames_per_second: The rate; a pair is yielded as often as it is due.
+    pairs: Frames of `decode_frames`, each with any object of the caller.
+    frames_per_second: The rate. A pair is repeated if its frame is shown at
+      several of these times.
   """
   count = 0
   for pair, end in _with_ends(pairs):
@@ -215,7 +222,7 @@ def sample(
 def filtered(
     frames: Iterable[av.VideoFrame | av.AudioFrame], graph: av.filter.Graph
 ) -> Iterator[Any]:
-  """Yields all frames that a filter graph, of one source, makes of others."""
+  """Yields the frames that a filter graph with one source outputs."""
   for frame in itertools.chain(frames, [None]):
     graph.push(frame)
     try:
@@ -226,9 +233,10 @@ def filtered(
 
 
 class Converter:
-  """Turns the frames of one video into upright RGB arrays.
+  """Converts the frames of one video to upright RGB arrays.
 
-  It caches the conversions' tables, which cost far more than a conversion.
+  It caches the tables of the conversion. To make them takes far longer than to
+  convert a frame.
   """
 
   def __init__(self):
@@ -239,31 +247,35 @@ class Converter:
   def rgb(
       self, frame: av.VideoFrame, short_side: int | None = None
   ) -> UInt8[np.ndarray, 'height width 3']:
-    """Returns a frame, shrunk by averaging areas if its short side is longer.
+    """Converts a frame. PQ high dynamic range is clipped at reference white.
 
-    High dynamic range of the PQ kind is cut off above reference white.
+    Args:
+      frame: The frame.
+      short_side: A longer short side, in pixels, is shrunk to it by averaging
+        areas.
     """
     scale = min(1, (short_side or np.inf) / min(frame.width, frame.height))
     size = round(frame.width * scale), round(frame.height * scale)
     return self._upright(_to_rgb(self._rgb, frame, *size), frame)
 
   def thumbnail(self, frame: av.VideoFrame) -> UInt8[np.ndarray, '48 48 3']:
-    """Returns a frame squashed to a small square by averaging areas."""
+    """Converts a frame to a small square, by averaging areas."""
     size = THUMBNAIL_SIDE, THUMBNAIL_SIDE
     return self._upright(_to_rgb(self._thumbnail, frame, *size), frame)
 
   def _upright(self, rgb, frame):
     if self._matrix is None:
-      # A frame asked for it is freed late, so only the first one is.
+      # PyAV frees a frame late once its side data was read. So only that of
+      # the first frame is read.
       self._matrix = _display_matrix(frame)
     return rgb if self._matrix == _IDENTITY else _turned(rgb, *self._matrix)
 
 
 class _UnreadableError(Exception):
-  """Why a video cannot be read, or no further."""
+  """The reason why a video cannot be read."""
 
 
-# PyAV raises IndexError where a damaged file brings on another stream.
+# PyAV raises IndexError if a damaged file contains an unknown stream.
 _READ_ERRORS = (av.FFmpegError, OSError, IndexError, _UnreadableError)
 
 
@@ -274,7 +286,7 @@ def _reason(error):
 
 
 def _open(path):
-  """Returns what FFmpeg opens: a name that is no address, or an open file."""
+  """Returns a context of what FFmpeg opens: a local name, or an open file."""
   path = os.fspath(path)
   if not files.is_url(path):
     return contextlib.nullcontext(f'file:{path}')
@@ -286,14 +298,14 @@ def _open(path):
 
 def _open_container(file):
   try:
-    # Any bytes may stand in a file's title; they are no reason to refuse it.
+    # Titles may contain bytes that are not valid text.
     return av.open(file, 'r', options=_OPTIONS, metadata_errors='replace')
   except av.ArgumentError as error:
-    raise _UnreadableError('it is a file of another kind') from error
+    raise _UnreadableError('it is not a video file') from error
 
 
 def _choose_stream(container):
-  """Returns the largest video of a file, ready to decode."""
+  """Returns the largest video stream of a file, ready to decode."""
   cover = av.stream.Disposition.attached_pic
   streams = [s for s in container.streams.video if not s.disposition & cover]
   if not streams:
@@ -306,33 +318,34 @@ def _choose_stream(container):
     raise _UnreadableError(
         f'it claims {stream.width} x {stream.height} pixels, over 8192 x 8192'
     )
-  # More threads only slow small video down, and pools use every core anyway.
+  # More threads slow small videos down, and process pools use all cores anyway.
   stream.codec_context.thread_count = 1
   stream.codec_context.options = {'max_pixels': str(_MAX_PIXELS)}
   return stream
 
 
 def _pixel_shape(stream):
-  """Returns the width of a pixel by its height; 1 if that makes no sense."""
+  """Returns the aspect ratio of a pixel, or 1 if the header is wrong."""
   shape = float(stream.sample_aspect_ratio or 1)
-  is_sane = 1 / _LONGEST_PIXEL <= shape <= _LONGEST_PIXEL
+  is_sane = 1 / _MAX_PIXEL_ASPECT <= shape <= _MAX_PIXEL_ASPECT
   return shape if is_sane and not _is_close(shape, 1) else 1.0
 
 
 def _is_close(shape, other):
-  return math.isclose(shape, other, rel_tol=_SAME_SHAPE)
+  return math.isclose(shape, other, rel_tol=_ASPECT_TOLERANCE)
 
 
 def _undamaged(packets):
-  """Yields the frames before the first damage, then raises what it is.
+  """Yields the frames before the first damage, then raises its error.
 
-  What was cut out of a longer video starts with frames that refer to absent
-  ones: until the first good frame nothing counts as damage.
+  A clip that was cut out of a longer video starts with frames that refer to
+  missing frames. So before the first good frame, nothing counts as damage.
   """
-  started, held = False, []
+  started, pending = False, []
   for packet in packets:
     if packet.size == 0 and packet.dts is not None:
-      # The picture stays as it is; the decoder would take it for the end.
+      # The packet repeats the last picture. The decoder would take the empty
+      # packet for the end of the stream.
       continue
     try:
       frames = packet.decode()
@@ -346,16 +359,16 @@ def _undamaged(packets):
           raise _UnreadableError('it is damaged')
         continue
       started = True
-      # A frame may refer to a later one: it is good only if that one is.
-      held.append(frame)
-      if frame.pict_type != _B_FRAME or len(held) > _MAX_HELD:
-        yield from held
-        held.clear()
-  yield from held
+      # A B-frame refers to a later frame. It is good only if that one is.
+      pending.append(frame)
+      if frame.pict_type != _B_FRAME or len(pending) > _MAX_B_FRAMES:
+        yield from pending
+        pending.clear()
+  yield from pending
 
 
 def _seek(container, stream, start):
-  """Goes to a keyframe before a time, and returns the first frame's stamp."""
+  """Seeks a keyframe before a time; returns the file's first timestamp."""
   if container.format.name not in _INDEXED:
     return None
   first = next(_undamaged(container.demux(stream)), None)
@@ -366,23 +379,23 @@ def _seek(container, stream, start):
 
 
 def _first_time(path):
-  """Returns what the file's clock shows, in seconds, where `decode` says 0."""
+  """Returns the file's own time, in seconds, of time 0 of `decode_frames`."""
   with _open(path) as file, _open_container(file) as container:
     stream = _choose_stream(container)
     first = next(_undamaged(container.demux(stream)), None)
-    if not first or not first.pts or container.format.name == _CLOCKLESS:
+    if not first or not first.pts or container.format.name == _WITHOUT_PTS:
       return 0.0
     return float(first.pts * stream.time_base)
 
 
 def _shifted(packets, origin):
-  """Gives packets times from `origin` on, in steps as `_retimed` does."""
+  """Corrects packet times as `_retimed` does. Time 0 is `origin` in seconds."""
   time, last, period = None, 0, 0
   for packet in packets:
     stamp = packet.dts if packet.pts is None else packet.pts
     if stamp is None or not packet.size:
       continue
-    longest = _LONGEST_STEP / packet.time_base
+    longest = _MAX_STEP / packet.time_base
     if time is None:
       time = stamp - round(origin / packet.time_base)
     else:
@@ -394,17 +407,17 @@ def _shifted(packets, origin):
 
 
 def _retimed(frames, stream, origin):
-  """Gives frames times from 0 at the origin on, in steps that a clock makes."""
+  """Corrects the times of frames: 0 at `origin`, and no clock errors."""
   tick = stream.time_base
-  rate = stream.guessed_rate or _USUAL_RATE
-  if not _SLOWEST <= rate <= _FASTEST:
-    rate = _USUAL_RATE
-  period, longest = max(1, round(1 / (rate * tick))), int(_LONGEST_STEP / tick)
-  # Its frames come as their packets do.
-  is_clockless = stream.container.format.name == _CLOCKLESS
+  rate = stream.guessed_rate or _DEFAULT_RATE
+  if not _MIN_RATE <= rate <= _MAX_RATE:
+    rate = _DEFAULT_RATE
+  period, longest = max(1, round(1 / (rate * tick))), int(_MAX_STEP / tick)
+  # Without presentation times, frames are shown in the order of their packets.
+  has_pts = stream.container.format.name != _WITHOUT_PTS
   time = last = None
   for frame in frames:
-    stamp = frame.dts if is_clockless else frame.pts
+    stamp = frame.pts if has_pts else frame.dts
     step = None if stamp is None or last is None else stamp - last
     if time is None:
       time = 0 if None in (origin, stamp) else stamp - origin
@@ -418,7 +431,7 @@ def _retimed(frames, stream, origin):
 
 
 def _deinterlaced(frames):
-  """Yields as many frames, those that are interlaced without the comb."""
+  """Deinterlaces the frames that are interlaced; their number stays."""
   kind = lambda f: (f.interlaced_frame, f.width, f.height, f.format.name)
   for (is_interlaced, *_), run in itertools.groupby(frames, kind):
     if is_interlaced:
@@ -439,7 +452,7 @@ def _deinterlacer(like):
 
 
 def _uniform(frames, pixel_shape):
-  """Gives frames one size, of square pixels, and a colour matrix."""
+  """Gives all frames one size, square pixels and a color matrix."""
   first = next(frames, None)
   if first is None:
     return
@@ -453,11 +466,11 @@ def _uniform(frames, pixel_shape):
     ):
       raise _UnreadableError('its picture changes shape')
     if frame.colorspace in _UNTAGGED:
-      # As players do.
+      # Players make the same guess.
       is_hd = frame.width >= 1280 or frame.height > 576
       frame.colorspace = _BT709 if is_hd else _BT601
     elif frame.colorspace not in _MATRICES:
-      raise _UnreadableError(f'its colour matrix is {frame.colorspace}')
+      raise _UnreadableError(f'its color matrix is {frame.colorspace}')
     if (frame.width, frame.height) != (width, height):
       frame = scaler.reformat(
           frame, width, height, interpolation='AREA', threads=1
@@ -466,14 +479,14 @@ def _uniform(frames, pixel_shape):
 
 
 def _with_ends(pairs):
-  """Adds the time at which the next frame takes over."""
+  """Adds to each pair the time at which its frame ends."""
   for pair, following in itertools.pairwise(itertools.chain(pairs, [None])):
     if following is not None:
       end = following[0].time
     else:
       frame = pair[0]
       duration = float((frame.duration or 0) * frame.time_base)
-      end = frame.time + min(max(duration, 2 * _TIME_SLACK), _LONGEST_STEP)
+      end = frame.time + min(max(duration, 2 * _TIME_SLACK), _MAX_STEP)
     yield pair, end
 
 
@@ -492,7 +505,7 @@ def _to_rgb(converter, frame, width, height):
 
 
 def _display_matrix(frame):
-  """Returns the signs of QuickTime's x' = a x + c y, y' = b x + d y."""
+  """Returns the signs of (a, b, c, d) in x' = a x + c y, y' = b x + d y."""
   data = frame.side_data.get('DISPLAYMATRIX')
   if data is None:
     return _IDENTITY
@@ -508,9 +521,9 @@ def _turned(rgb, a, b, c, d):
 
 
 def _pq_to_gamma():
-  """Returns SDR's 8-bit values of PQ's (SMPTE ST 2084), by ITU-R BT.1886.
+  """Returns a table from 8-bit PQ (SMPTE ST 2084) to 8-bit SDR (ITU-R BT.1886).
 
-  Reference white, 203 cd/m2 by ITU-R BT.2408, becomes white.
+  Reference white, 203 cd/m2 in ITU-R BT.2408, becomes white.
   """
   root = (np.arange(256) / 255) ** (1 / 78.84375)
   root = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)

@@ -1,4 +1,4 @@
-"""Writes MP4 files that browsers play: H.264, and the sound of a source."""
+"""Writes MP4 files that browsers play: H.264 video, and a source's sound."""
 
 from collections.abc import Iterable
 import contextlib
@@ -17,17 +17,18 @@ from vidcolor import files
 from vidcolor.video import decoding
 from vidcolor.video import video_source
 
-# In seconds; whole ones of it make the usual frame rates, 30000/1001 as well.
+# Seconds. Common frame periods, even 1001/30000, are a whole number of ticks.
 _TICK = fractions.Fraction(1, 90_000)
-# A third of the time of the encoder's own preset, for files as large and good.
+# As good and as large as x264's default preset, in a third of the time.
 _ENCODER = {'preset': 'veryfast', 'crf': '21'}
-# FFmpeg's names of the codecs that MP4 holds and browsers play.
+# FFmpeg's names of the audio codecs that MP4 can hold and browsers play.
 _COPIED_SOUND = ('aac', 'mp3', 'opus')
 _SOUND_RATE = 48_000
-# Values of FFmpeg's AVColorSpace, with its kin, and AVColorRange.
+# Values of FFmpeg's AVColorSpace (also AVColorPrimaries and so on) and
+# AVColorRange.
 _BT709, _LIMITED_RANGE = 1, 1
-# In seconds: how long an only frame is shown.
-_USUAL_STEP = 1 / 25
+# Seconds that a film of one frame lasts.
+_DEFAULT_STEP = 1 / 25
 
 
 def write(
@@ -37,15 +38,16 @@ def write(
 ) -> None:
   """Writes RGB frames as an H.264 file that browsers play.
 
-  The encoder wants even sides: an odd last row or column is repeated.
+  The encoder needs even sides. If a side is odd, the last row or column is
+  repeated.
 
   Args:
-    path: File to write; it is there only once complete.
+    path: The file to write, in one atomic step.
     frames: Frames of one size.
-    frames_per_second: Playing rate.
+    frames_per_second: The frame rate.
 
   Raises:
-    UserError: there are no frames, or the file cannot be written.
+    UserError: There are no frames, or the file cannot be written.
   """
   timed = (
       video_source.VideoFrame(rgb, index / frames_per_second)
@@ -59,43 +61,43 @@ def write_like(
     frames: Iterable[video_source.VideoFrame],
     source: video_source.VideoSource,
 ) -> str | None:
-  """Writes frames at their own times, with the sound of what they were made of.
+  """Writes frames at their own times, with the sound of their source.
 
-  The sound is that of the source's file from its first frame to the end of the
-  last one written. It is copied where browsers play it, else encoded as AAC.
+  The sound goes from the source's first frame to the end of the last written
+  frame. It is copied if browsers play it, else encoded as AAC.
 
   Args:
-    path: File to write; it is there only once complete.
-    frames: Frames of one size (see `write`), at times as of the source's.
-    source: What they were made of; a folder has no sound.
+    path: The file to write, in one atomic step.
+    frames: Frames of one size (see `write`), with times of the source.
+    source: The video that the frames come from. A folder has no sound.
 
   Returns:
-    A line for the user if sound was left out, as it is damaged; else None.
+    A line that says which damaged sound is left out, or None.
 
   Raises:
-    UserError: there are no frames, or the file cannot be written.
+    UserError: There are no frames, or the file cannot be written.
   """
-  return _write(path, frames, source, _USUAL_STEP)
+  return _write(path, frames, source, _DEFAULT_STEP)
 
 
-def _write(path, frames, source, usual_step):
+def _write(path, frames, source, default_step):
   frames = iter(frames)
   first = next(frames, None)
   if first is None:
     raise errors.UserError(f'no frames to write to {path}')
   try:
     with files.atomic_write(path) as temporary:
-      return _encode(temporary, first, frames, source, usual_step)
+      return _encode(temporary, first, frames, source, default_step)
   except (av.FFmpegError, OSError) as error:
     raise errors.UserError(f'cannot write {path}: {error.strerror}') from error
 
 
-def _encode(path, first, rest, source, usual_step):
-  """Encodes frames and sound as they come, so that neither piles up."""
+def _encode(path, first, rest, source, default_step):
+  """Encodes frames and sound by turns, so that memory holds few of them."""
   options = {'movflags': 'faststart'}
   with av.open(path, 'w', format='mp4', options=options) as container:
-    film = _Film(container, first.rgb, usual_step)
-    sound = _Sound(container, source)
+    film = _VideoStream(container, first.rgb, default_step)
+    sound = _AudioStream(container, source)
     with contextlib.closing(sound):
       for frame in itertools.chain([first], rest):
         sound.write_until(frame.seconds)
@@ -105,10 +107,10 @@ def _encode(path, first, rest, source, usual_step):
   return sound.fault
 
 
-class _Film:
-  """The frames of a file, padded to even sides."""
+class _VideoStream:
+  """Writes the frames of a file, padded to even sides."""
 
-  def __init__(self, container, first, usual_step):
+  def __init__(self, container, first, default_step):
     height, width = first.shape[:2]
     self._container = container
     self._padding = ((0, height % 2), (0, width % 2), (0, 0))
@@ -118,14 +120,14 @@ class _Film:
     self._stream.pix_fmt = 'yuv420p'
     codec = self._stream.codec_context
     codec.time_base = _TICK
-    # Untagged colours are taken for others in large video than in small.
+    # Players guess the matrix of untagged colors from the size of the video.
     codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
     codec.color_range = _LIMITED_RANGE
-    self._last, self._step = -1, round(usual_step / _TICK)
+    self._last, self._step = -1, round(default_step / _TICK)
 
   @property
   def end(self):
-    """When the last frame ends, in seconds, if it is as long as that before."""
+    """The end of the last frame, which lasts as long as the one before."""
     return float((self._last + self._step) * _TICK)
 
   def write(self, frame):
@@ -142,19 +144,24 @@ class _Film:
 
   def close(self):
     for packet in self._stream.encode():
-      # The encoder knows no time at which the last one ends.
+      # The encoder does not know how long the last frame lasts.
       packet.duration = self._step
       self._container.mux(packet)
 
 
-class _Sound:
-  """The sound of a file, but for what is damaged; `fault` is a line on that."""
+class _AudioStream:
+  """Writes the sound of a file without its damaged parts.
+
+  Attributes:
+    fault: A line that says which sound is left out, or None.
+  """
 
   def __init__(self, container, source):
     self.fault = None
     self._container = container
     self._packets = self._read(source)
-    # Now, since a file's streams are to be known before anything is written.
+    # All streams must be known before the first packet is written. So the first
+    # packet is read here.
     self._next = next(self._packets, None)
 
   def write_until(self, seconds):
@@ -175,7 +182,7 @@ class _Sound:
       if first is None:
         return
       decoded = itertools.chain([first], decoded)
-      is_copied = _is_taken(first[0])
+      is_copied = _can_copy(first[0])
       yield from (self._copied if is_copied else self._encoded)(decoded)
     except errors.UserError as error:
       self.fault = str(error)
@@ -183,7 +190,7 @@ class _Sound:
       self.fault = f'some sound of {source.path} is left out: it is damaged'
 
   def _decoded(self, packets, path):
-    """Yields the packets that decode, each with its frames."""
+    """Yields the packets that can be decoded, each with its frames."""
     for packet in packets:
       try:
         yield packet, packet.decode()
@@ -209,8 +216,8 @@ class _Sound:
       yield from stream.encode(frame)
 
 
-def _is_taken(packet):
-  """Whether browsers play sound of the kind, and MP4 takes it as it is."""
+def _can_copy(packet):
+  """Returns whether MP4 can hold the sound as it is, and browsers play it."""
   stream = packet.stream
   if stream.codec_context.codec.canonical_name not in _COPIED_SOUND:
     return False
@@ -226,7 +233,7 @@ def _is_taken(packet):
 
 
 def _resampled(frames, like, layout):
-  """Iterates over sound from time 0 on, silence where there is a gap."""
+  """Yields sound at one rate from time 0 on, with silence in gaps."""
   graph = av.filter.Graph()
   graph.link_nodes(
       graph.add_abuffer(

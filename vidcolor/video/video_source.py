@@ -72,7 +72,8 @@ class VideoSource:
     """Opens the video and reads its first frame.
 
     Args:
-      path: A video file that `decoding.decode` reads, or a folder of pictures.
+      path: A folder of pictures, or a video file that
+        `decoding.decode_frames` reads.
       start: Frames before this time, in seconds of the file, are skipped.
       end: Frames from this time on are skipped. None reads to the end.
       scale: Factor in (0, 1] by which frames are shrunk, by averaging areas.
@@ -189,7 +190,7 @@ class VideoSource:
 
   def _read_file(self):
     converter = decoding.Converter()
-    frames = decoding.decode(self.path, self.start)
+    frames = decoding.decode_frames(self.path, self.start)
     for frame in itertools.takewhile(lambda f: self._is_within(f.time), frames):
       yield frame.time, converter.rgb(frame, self._limit)
 

@@ -148,7 +148,7 @@ def read_tfds(
       AnnotatedSequence(
           record['name'].decode(),
           lazy_sequence.LazySequence(record['frames'], images.decode),
-          lazy_sequence.LazySequence(record['masks'], masks.decode),
+          lazy_sequence.LazySequence(record['masks'], masks.decode_mask),
           [f'{index:05}' for index in range(len(record['frames']))],
       )
       for record in records.open_source(name, data_dir, split)
