@@ -17,8 +17,8 @@ def test_the_reference_of_all_modules_builds_without_warnings(tmp_path):
   )
   assert run.returncode == 0, run.stderr[-2000:]
   assert 'Warn' not in run.stderr
-  page = (tmp_path / 'vidcolor' / 'tracker.html').read_text()
-  assert 'Follows objects and points through videos.' in page
+  page = (tmp_path / 'vidcolor' / 'video_tracker.html').read_text()
+  assert 'Tracks objects and points through videos.' in page
   pages = {path.stem for path in tmp_path.rglob('*.html')}
   modules = {
       path.stem

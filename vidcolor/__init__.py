@@ -59,7 +59,8 @@ _MODULES = (
     'windowed',
 )
 
-__all__ = ['load_pretrained', 'load_pretrained_network', *_NAMES, *_MODULES]
+# pdoc writes the reference of these; the names above it finds in their modules.
+__all__ = ['load_pretrained', 'load_pretrained_network', *_MODULES]
 
 
 def load_pretrained(
@@ -98,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-  return sorted(__all__)
+  return sorted([*__all__, *_NAMES])

@@ -10,10 +10,11 @@ if __name__ == '__main__':
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import os
 import signal
 import sys
-from typing import NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from absl import app
 from absl import flags
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
   from vidcolor.video import video_source
 
 
-class VideoFlags(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class VideoFlags:
   """The flags of a program that reads one video."""
 
   path: flags.FlagHolder[str]
