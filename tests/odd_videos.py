@@ -150,7 +150,7 @@ def write_hdr(path, level):
 def write_colored(
     path, rgb, *, is_bt709, is_full, is_tagged=True, height=48, width=64
 ):
-  """Writes frames of one colour, by the given matrix and range."""
+  """Writes frames of one color, by the given matrix and range."""
   matrix = (_BT709 if is_bt709 else _BT601) if is_tagged else _UNTAGGED
   color_range = 2 if is_full else 1
   yuv = _yuv(rgb, is_bt709, is_full)

@@ -10,7 +10,7 @@ HEIGHT, WIDTH, CELL = 48, 64, 4
 
 
 def _embed(frame):
-  """The mean colour of each cell."""
+  """The mean color of each cell."""
   cells = np.asarray(frame, np.float32).reshape(
       frame.shape[0] // CELL, CELL, frame.shape[1] // CELL, CELL, 3
   )

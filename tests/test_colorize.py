@@ -18,7 +18,7 @@ NUM_FRAMES = 6
 
 
 def _frames():
-  """A texture of strong colours, going right by a pixel a frame."""
+  """A texture of strong colors, going right by a pixel a frame."""
   rng = np.random.default_rng(0)
   coarse = rng.integers(30, 226, (6, 12, 3), np.uint8)
   wide = cv2.resize(coarse, (2 * WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
@@ -37,9 +37,9 @@ def fixture_folder(tmp_path_factory):
   frames = _frames()
   greys = [np.asarray(color_propagation.in_grey(frame)) for frame in frames]
   mp4.write(folder / 'grey.mp4', greys, 10.0)
-  (folder / 'coloured').mkdir()
+  (folder / 'colored').mkdir()
   for index, frame in enumerate(frames):
-    _write(folder / 'coloured' / f'{index}.png', frame)
+    _write(folder / 'colored' / f'{index}.png', frame)
   larger = cv2.resize(frames[0], (2 * WIDTH, 2 * HEIGHT))
   _write(folder / 'larger.png', larger)
   _write(folder / 'square.png', frames[0][:, :HEIGHT])
@@ -72,7 +72,7 @@ def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
   written = list(video_source.VideoSource(tmp_path / 'colorized.mp4'))
   source = list(video_source.VideoSource(folder / 'grey.mp4'))
   assert [f.seconds for f in written] == [f.seconds for f in source]
-  # The file is not exact: H.264, at half the resolution of colour.
+  # The file is not exact: H.264, at half the resolution of color.
   for frame, grey, true in zip(written, source, _frames(), strict=True):
     colorized, grey = (x.rgb[:HEIGHT, :WIDTH] for x in (frame, grey))
     better = colorization_metrics.psnr_rgb(colorized, true)
@@ -80,7 +80,7 @@ def test_a_grey_video_by_a_larger_reference(folder, tmp_path):
 
 
 def test_the_first_frames_of_a_folder_are_given(folder, tmp_path):
-  summary = _colorize(folder, tmp_path, '--video=DIR/coloured', '--num_given=2')
+  summary = _colorize(folder, tmp_path, '--video=DIR/colored', '--num_given=2')
   assert summary['truth_known']
   assert summary['frames_colorized'] == NUM_FRAMES - 2
   mean = summary['mean']
@@ -92,11 +92,11 @@ def test_the_first_frames_of_a_folder_are_given(folder, tmp_path):
       assert mean[method][name] == pytest.approx(np.mean(values))
 
 
-def test_a_part_is_coloured(folder, tmp_path):
+def test_a_part_is_colored(folder, tmp_path):
   summary = _colorize(
       folder,
       tmp_path,
-      '--video=DIR/coloured',
+      '--video=DIR/colored',
       '--num_given=1',
       '--start=0.04',
       '--end=0.16',
@@ -122,7 +122,7 @@ _REFERENCE = '--reference=DIR/larger.png'
         (['--video=DIR/grey.mp4', '--reference=DIR/none.png'], 'none.png'),
         (['--video=DIR/text.mp4', _REFERENCE], 'cannot read'),
         (['--video=DIR/none.mp4', _REFERENCE], 'none.mp4'),
-        (['--video=DIR/coloured', '--num_given=6'], 'has 6 frames'),
+        (['--video=DIR/colored', '--num_given=6'], 'has 6 frames'),
         (
             ['--video=DIR/grey.mp4', _REFERENCE, '--output_dir=DIR/grey.png/a'],
             'cannot make the folder',

@@ -101,7 +101,7 @@ def test_only_frame_lasts(tmp_path):
 
 @pytest.mark.parametrize('height,width', [(48, 64), (720, 1280)])
 def test_colors_are_what_they_were(tmp_path, height, width):
-  # Of small video, colours without a tag are taken for others than of large.
+  # Players guess the matrix of untagged colors from the size of the video.
   frame = np.tile(np.array([200, 30, 60], np.uint8), (height, width, 1))
   mp4.write(tmp_path / 'a.mp4', [frame] * 2, 25.0)
   with av.open(tmp_path / 'a.mp4') as container:

@@ -63,9 +63,9 @@ def video(tmp_path_factory):
   """A blue square that moves right over a brown ground, both grained."""
   rng = np.random.default_rng(0)
 
-  def grained(height, width, colour):
+  def grained(height, width, color):
     grain = rng.integers(-40, 40, (height // 4, width // 4, 1))
-    return (colour + grain).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+    return (color + grain).astype(np.uint8).repeat(4, 0).repeat(4, 1)
 
   ground = grained(_HEIGHT, _WIDTH, (150, 110, 60))
   square = grained(_SIDE, _SIDE, (40, 80, 200))

@@ -173,14 +173,14 @@ def _drawn(tmp_path, picture, name='mask.png'):
   return prompts.read_mask(tmp_path / name).in_frame(FULL, FULL)
 
 
-def test_masks_drawn_in_colours_become_numbers(tmp_path):
+def test_masks_drawn_in_colors_become_numbers(tmp_path):
   rgb = np.zeros((*FULL, 3), np.uint8)
   rgb[10:20, 10:20], rgb[22:30, 40:50] = (10, 200, 30), (250, 20, 30)
   drawn = _drawn(tmp_path, Image.fromarray(rgb))
   np.testing.assert_array_equal(drawn, _two_squares())
 
 
-def test_the_palettes_colours_keep_their_numbers(tmp_path):
+def test_the_palettes_colors_keep_their_numbers(tmp_path):
   mask = 3 * _two_squares()
   drawn = _drawn(tmp_path, Image.fromarray(masks.palette()[mask]))
   np.testing.assert_array_equal(drawn, mask)
@@ -202,7 +202,7 @@ def test_black_and_white_is_one_object_also_with_smooth_edges(tmp_path, mode):
   np.testing.assert_array_equal(drawn, expected)
 
 
-def test_smooth_edges_of_coloured_objects_are_theirs(tmp_path):
+def test_smooth_edges_of_colored_objects_are_theirs(tmp_path):
   rgb = np.zeros((*FULL, 3), np.uint8)
   rgb[10:20, 10:20], rgb[22:30, 40:50] = (0, 200, 30), (250, 20, 30)
   expected = _two_squares()
@@ -214,8 +214,8 @@ def test_smooth_edges_of_coloured_objects_are_theirs(tmp_path):
 
 @pytest.mark.parametrize('mode', ['RGBA', 'LA'])
 def test_what_is_transparent_is_background(tmp_path, mode):
-  colour = (250, 20, 30) if mode == 'RGBA' else (255, 255, 255)
-  picture = Image.new('RGB', FULL[::-1], colour).convert(mode)
+  color = (250, 20, 30) if mode == 'RGBA' else (255, 255, 255)
+  picture = Image.new('RGB', FULL[::-1], color).convert(mode)
   alpha = np.where(_two_squares() == 1, 255, 0).astype(np.uint8)
   picture.putalpha(Image.fromarray(alpha))
   drawn = _drawn(tmp_path, picture)

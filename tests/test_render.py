@@ -45,7 +45,7 @@ def test_skeletons_end_at_joints_and_leave_out_what_is_lost():
   is_drawn = np.any(drawn != frame, axis=-1)
   assert is_drawn[20, 10:51].all() and is_drawn[60, 90]
   assert not is_drawn[25:55].any() and not is_drawn[:, 56:85].any()
-  # A limb has the colour of the joint it leads to, anti-aliased.
+  # A limb has the color of the joint it leads to, anti-aliased.
   first, limb, second = drawn[20, [10, 30, 50]].astype(int)
   assert np.abs(limb - second).max() < 25 < np.abs(limb - first).max()
   assert frame.max() == 100

@@ -25,7 +25,9 @@ def clip(tmp_path_factory):
   for number, frame in enumerate(CLIP):
     Image.fromarray(frame).save(folder / f'{number}.png')
   mp4.write(folder.with_suffix('.mp4'), CLIP, 10.0)
-  masks.write_png(folder.with_name('mask.png'), 5 * IS_SQUARE[3].astype(np.uint8))
+  masks.write_png(
+      folder.with_name('mask.png'), 5 * IS_SQUARE[3].astype(np.uint8)
+  )
   return folder.with_suffix('.mp4')
 
 
@@ -45,7 +47,7 @@ def _frames(path):
     return [f.to_ndarray(format='rgb24') for f in container.decode(video=0)]
 
 
-def test_follows_objects_from_a_frame_in_the_middle(clip, tmp_path):
+def test_tracks_objects_from_a_frame_in_the_middle(clip, tmp_path):
   mask = clip.with_name('mask.png')
   run = _track(clip, tmp_path, f'--mask={mask}', '--query_frame=3')
   assert run.returncode == 0, run.stderr
@@ -74,7 +76,7 @@ def test_follows_objects_from_a_frame_in_the_middle(clip, tmp_path):
   assert len(frames) == 10 and frames[0].shape == (HEIGHT, WIDTH, 3)
 
 
-def test_follows_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
+def test_tracks_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
   flags = '--boxes=18,20,47,49', '--start=0.2', '--end=0.6', '--scale=0.5'
   run = _track(clip, tmp_path, *flags)
   assert run.returncode == 0, run.stderr
@@ -85,7 +87,7 @@ def test_follows_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
   assert abs(float(rows[3]['x']) - (24.5 + 4 * 5) / 2) < 3
 
 
-def test_follows_points_in_a_folder_of_pictures(clip, tmp_path):
+def test_tracks_points_in_a_folder_of_pictures(clip, tmp_path):
   flags = '--points=10,20;39,49', '--query_frame=0'
   run = _track(clip.with_suffix(''), tmp_path, *flags)
   assert run.returncode == 0, run.stderr
@@ -96,7 +98,7 @@ def test_follows_points_in_a_folder_of_pictures(clip, tmp_path):
   assert len(_frames(tmp_path / 'overlay.mp4')) == 10
 
 
-def test_follows_a_pose(clip, tmp_path):
+def test_tracks_a_pose(clip, tmp_path):
   pose = tmp_path / 'pose.json'
   joints = {'head': [10, 20], 'foot': [39, 49]}
   pose.write_text(json.dumps({'joints': joints, 'limbs': [['head', 'foot']]}))

@@ -11,7 +11,7 @@ SIDE, CELL, STEP = 96, 4, 4
 
 
 def _embed(frame):
-  """Embeds a cell by its pixels: follows what keeps its texture exactly."""
+  """Embeds a cell by its pixels: only cells of the same texture match."""
   rows, columns = frame.shape[0] // CELL, frame.shape[1] // CELL
   cells = (np.asarray(frame, np.float32) - 128).reshape(
       rows, CELL, columns, CELL, 3
@@ -151,7 +151,7 @@ def test_no_frame_is_before_the_first(tracker):
     tracker.track(_video(2)[0], points=[[5, 5]], query_frame=-1)
 
 
-def test_nothing_or_two_things_to_follow_are_one_line(tracker):
+def test_nothing_or_two_prompts_are_one_line(tracker):
   video, masks = _video(2)
   with pytest.raises(errors.UserError, match='give one of'):
     tracker.track(video)

@@ -59,7 +59,7 @@ def test_points_at_the_very_edge_have_an_embedding():
 
 
 def _embed(frame):
-  """Cells' mean colours, as unit vectors."""
+  """Cells' mean colors, as unit vectors."""
   small = cv2.resize(np.asarray(frame), (16, 12), interpolation=cv2.INTER_AREA)
   values = np.dstack(
       [small.astype(np.float32) - 127.5, np.full((12, 16), 40.0)]
