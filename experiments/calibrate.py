@@ -68,7 +68,7 @@ def main() -> None:
     results[name], curve = _measure(part, slope, intercept)
     label = f'{name} (error {curve.error:.3f})'
     curves[label] = curve.confidence, curve.accuracy
-  plots.reliability(curves, output_dir / 'reliability.png')
+  plots.reliability_diagram(curves, output_dir / 'reliability.png')
   files.write_json(
       output_dir / 'results.json',
       {'calibration': [slope, intercept], **results, **environment.describe()},
@@ -100,7 +100,9 @@ def _track(tracker, sequence):
     # change little.
     by_object.extend(objects.by_object)
     predicted.append(objects.mask)
-  scores = davis_metrics.score(predicted, true_masks[1:], sequence.num_objects)
+  scores = davis_metrics.score_masks(
+      predicted, true_masks[1:], sequence.num_objects
+  )
   pixels = np.concatenate(log_odds), np.concatenate(correct)
   return pixels, np.array(by_object), scores.j.T.ravel()
 

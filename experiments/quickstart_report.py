@@ -154,7 +154,7 @@ def _colors(trained, videos):
   )
   result = jax.jit(
       lambda clips: objective.side_by_side(
-          objective.colorize(
+          objective.predict_colors(
               trained.model,
               clips,
               trained.palette,

@@ -67,7 +67,7 @@ def test_makes_a_state_and_a_loss(name):
   def loss(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
     palette = jnp.zeros((16, 2))
-    return objective.colorize(
+    return objective.predict_colors(
         model, frames, palette, target=config.target, **config.copy
     ).loss
 

@@ -91,23 +91,29 @@ def test_boundary_f_is_that_of_whole_frames():
 def test_objects_are_scored_apart():
   truth = _masks([1, 1, 2, 2], [1, 1, 2, 2], [1, 1, 2, 2])
   predicted = _masks([1, 1, 2, 2], [1, 2, 2, 2], [0, 0, 0, 0])
-  scores = davis_metrics.score(predicted, truth, 2)
+  scores = davis_metrics.score_masks(predicted, truth, 2)
   np.testing.assert_allclose(scores.j, [[1, 1 / 2, 0], [1, 2 / 3, 0]])
   assert scores.f.shape == (2, 3) and scores.f[0, 0] == 1
   # A third object that is nowhere, and is nowhere predicted.
-  assert davis_metrics.score(predicted, truth, 3).j[2].tolist() == [1, 1, 1]
+  assert davis_metrics.score_masks(predicted, truth, 3).j[2].tolist() == [
+      1,
+      1,
+      1,
+  ]
 
 
 def test_void_is_background_as_in_the_toolkits_evaluation():
   truth = _masks(*[[1, 1, 255, 255]] * 3)
   predicted = _masks(*[[1, 1, 1, 0]] * 3)
-  np.testing.assert_allclose(davis_metrics.score(predicted, truth, 1).j, 2 / 3)
+  np.testing.assert_allclose(
+      davis_metrics.score_masks(predicted, truth, 1).j, 2 / 3
+  )
 
 
 def test_refuses_other_frames():
   several = _masks([1], [1], [1])
   with pytest.raises(ValueError, match='2 masks for 3'):
-    davis_metrics.score(several[:2], several, 1)
+    davis_metrics.score_masks(several[:2], several, 1)
 
 
 def test_statistics_over_time():
@@ -155,7 +161,7 @@ def test_agrees_with_the_official_toolkit_on_2016(shared_dir):
         masks.read(path, one_object=True)
         for path in sorted(folder.iterdir())[1:-1]
     ]
-    scores[sequence.name] = davis_metrics.score(
+    scores[sequence.name] = davis_metrics.score_masks(
         predicted, sequence.masks[1:-1], 1
     )
   _check_against_toolkit(scores, expected)
@@ -168,7 +174,7 @@ def test_agrees_with_the_official_toolkit_on_several_objects(shared_dir):
   for folder in sorted((cases / 'multi-object').iterdir()):
     truth = [masks.read(path) for path in sorted(folder.iterdir())]
     rolled = [np.roll(mask, (3, 5), (0, 1)) for mask in truth]
-    scores[folder.name] = davis_metrics.score(
+    scores[folder.name] = davis_metrics.score_masks(
         rolled[1:-1], truth[1:-1], int(truth[0].max())
     )
   _check_against_toolkit(scores, expected)

@@ -25,5 +25,7 @@ def test_the_reference_of_all_modules_builds_without_warnings(tmp_path):
       for path in (programs.ROOT / 'vidcolor').rglob('*.py')
       if path.stem != '__init__'
   }
-  programs_ = {'train', 'evaluate', 'track', 'colorize', 'visualize'}
+  programs_ = {
+      *('__main__', 'train', 'evaluate', 'track', 'colorize', 'visualize')
+  }
   assert modules - programs_ <= pages

@@ -22,7 +22,7 @@ def _read(folder, names=NAMES):
   sequence = types.SimpleNamespace(
       name=folder.name, frame_names=names, frames=[np.zeros((8, 12, 3))]
   )
-  return features.read(folder.parent, sequence)
+  return features.read_features(folder.parent, sequence)
 
 
 def test_reads_when_asked_and_slices(folder):

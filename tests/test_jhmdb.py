@@ -52,14 +52,16 @@ def tree(tmp_path):
 
 
 def test_reads_the_test_videos_of_a_split(tree):
-  jump, walk = jhmdb_data.read(tree)
+  jump, walk = jhmdb_data.read_jhmdb(tree)
   assert [jump.name, walk.name] == ['jump/c_jump_0', 'walk/a_walk_0']
   np.testing.assert_array_equal(walk.joints, _moving([0, 6, 12.5]))
-  assert [s.name for s in jhmdb_data.read(tree, split=2)] == ['walk/b_walk_0']
+  assert [s.name for s in jhmdb_data.read_jhmdb(tree, split=2)] == [
+      'walk/b_walk_0'
+  ]
 
 
 def test_frames_are_read_when_asked_up_to_the_last_annotated(tree):
-  _, walk = jhmdb_data.read(tree)
+  _, walk = jhmdb_data.read_jhmdb(tree)
   assert len(walk.frames) == 3
   assert walk.frames[2].shape == (120, 160, 3)
   assert walk.frames[2][0, 0].tolist() == [200, 20, 20]
@@ -74,7 +76,7 @@ def test_reads_the_list_that_the_field_uses(tree):
       'Rename_Images/jump/c_jump_0'
       ' joint_positions/jump/c_jump_0/joint_positions.mat\n'
   )
-  names = [sequence.name for sequence in jhmdb_data.read(tree)]
+  names = [sequence.name for sequence in jhmdb_data.read_jhmdb(tree)]
   assert names == ['walk/b_walk_0', 'jump/c_jump_0']
 
 
@@ -129,12 +131,12 @@ def _remove_a_frame(root):
 def test_says_what_is_wrong_with_a_folder(tree, spoil, message):
   spoil(tree)
   with pytest.raises(errors.UserError, match=message):
-    jhmdb_data.read(tree)
+    jhmdb_data.read_jhmdb(tree)
 
 
 def test_says_which_frame_is_cut_short(tree):
   path = tree / 'Rename_Images/walk/a_walk_0/00001.png'
-  _, walk = jhmdb_data.read(tree)
+  _, walk = jhmdb_data.read_jhmdb(tree)
   path.write_bytes(path.read_bytes()[:60])
   with pytest.raises(errors.UserError, match=str(path)):
     walk.frames[0]
@@ -174,7 +176,7 @@ def test_scores_the_predictions_it_wrote(tree, tmp_path):
 
 
 def test_lost_joints_are_wrong_but_for_the_fields_code(tree, tmp_path):
-  for sequence in jhmdb_data.read(tree):
+  for sequence in jhmdb_data.read_jhmdb(tree):
     joints = sequence.joints.copy()
     joints[1, :3] = -1
     joints[:, 3] = np.nan

@@ -45,7 +45,7 @@ def _halves():
 def test_loss_is_minus_log_of_the_copied_probability():
   """Not a softmax cross-entropy of probabilities (the double softmax)."""
   frames = _halves()
-  result = objective.colorize(
+  result = objective.predict_colors(
       _Greys(), jnp.asarray(frames), PALETTE, temperature=0.05
   )
   assert float(result.loss) < 1e-4
@@ -53,7 +53,7 @@ def test_loss_is_minus_log_of_the_copied_probability():
 
   # Mirrored, every cell's likeness has the other colour than the same place.
   frames[:, 1] = frames[:, 1, :, ::-1]
-  result = objective.colorize(
+  result = objective.predict_colors(
       _Greys(), jnp.asarray(frames), PALETTE, temperature=1e6
   )
   assert float(result.loss) == pytest.approx(np.log(2), abs=1e-4)
@@ -66,7 +66,7 @@ def test_loss_is_minus_log_of_the_copied_probability():
 def test_a_network_of_lab_is_not_shown_a_or_b_or_both():
   frames = jnp.asarray(_halves()).repeat(4, axis=0)
   model = _Spy()
-  objective.colorize(model, frames, PALETTE, target='values')
+  objective.predict_colors(model, frames, PALETTE, target='values')
   seen = color.network_input(color.rgb_to_lab(frames), 3)
   shown = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]])
   np.testing.assert_allclose(
@@ -76,7 +76,7 @@ def test_a_network_of_lab_is_not_shown_a_or_b_or_both():
 
 def test_values_are_judged_where_they_were_not_shown():
   frames = jnp.asarray(_halves())
-  true = objective.colorize(
+  true = objective.predict_colors(
       _Greys(), frames, PALETTE, target='values', temperature=0.01
   )
   assert float(true.loss) < 1e-6
@@ -84,7 +84,7 @@ def test_values_are_judged_where_they_were_not_shown():
 
   # At any other temperature both halves are alike: the mean of two colours.
   loss = lambda model: float(
-      objective.colorize(
+      objective.predict_colors(
           model, frames, PALETTE, target='values', temperature=1e6
       ).loss
   )
@@ -96,4 +96,6 @@ def test_values_are_judged_where_they_were_not_shown():
 
 def test_refuses_an_unknown_target():
   with pytest.raises(errors.UserError, match="config.target='hue' is unknown"):
-    objective.colorize(_Greys(), jnp.asarray(_halves()), PALETTE, target='hue')
+    objective.predict_colors(
+        _Greys(), jnp.asarray(_halves()), PALETTE, target='hue'
+    )

@@ -1,5 +1,7 @@
 """The face of the package: its names, its command, and lines from notebooks."""
 
+import ast
+import collections
 import re
 import subprocess
 import sys
@@ -112,3 +114,19 @@ def test_a_baseline_tracks(_clip):
   result = tracker.track(path, masks=is_square[:1])
   np.testing.assert_array_equal(result.masks[-1], is_square[0])
   assert result.visible.all()
+
+
+def test_no_two_public_names_are_the_same():
+  """But for what benchmarks and networks have in common by design."""
+  shared = {'evaluate', 'score', 'sections', 'Model', 'main'}
+  places = collections.defaultdict(list)
+  for path in sorted((programs.ROOT / 'vidcolor').rglob('*.py')):
+    for node in ast.parse(path.read_text()).body:
+      if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        places[node.name].append(path.name)
+  clashes = {
+      name: paths
+      for name, paths in places.items()
+      if len(paths) > 1 and name not in shared and not name.startswith('_')
+  }
+  assert not clashes

@@ -40,7 +40,7 @@ def test_reads_davis(tmp_path, protocol):
   example = _example()
   example['points'][0, 0] = 0, 1  # The lower left corner of the frame.
   path = _write(tmp_path / 'tapvid_davis.pkl', {'goat': example}, protocol)
-  (goat,) = tapvid_data.read(path, size=(12, 16))
+  (goat,) = tapvid_data.read_pickle(path, size=(12, 16))
   assert goat.name == 'goat' and goat.size == (12, 16)
   np.testing.assert_array_equal(goat.frames, example['video'])
   assert goat.frame_names == ['00000', '00001', '00002', '00003']
@@ -54,7 +54,7 @@ def test_resizes_frames_and_points_alike(tmp_path):
   points = np.float32([[[70 / 80, 25 / 40]]])
   example = {'video': video, 'points': points, 'occluded': [[False]]}
   path = _write(tmp_path / 'a.pkl', [example])
-  (sequence,) = tapvid_data.read(path, size=(256, 256))
+  (sequence,) = tapvid_data.read_pickle(path, size=(256, 256))
   frame = sequence.frames[0, ..., 0] / 255.0
   y, x = np.mgrid[:256, :256]
   middle = [np.average(x, weights=frame), np.average(y, weights=frame)]
@@ -75,10 +75,10 @@ def test_reads_the_jpeg_files_of_kinetics(tmp_path, container):
   _write(tmp_path / '0000_of_0002.pkl', shard)
   paths = tapvid_data.find(tmp_path)
   assert [path.name[:4] for path in paths] == ['0000', '0001']
-  first, second = tapvid_data.read(paths[0], size=(24, 32))
+  first, second = tapvid_data.read_pickle(paths[0], size=(24, 32))
   assert [first.name, second.name] == ['0000_of_0002_000', '0000_of_0002_001']
   assert np.abs(first.frames[1] - np.array([200.0, 100, 20])).max() < 4
-  assert tapvid_data.read(paths[1]) == []
+  assert tapvid_data.read_pickle(paths[1]) == []
 
 
 def test_reads_arrays_that_older_numpy_pickled(tmp_path):
@@ -86,7 +86,7 @@ def test_reads_arrays_that_older_numpy_pickled(tmp_path):
   assert b'numpy._core' in data
   path = tmp_path / 'tapvid_rgb_stacking.pkl'
   path.write_bytes(data.replace(b'numpy._core', b'numpy.core'))
-  assert tapvid_data.read(path)[0].name == 'tapvid_rgb_stacking_000'
+  assert tapvid_data.read_pickle(path)[0].name == 'tapvid_rgb_stacking_000'
 
 
 class _Malicious:
@@ -109,7 +109,7 @@ def test_refuses_to_run_what_a_pickle_holds(tmp_path, protocol):
   ):
     path = _write(tmp_path / 'a.pkl', [_Malicious(*call)], protocol)
     with pytest.raises(errors.UserError, match='a.pkl .*asks for') as error:
-      tapvid_data.read(path)
+      tapvid_data.read_pickle(path)
     assert '\n' not in str(error.value)
   assert not trap.exists()
 
@@ -136,14 +136,14 @@ def test_says_which_file_is_no_tapvid(tmp_path, content):
   path = tmp_path / 'tapvid_davis.pkl'
   path.write_bytes(content)
   with pytest.raises(errors.UserError, match='tapvid_davis.pkl'):
-    tapvid_data.read(path)
+    tapvid_data.read_pickle(path)
 
 
 def test_says_which_videos_frame_is_cut_short(tmp_path):
   jpeg = _jpeg(np.full((24, 32, 3), 99, np.uint8))
   video = [jpeg, jpeg[: len(jpeg) // 2]]
   path = _write(tmp_path / 'a.pkl', [_example(2) | {'video': video}])
-  (sequence,) = tapvid_data.read(path)
+  (sequence,) = tapvid_data.read_pickle(path)
   with pytest.raises(errors.UserError, match='a_000'):
     _ = sequence.frames
 

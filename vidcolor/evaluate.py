@@ -249,7 +249,7 @@ def _given_options(function) -> dict[str, Any]:
   }
   flag_of = {name: name for name in options}
   if _FEATURES_DIR.value:
-    read = functools.partial(features.read, _FEATURES_DIR.value)
+    read = functools.partial(features.read_features, _FEATURES_DIR.value)
     options['frames_of'], flag_of['frames_of'] = read, _FEATURES_DIR.name
   known = inspect.signature(function).parameters
   for name in options:

@@ -59,7 +59,7 @@ def main() -> None:
     loop.train(
         config,
         workdir,
-        evaluate=during_training.make(config, workdir),
+        evaluate=during_training.make_evaluator(config, workdir),
         profile_steps=profile_steps,
     )
 

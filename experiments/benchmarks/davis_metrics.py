@@ -98,7 +98,7 @@ def measure_vidcolor(_, data_dir, predictions, split):
   for name in names:
     truth = sorted((data_dir / 'Annotations' / '480p' / name).glob('*.png'))
     predicted = [predictions / name / path.name for path in truth]
-    scores[name] = davis_metrics.score(
+    scores[name] = davis_metrics.score_masks(
         lazy_sequence.LazySequence(predicted[1:-1], masks.read),
         lazy_sequence.LazySequence(truth[1:-1], masks.read),
         int(masks.without_void(masks.read(truth[0])).max()),

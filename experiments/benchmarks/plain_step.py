@@ -33,7 +33,7 @@ def make(
 
   def loss_fn(params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
-    result = objective.colorize(
+    result = objective.predict_colors(
         model,
         frames,
         jnp.asarray(palette),

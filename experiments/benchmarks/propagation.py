@@ -166,5 +166,7 @@ def _mean_j(labels, masks):
       np.asarray(labels_lib.to_mask(jnp.asarray(x), height, width))
       for x in labels
   ]
-  scores = davis_metrics.score([masks[0], *found], masks, int(masks[0].max()))
+  scores = davis_metrics.score_masks(
+      [masks[0], *found], masks, int(masks[0].max())
+  )
   return float(scores.j[:, 1:].mean())

@@ -43,7 +43,7 @@ class VideoSequence(Protocol):
     ...
 
 
-def read(
+def read_features(
     features_dir: str | os.PathLike[str], sequence: VideoSequence
 ) -> lazy_sequence.LazySequence:
   """Finds a sequence's features, <features_dir>/<sequence>/<frame>.npy.

@@ -123,7 +123,7 @@ def scatter(
   _save(axes, path)
 
 
-def reliability(
+def reliability_diagram(
     curves: Mapping[
         str, tuple[Float[np.ndarray, ' bins'], Float[np.ndarray, ' bins']]
     ],

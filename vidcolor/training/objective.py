@@ -71,10 +71,10 @@ class Loss(Protocol):
 
 
 def make_loss(config: ml_collections.ConfigDict) -> Loss:
-  """Returns the loss of `colorize` with config.target and config.copy."""
+  """Returns the loss of `predict_colors` with config.target and config.copy."""
 
   def loss(model, frames, palette):
-    result = colorize(
+    result = predict_colors(
         model, frames, palette, target=config.target, **config.copy
     )
     return result.loss, {
@@ -85,7 +85,7 @@ def make_loss(config: ml_collections.ConfigDict) -> Loss:
   return loss
 
 
-def colorize(
+def predict_colors(
     model: models.EmbeddingNetwork,
     frames: UInt8[Array, 'batch time height width 3'],
     palette: Float[Array, 'colors 2'],

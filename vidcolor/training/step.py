@@ -226,7 +226,7 @@ def make_colorize(
     model = nnx.merge(graphdef, state.params, state.batch_stats, copy=True)
     model = models.for_inference(model)
     return objective.side_by_side(
-        objective.colorize(
+        objective.predict_colors(
             model,
             frames,
             jnp.asarray(palette),

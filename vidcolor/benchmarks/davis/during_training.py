@@ -16,7 +16,7 @@ _YEARS = {'davis2016': 2016, 'davis2017': 2017}
 Evaluate = Callable[[models.EmbeddingNetwork, int], dict[str, float]]
 
 
-def make(
+def make_evaluator(
     config: ml_collections.ConfigDict, workdir: str | pathlib.Path
 ) -> Evaluate | None:
   """Returns the function that evaluates a network on DAVIS during training.

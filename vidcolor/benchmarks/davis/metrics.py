@@ -118,7 +118,7 @@ def _disk(radius):
   return (x**2 + y**2 <= radius**2).astype(np.uint8)
 
 
-def score(
+def score_masks(
     predicted: Masks,
     truth: Masks,
     num_objects: int,

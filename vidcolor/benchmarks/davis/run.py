@@ -203,7 +203,7 @@ def track_and_score(
   """
   tracked = list(tracker.track(frames, true_masks[0]))
   num_objects = int(masks.without_void(true_masks[0]).max())
-  return tracked, metrics.score(tracked, true_masks, num_objects)
+  return tracked, metrics.score_masks(tracked, true_masks, num_objects)
 
 
 def score_tracker(
@@ -246,7 +246,9 @@ def _score(predictions_dir, data_dir, output_dir, year, sequences):
   scores = {}
   for s in tqdm.tqdm(sequences, desc='scoring', unit='sequence'):
     truth = s.masks[1:-1]
-    scores[s.name] = metrics.score(predicted[s.name], truth, s.num_objects)
+    scores[s.name] = metrics.score_masks(
+        predicted[s.name], truth, s.num_objects
+    )
   results = {'year': year, **_summarize(scores)}
   by_attribute = analysis.mean_by_attribute(
       {name: row['J_mean'] for name, row in results['per_sequence'].items()},

@@ -56,7 +56,7 @@ class JointSequence:
   frame_names: Sequence[str]
 
 
-def read(
+def read_jhmdb(
     data_dir: str | os.PathLike[str], *, split: int | str = 1
 ) -> list[JointSequence]:
   """Finds the test videos of a split in the published folder.

@@ -44,9 +44,9 @@ def evaluate(
 
   Args:
     tracker: The tracker. A joint is lost where its position is negative or NaN.
-    data_dir: As `data.read` takes it.
+    data_dir: As `data.read_jhmdb` takes it.
     output_dir: Folder to write to. Tracked joints go to predictions/.
-    split: As `data.read` takes it.
+    split: As `data.read_jhmdb` takes it.
     frames_of: Returns what the tracker gets as the frames of a sequence.
       Default: its frames.
 
@@ -54,9 +54,9 @@ def evaluate(
     As `score`.
 
   Raises:
-    UserError: As `data.read`.
+    UserError: As `data.read_jhmdb`.
   """
-  sequences = data.read(data_dir, split=split)
+  sequences = data.read_jhmdb(data_dir, split=split)
   with folders.predictions_dir(output_dir) as predictions_dir:
     for sequence in tqdm.tqdm(sequences, unit='video'):
       tracked = tracker.track_points(frames_of(sequence), sequence.joints[0])
@@ -79,9 +79,9 @@ def score(
       format of JHMDB's annotations, for all annotated frames with the first
       one. A joint is lost where its position is negative, after one is
       subtracted, or NaN.
-    data_dir: As `data.read` takes it.
+    data_dir: As `data.read_jhmdb` takes it.
     output_dir: Folder for videos of the best and the worst video.
-    split: As `data.read` takes it.
+    split: As `data.read_jhmdb` takes it.
 
   Returns:
     PCK, in 0 to 1, by threshold ('PCK@0.1' to 'PCK@0.5'): for 'overall', for
@@ -91,10 +91,10 @@ def score(
     captions.
 
   Raises:
-    UserError: As `data.read`, or a prediction is missing, unreadable or for
-      another number of frames.
+    UserError: As `data.read_jhmdb`, or a prediction is missing, unreadable or
+      for another number of frames.
   """
-  sequences = data.read(data_dir, split=split)
+  sequences = data.read_jhmdb(data_dir, split=split)
   return _score(pathlib.Path(predictions_dir), sequences, output_dir)
 
 

@@ -99,7 +99,7 @@ def find(data_dir: str | os.PathLike[str]) -> list[pathlib.Path]:
   return pickles
 
 
-def read(
+def read_pickle(
     path: str | os.PathLike[str], *, size: tuple[int, int] = (256, 256)
 ) -> list[PointSequence]:
   """Reads one pickle of TAP-Vid: DAVIS, RGB-Stacking or a shard of Kinetics.

@@ -101,9 +101,9 @@ def score(
     written to their captions.
 
   Raises:
-    UserError: As `data.find` and `data.read`; or two videos have one name; or a
-      prediction is missing, unreadable or for other queries; or there is
-      nothing to score.
+    UserError: As `data.find` and `data.read_pickle`; or two videos have one
+      name; or a prediction is missing, unreadable or for other queries; or
+      there is nothing to score.
   """
   per_sequence, ranked = {}, []
   for sequence in _sequences(data_dir, 'scoring'):
@@ -191,7 +191,7 @@ def _sequences(data_dir, title):
   names = set()
   for path in data.find(data_dir):
     for sequence in tqdm.tqdm(
-        data.read(path), f'{title} {path.stem}', unit='video'
+        data.read_pickle(path), f'{title} {path.stem}', unit='video'
     ):
       if sequence.name in names:
         raise errors.UserError(
