@@ -34,15 +34,10 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
   Attributes:
     SOURCE: Description of --source_dir; empty if there is none.
     INDEX: Names of scalar or fixed-size features for the index.
-    SHUFFLED: Whether the records are in a pseudorandom order, given by the
-      clips' names, instead of the order of `list_clips`.
-    MAY_SKIP: Whether clips that cannot be read may be left out.
   """
 
   SOURCE: str
   INDEX: Sequence[str] = ()
-  SHUFFLED = True
-  MAY_SKIP = True
 
   def __init__(
       self,
@@ -154,14 +149,9 @@ class ClipBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
   def _write(self, work_dir):
     """Writes all files under temporary names."""
     clips, missing = self.list_clips()
-    shards = shards_lib.plan(clips, os.fspath(work_dir), self.SHUFFLED)
+    shards = shards_lib.plan(clips, os.fspath(work_dir))
     reports = self._write_shards(shards)
     faults = sorted([*missing, *(f for r in reports for f in r.faults)])
-    if faults and not self.MAY_SKIP:
-      for shard, report in zip(shards, reports, strict=True):
-        if report.faults:  # The next build reads its clips again.
-          shards_lib.remove_report(shard)
-      raise errors.UserError(f'{faults[0].name}: {faults[0].reason}')
     reports = [report for report in reports if report.parts]
     if not reports:
       _remove(work_dir.parent)

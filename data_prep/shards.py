@@ -118,19 +118,18 @@ class Report:
 def plan(
     clips: Mapping[str, Sequence[ClipSpec]],
     folder: str | os.PathLike,
-    shuffled: bool,
 ) -> list[Shard]:
-  """Distributes the clips of each split over shards.
+  """Distributes the clips of each split over shards, in pseudorandom order.
+
+  A hash of the clips' names gives the order.
 
   Args:
     clips: Clips of each split.
     folder: Folder of the shards.
-    shuffled: Whether to order the clips by a hash of their names.
   """
   shards = []
   for split, specs in clips.items():
-    if shuffled:
-      specs = sorted(specs, key=lambda clip: _digest(clip['name']))
+    specs = sorted(specs, key=lambda clip: _digest(clip['name']))
     size = min(_USUAL_CLIPS, max(1, len(specs) // _MIN_SHARDS))
     while size * _MAX_SHARDS < len(specs):
       size *= 2
@@ -205,24 +204,6 @@ def read_report(shard: Shard, recipe: Recipe) -> Report | None:
       {key: np.array(values) for key, values in saved['columns'].items()},
       [Fault(**fault) for fault in saved['faults']],
   )
-
-
-def remove_report(shard: Shard) -> None:
-  """Removes the report of a shard, so that the shard is written again."""
-  _report_path(shard.path).unlink()
-
-
-@contextlib.contextmanager
-def _clips_folder(path):
-  """Yields the folder of a shard's finished clips."""
-  if files.is_url(path):
-    with tempfile.TemporaryDirectory() as folder:
-      yield pathlib.Path(folder)
-    return
-  folder = pathlib.Path(f'{path}.clips')
-  folder.mkdir(parents=True, exist_ok=True)
-  yield folder
-  shutil.rmtree(folder)
 
 
 def _digest(text):

@@ -133,12 +133,6 @@ def test_tfds_reads_it_back(build):
   assert len(_numbers(data_dir, 'train[30:40]')) == 10
 
 
-def test_records_may_keep_the_order_of_the_clips(build, monkeypatch):
-  monkeypatch.setattr(Numbers, 'SHUFFLED', False)
-  builder, _ = build()
-  assert _numbers(builder.data_dir_root, 'train') == list(range(4, 164))
-
-
 def test_any_number_of_workers_writes_the_same_files(build):
   one, _ = build('one')
   two, read = build('two', num_workers=2)
@@ -349,7 +343,7 @@ def test_records_without_their_report_are_not_used(build, tmp_path):
   whole, _ = build('whole', **options)
   (clip,) = (c for c in whole.list_clips()[0]['train'] if c['number'] == 20)
   work_dir = tmp_path / 'data' / 'numbers' / '1.0.0.partial' / 'work'
-  for shard in shards.plan({'train': whole.list_clips()[0]['train']}, '', True):
+  for shard in shards.plan({'train': whole.list_clips()[0]['train']}, ''):
     if clip in shard.clips:
       folder = work_dir / f'{shard.path}.clips'
   folder.mkdir(parents=True)
