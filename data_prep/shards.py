@@ -389,3 +389,16 @@ def _split_sizes(sizes, max_size):
     counts[-1] += 1
     total += size
   return counts
+
+
+@contextlib.contextmanager
+def _clips_folder(path):
+  """Yields the folder of a shard's finished clips."""
+  if files.is_url(path):
+    with tempfile.TemporaryDirectory() as folder:
+      yield pathlib.Path(folder)
+    return
+  folder = pathlib.Path(f'{path}.clips')
+  folder.mkdir(parents=True, exist_ok=True)
+  yield folder
+  shutil.rmtree(folder)
