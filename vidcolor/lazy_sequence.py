@@ -15,7 +15,12 @@ class LazySequence(Sequence[_Item], Generic[_Key, _Item]):
   def __init__(
       self, keys: Sequence[_Key] | np.ndarray, read: Callable[[_Key], _Item]
   ):
-    """Takes the keys, such as paths, and the function that reads an item."""
+    """Creates the sequence.
+
+    Args:
+      keys: Keys of the items, such as paths.
+      read: Function that reads the item of a key.
+    """
     self._keys = keys
     self._read = read
 

@@ -1,7 +1,7 @@
 """A trained network: its parameters, its palette and its config.
 
     network = Network.load('run')           # A run, a checkpoint or an .npz.
-    tracker = network.propagator(recent=3)  # Its own options, but for `recent`.
+    tracker = network.propagator(recent=3)  # Other options as in its config.
 
 An .npz file holds the parameters in float16, the batch statistics in float32,
 the palette, and the config as JSON.
@@ -38,12 +38,13 @@ _UNREADABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """An embedding network and what belongs to it.
+  """An embedding network with its palette and its config.
 
   Attributes:
-    model: The network, with its batch statistics fixed.
-    palette: The ab colours of its classes, or None if it has none.
-    config: The config that it was trained with, as in experiments/configs.
+    model: The embedding network. It does not update its batch statistics.
+    palette: The colors of the classes, as a and b of Lab. None if `create` made
+      the network.
+    config: The config of its training, as in experiments/configs.
   """
 
   model: models.EmbeddingNetwork
@@ -57,30 +58,30 @@ class Network:
       *,
       make_model: models.MakeModel | None = None,
   ) -> 'Network':
-    """Loads a network. From here on, compiled code is cached on disk.
+    """Loads a network, and turns on JAX's compilation cache on disk.
 
     Args:
       path: A training run, one of its checkpoints, or an .npz file that `save`
         wrote. Default: the network in the package.
-      make_model: Makes the network, if training was given `make_model` and
-        the class cannot be imported by its name.
+      make_model: Function that makes the network. It is needed if training was
+        given a `make_model` that cannot be imported by its name.
 
     Raises:
-      UserError: There is no such file, or it holds no network that this
-        version of vidcolor knows.
+      UserError: There is no such file, or this version of vidcolor cannot read
+        a network from it.
     """
     environment.enable_compilation_cache()
     path = path or pretrained.SHIPPED
     if os.fspath(path).endswith('.npz'):
       return cls(*_read_npz(path, make_model))
-    # Imported late: Orbax takes a second to import.
+    # Importing Orbax takes a second, which .npz files do not need.
     from vidcolor.training import checkpoint
 
     return cls(*checkpoint.load_model(path, make_model))
 
   @classmethod
   def create(cls, config: ml_collections.ConfigDict) -> 'Network':
-    """Makes a randomly initialised network, which has no palette."""
+    """Makes a randomly initialized network without a palette."""
     model = models.create(**config.model, seed=config.seed)
     return cls(models.for_inference(model), None, config)
 
@@ -88,7 +89,7 @@ class Network:
     """Returns the same network with its initial parameters.
 
     Args:
-      seed: Seed of the parameters. Default: `config.seed`, the run's own.
+      seed: Seed of the parameters. Default: `config.seed`, as in training.
     """
     seed = self.config.seed if seed is None else seed
     model = models.create(**self.config.model, seed=seed)
@@ -98,19 +99,25 @@ class Network:
     """Returns a label propagator with the options of `config.tracking`.
 
     Args:
-      **changes: Fields of `PropagationOptions` to set otherwise.
+      **changes: Fields of `PropagationOptions` whose values replace those of
+        the config.
 
     Raises:
-      UserError: `config.tracking` or the changes are no valid options.
+      UserError: `config.tracking` or the changes are not valid.
     """
     options = propagation.PropagationOptions.from_config(self.config, **changes)
     try:
       return propagation.LabelPropagator(self.model, options)
     except ValueError as error:
-      raise errors.UserError(f'config.tracking: {error}') from error
+      raise errors.UserError(
+          f'correct `tracking` of the config: {error}'
+      ) from error
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes the network to an .npz file.
+
+    Args:
+      path: Path of the file.
 
     Raises:
       ValueError: The network has no palette.
@@ -166,5 +173,5 @@ def _key(names):
 def _filled(variable, array):
   if variable.shape != array.shape:
     raise ValueError(f'an array is {array.shape}, not {variable.shape}')
-  # NumPy converts it: JAX would compile the conversion for every shape.
+  # NumPy converts the array. JAX would compile a conversion for every shape.
   return jnp.asarray(array.astype(variable.dtype))

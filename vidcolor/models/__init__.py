@@ -16,7 +16,7 @@ import ml_collections
 
 from vidcolor import errors
 
-# Names that a network had in earlier versions. Old checkpoints hold them.
+# Names of networks in earlier versions. Old checkpoints contain them.
 _RENAMED = {'colorizer': 'resnet3d'}
 
 
@@ -27,9 +27,10 @@ class EmbeddingNetwork(Protocol):
   Attributes:
     channels: 1 if the network sees grey, 3 if it sees Lab; see
       `color.network_input`.
-    stride: Distance of neighbouring embeddings in pixels. The sides of frames
-      are multiples of 8.
-    num_frames: Number of frames that it embeds together, 1 if each frame alone.
+    stride: Distance between neighbouring embeddings in pixels. The sides of
+      frames are multiples of 8.
+    num_frames: Number of frames that it embeds together; 1 if it embeds each
+      frame alone.
   """
 
   channels: int
@@ -57,9 +58,10 @@ def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
   """Makes a randomly initialized network.
 
   Args:
-    name: `config.model.name`.
+    name: Name or import path of the network, as in `config.model.name`.
     seed: Seed of the initial parameters.
-    **options: The other fields of `config.model`.
+    **options: Arguments of its constructor: the other fields of
+      `config.model`.
 
   Raises:
     UserError: The network cannot be imported, or does not take the options.

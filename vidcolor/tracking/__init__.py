@@ -1,7 +1,8 @@
 """Trackers: label propagation by the copy operation, and baselines.
 
-The protocols say what a tracker is to the benchmarks and to `VideoTracker`.
-Each method yields one item per frame; the first item is what was given.
+The protocols define the methods that benchmarks and `VideoTracker` call on a
+tracker. Each tracking method yields one item per frame. The first item holds
+the given mask or points.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +18,9 @@ class TrackedPoints(NamedTuple):
   """Points in one frame.
 
   Attributes:
-    position: (x, y) in pixels. Pixel centres have whole coordinates.
-    confidence: In 0 to 1. Above 0.5 the point counts as visible.
+    position: Positions (x, y) in pixels. Pixel centers have integer
+      coordinates.
+    confidence: Values in 0 to 1. A point above 0.5 counts as visible.
   """
 
   position: Float[np.ndarray, 'points 2']
@@ -29,10 +31,12 @@ class TrackedObjects(NamedTuple):
   """Objects in one frame.
 
   Attributes:
-    mask: 0 or the number of an object.
-    confidence: The probability that the mask is right at each pixel.
-    by_object: The mean confidence over each object's pixels, 0 for an object
-      without pixels. Below `confidence.LOST` the object is lost or hidden.
+    mask: The number of the object at each pixel, 0 on the background.
+    confidence: The probability, in 0 to 1, that the mask is correct at each
+      pixel.
+    by_object: The mean confidence over the pixels of each object, 0 for an
+      object without pixels. Below `confidence.LOST`, the object counts as lost
+      or hidden.
   """
 
   mask: Mask
@@ -45,18 +49,18 @@ class MaskTracker(Protocol):
   """Tracks the objects of a mask."""
 
   def track(self, frames: Iterable[Any], first_mask: Mask) -> Iterator[Mask]:
-    """Yields the mask of each frame. Void of the first one is background."""
+    """Yields the mask of each frame. Void in `first_mask` is background."""
     ...
 
 
 @runtime_checkable
 class ObjectTracker(Protocol):
-  """Tracks the objects of a mask, and knows how certain each result is."""
+  """Tracks the objects of a mask and estimates its confidence."""
 
   def track_objects(
       self, frames: Iterable[Any], first_mask: Mask
   ) -> Iterator[TrackedObjects]:
-    """Yields the objects of each frame."""
+    """Yields the mask of each frame and its confidence."""
     ...
 
 
@@ -67,13 +71,13 @@ class PointTracker(Protocol):
   def track_points(
       self, frames: Iterable[Any], points: Float[np.ndarray, 'points 2']
   ) -> Iterator[TrackedPoints]:
-    """Yields the points of each frame; `points` are (x, y) in the first."""
+    """Yields the points of each frame, given (x, y) in the first frame."""
     ...
 
 
 @runtime_checkable
 class Embedder(Protocol):
-  """Embeds single frames. Boxes need it, to separate object from background."""
+  """Embeds single frames. Box prompts need it to find the object in the box."""
 
   def embed(self, frame: Any) -> Float[Array, 'rows columns dim']:
     """Returns the embeddings of one frame."""

@@ -1,4 +1,4 @@
-"""Where a network finds a point of one frame in the others."""
+"""Finds points of one frame in another frame by their embeddings."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ Embeddings = Float[Array, 'rows columns dim']
 
 
 class Matches(NamedTuple):
-  """Where points of another frame are found in this one.
+  """The matches, in one frame, of points of another frame.
 
   Attributes:
-    affinity: That of each point with every position, which sums to one over
-      them (`copying`'s A_ij, of this frame only).
-    best: The best match (x, y) in pixels, whose centres have whole coordinates.
+    affinity: The affinity of each point with each position of this frame: A_ij
+      of `copying`, normalized over this frame. The sum for each point is 1.
+    best: The best match (x, y) of each point in pixels. Pixel centers have
+      integer coordinates.
   """
 
   affinity: Float[np.ndarray, 'points rows columns']
@@ -30,12 +31,12 @@ def at_points(
     points: Float[np.ndarray, 'points 2'],
     size: tuple[int, int],
 ) -> Float[Array, 'points dim']:
-  """The embeddings of the cells that hold the points.
+  """Returns the embeddings of the cells that contain the points.
 
   Args:
-    embeddings: Of the frame of the points.
-    points: (x, y) in pixels of the frame, inside it.
-    size: Its height and width in pixels.
+    embeddings: Embeddings of the frame.
+    points: Positions (x, y) in pixels, inside the frame.
+    size: Height and width of the frame in pixels.
   """
   rows, columns, _ = embeddings.shape
   height, width = size
@@ -54,10 +55,10 @@ def match(
   """Finds points in a frame by their embeddings.
 
   Args:
-    queries: What `at_points` gave of their own frame.
-    embeddings: Of the frame to find them in.
-    size: Its height and width in pixels.
-    temperature: Of the copy operation.
+    queries: Embeddings of the points, as `at_points` returns them.
+    embeddings: Embeddings of the frame in which to find the points.
+    size: Height and width of that frame in pixels.
+    temperature: Temperature of the copy operation.
   """
   affinity = _affinity(queries, embeddings, temperature)
   best, _ = labels_lib.to_points(jnp.moveaxis(affinity, 0, -1), size)

@@ -1,4 +1,4 @@
-"""Trackers that learn nothing, to compare with."""
+"""Baseline trackers, which are not trained."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -15,7 +15,7 @@ Flow = Float[np.ndarray, 'height width 2']
 
 
 class Identity:
-  """Nothing moves."""
+  """A tracker that assumes that nothing moves."""
 
   def track(
       self, frames: Frames, first_mask: masks.Mask
@@ -34,18 +34,20 @@ class Identity:
 
 
 class OpticalFlow:
-  """Everything moves as dense optical flow says."""
+  """A tracker that moves masks and points by dense optical flow."""
 
   def __init__(
       self, estimate: Callable[[Grey, Grey], Flow], *, from_first: bool = False
   ):
-    """Initialises the tracker.
+    """Creates the tracker.
 
     Args:
-      estimate: Of two frames, where each pixel of the first one has moved:
-        `dis` or `farneback`.
+      estimate: A function of two grey frames, such as `dis` or `farneback`. It
+        returns the displacement (x, y) in pixels of each pixel of the first
+        one.
       from_first: Whether flow is estimated between the first frame and each
-        other; else from frame to frame, and added up.
+        later frame. By default it is estimated between consecutive frames, and
+        the displacements are added up.
     """
     self._estimate = estimate
     self._from_first = from_first
@@ -53,10 +55,10 @@ class OpticalFlow:
   def track(
       self, frames: Frames, first_mask: masks.Mask
   ) -> Iterator[masks.Mask]:
-    """Warps the masks by the flow from each frame back.
+    """Yields masks that are warped by the flow from each frame back.
 
-    Each object's mask is warped as a soft one; the likeliest object takes the
-    pixel.
+    The mask of each object is warped as a soft mask with bilinear
+    interpolation. Each pixel then gets its most likely object.
     """
     first_mask = masks.without_void(first_mask)
     y, x = np.mgrid[: len(first_mask), : len(first_mask[0])].astype(np.float32)
@@ -78,12 +80,12 @@ class OpticalFlow:
   def track_points(
       self, frames: Frames, points: Float[np.ndarray, 'points 2']
   ) -> Iterator[tracking.TrackedPoints]:
-    """Moves the points along; hidden are those outside the frame."""
+    """Yields the moved points. Points outside the frame count as hidden."""
     position = points
     yield tracking.TrackedPoints(points, np.ones(len(points)))
     for before, now in self._pairs(frames):
       position = points if self._from_first else position
-      if len(points):  # OpenCV cannot sample nothing.
+      if len(points):  # OpenCV cannot sample at zero points.
         x, y = position.T.astype(np.float32)
         flow = _sample(self._estimate(before, now), x, y)
         position = position + flow.reshape(position.shape)
@@ -91,7 +93,7 @@ class OpticalFlow:
       yield tracking.TrackedPoints(position, inside.all(axis=1).astype(float))
 
   def _pairs(self, frames):
-    """Grey frames from the second on, each with the one to compare it with."""
+    """Yields pairs of grey frames: a reference frame and the current frame."""
     before = None
     for frame in frames:
       now = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -102,21 +104,21 @@ class OpticalFlow:
 
 
 def _sample(picture, x, y):
-  """Bilinear, with the border's values beyond it."""
+  """Samples a picture bilinearly. Outside it, border values are repeated."""
   return cv2.remap(
       picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
   )
 
 
 def dis(first: Grey, second: Grey) -> Flow:
-  """DIS flow (Kroeger et al., ECCV 2016), medium preset."""
+  """Estimates DIS flow (Kroeger et al., ECCV 2016) with the medium preset."""
   estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
   # pyrefly: ignore[no-matching-overload]
   return estimator.calc(first, second, None)
 
 
 def farneback(first: Grey, second: Grey) -> Flow:
-  """Farneback's flow (SCIA 2003), coarse to fine over five levels."""
+  """Estimates Farneback's flow (SCIA 2003), coarse to fine in five levels."""
   # pyrefly: ignore[no-matching-overload]
   return cv2.calcOpticalFlowFarneback(
       first, second, None, 0.5, 5, 15, 3, 5, 1.2, 0

@@ -1,13 +1,13 @@
-"""A box around an object becomes its mask, by the embeddings of one frame.
+"""Turns a box around an object into its mask, by embeddings of one frame.
 
-Nothing is trained. What is outside the box is background; each cell inside
-takes, again and again, the mean of the labels of its most similar cells, so
-that what looks like the outside becomes background too. Where that vote is
-undecided, GrabCut (Rother et al. 2004) draws the outline by colours.
+Nothing is trained for this. Cells outside the box are background. Each cell
+inside repeatedly takes the mean label of its most similar cells. So cells that
+look like the outside become background too. Where this vote is undecided,
+GrabCut (Rother et al. 2004) finds the outline by color.
 
-There is nothing here for clicks: by the same vote one click at the innermost
-point of the object gave a mean IoU of .54, three anywhere on it .48, with boxes
-.67.
+The module does not support clicks. With the same vote, the mean IoU was 0.67
+for boxes, but only 0.54 for one click at the innermost point of the object, and
+0.48 for three clicks anywhere on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,28 +19,26 @@ import numpy as np
 
 from vidcolor import errors
 
-# Chosen by the mean IoU of seven sequences of DAVIS 2016, as
-# experiments/benchmarks/regions.py measures it: how much of the box's size is
-# seen around it, the cells that vote, how alike they are (similarity over
-# temperature, less the distance in half boxes), how many a cell listens to,
-# how much it keeps of being inside, and the votes that are left to colours.
-_MARGIN = 0.3
-_MAX_CELLS = 2500
-_TEMPERATURE = 0.07
-_DISTANCE = 0.3
-_NEIGHBOURS = 30
-_KEEP = 0.05
+# These values gave the best mean IoU on seven sequences of DAVIS 2016, measured
+# by experiments/benchmarks/box_to_mask.py.
+_MARGIN = 0.3  # Visible margin around the box, as a share of the box's size.
+_MAX_CELLS = 2500  # Number of cells that vote.
+_TEMPERATURE = 0.07  # Divides the score of two cells.
+_DISTANCE = 0.3  # Scale of positions, in half boxes, in the score.
+_NEIGHBOURS = 30  # Number of most similar cells that a cell copies from.
+_KEEP = 0.05  # Weight of the object label of a cell in the box, in each round.
 _ROUNDS = 20
-_UNDECIDED = (0.4, 0.6)
-# Pixels that GrabCut sees, which take it less than half a second.
+_UNDECIDED = (0.4, 0.6)  # GrabCut decides where the vote is in this range.
+# GrabCut takes less than half a second for this number of pixels.
 _MAX_PIXELS = 30_000
-# A box of the whole frame has no outside; what is beyond this share of it, its
-# rim, stands in.
+# A box that covers the whole frame has no outside. Then the cells beyond this
+# share of the box count as outside.
 _RIM = 0.8
-# Pieces smaller than this share of the largest are specks.
+# Pieces smaller than this share of the largest piece are removed.
 _SPECK = 0.1
-# Of a box. In DAVIS objects fill at least a quarter of theirs; where less than
-# this was found (in frames 120 pixels high), it was a stray detail.
+# A smaller share of the box is no object. In DAVIS, objects fill at least a
+# quarter of their boxes. Where less than this was found (in frames 120 pixels
+# high), it was a detail and not the object.
 _LEAST_SHARE = 0.05
 
 
@@ -49,21 +47,22 @@ def from_box(
     frame: UInt8[np.ndarray, 'height width 3'],
     box: Sequence[int | float] | np.ndarray,
 ) -> Bool[np.ndarray, 'height width']:
-  """The mask of the object in a box.
+  """Returns the mask of the object in a box.
 
   Args:
-    embed: From a frame to embeddings [rows, columns, dim], such as
-      `propagation.Tracker.embed`.
-    frame: RGB.
-    box: x0, y0, x1, y1 in pixels; what of it is outside the frame is cut off.
+    embed: A function from a frame to its embeddings [rows, columns, dim], such
+      as `propagation.LabelPropagator.embed`.
+    frame: An RGB frame.
+    box: Corners x0, y0, x1, y1 in pixels. The part outside the frame is cut
+      off.
 
   Returns:
-    Where the object is, all within the box and never empty: the box itself
-    where less than a twentieth of it differs from its surroundings, or it is
-    smaller than a few cells of the embeddings.
+    The mask, which is within the box and never empty. It is the whole box if
+    less than a twentieth of the box differs from its surroundings, or if the
+    box is smaller than a few cells of the embeddings.
 
   Raises:
-    UserError: the box has no pixel in the frame.
+    UserError: The box has no pixel in the frame.
   """
   height, width, _ = frame.shape
   x0, x1 = _pixels(box[0], box[2], width)
@@ -92,9 +91,10 @@ def from_box(
 
 
 def largest_first(masks: Sequence[Bool[np.ndarray, '_ _']]) -> list[int]:
-  """Indices by area: of two that overlap, the smaller one comes to lie on top.
+  """Returns the indices of masks in order of area, the largest first.
 
-  A ball before a person is all within the person's box.
+  Masks drawn in this order keep small objects visible. For example, the box of
+  a person contains the whole ball in front of the person.
   """
   areas = [np.count_nonzero(mask) for mask in masks]
   return np.argsort(areas, kind='stable')[::-1].tolist()
@@ -110,7 +110,7 @@ def _around(low, high, size):
 
 
 def _vote(embeddings, size, rows, columns, y, x) -> np.ndarray:
-  """How much of the object is in each of a grid of cells: 0 to 1, float32."""
+  """Returns the object's share, 0 to 1, in each cell of a grid: float32."""
   in_cells = [
       len(pixels) * cells / side
       for pixels, cells, side in zip(
@@ -135,7 +135,7 @@ def _vote(embeddings, size, rows, columns, y, x) -> np.ndarray:
   inside = reach < 1
   if inside.all():
     inside = reach < _RIM
-  # -|a - b|^2 / 2 = a.b - |a|^2 / 2 - |b|^2 / 2, of which |a| cancels below.
+  # -|a - b|^2 / 2 = a.b - |a|^2 / 2 - |b|^2 / 2. The softmax below cancels |a|.
   place = (_DISTANCE * place).astype(np.float32)
   scores = keys @ keys.T + place @ place.T - (place**2).sum(axis=1)[None] / 2
   np.fill_diagonal(scores, -np.inf)
@@ -154,7 +154,7 @@ def _vote(embeddings, size, rows, columns, y, x) -> np.ndarray:
 
 
 def _outline(crop, vote):
-  """Which pixels are the object's: the vote, and colours where it wavers."""
+  """Returns the object's pixels by vote, and by color where undecided."""
   scale = min(1, np.sqrt(_MAX_PIXELS / vote.size))
   height, width = (max(1, round(side * scale)) for side in vote.shape)
   small = cv2.resize(vote, (width, height))
@@ -164,7 +164,7 @@ def _outline(crop, vote):
   picture = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
   is_object = label % 2 == 1  # GC_FGD and GC_PR_FGD are the odd ones.
   if is_object.any() and not is_object.all():
-    cv2.setRNGSeed(0)  # It clusters colours from a random start.
+    cv2.setRNGSeed(0)  # It clusters colors from a random start.
     models = np.zeros((1, 65)), np.zeros((1, 65))
     no_box = (0, 0, 1, 1)
     cv2.grabCut(picture, label, no_box, *models, 2, cv2.GC_INIT_WITH_MASK)

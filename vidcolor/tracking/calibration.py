@@ -1,4 +1,8 @@
-"""Whether a confidence is what it says: of those at 0.8, are 80% right?"""
+"""Measures and fits the calibration of confidences.
+
+A confidence is calibrated if, for example, 80% of the results with confidence
+0.8 are correct.
+"""
 
 from typing import NamedTuple
 
@@ -8,12 +12,13 @@ from sklearn import linear_model
 
 
 class Reliability(NamedTuple):
-  """By bins of equal width; NaN where there are none.
+  """Accuracy by confidence, in bins of equal width.
 
   Attributes:
-    confidence: Mean of those in the bin.
-    accuracy: Share of them that are right.
-    share: Of all that are in the bin.
+    confidence: Mean confidence in each bin, NaN in an empty bin.
+    accuracy: Share of the results in each bin that are correct, NaN in an empty
+      bin.
+    share: Share of all results that are in each bin.
   """
 
   confidence: Float[np.ndarray, ' bins']
@@ -22,7 +27,7 @@ class Reliability(NamedTuple):
 
   @property
   def error(self) -> float:
-    """Expected calibration error (Naeini et al., AAAI 2015)."""
+    """The expected calibration error (Naeini et al., AAAI 2015), 0 to 1."""
     gaps = np.abs(self.confidence - self.accuracy)
     return float(np.nansum(gaps * self.share))
 
@@ -32,12 +37,12 @@ def reliability(
     right: Bool[np.ndarray, ' n'],
     num_bins: int = 10,
 ) -> Reliability:
-  """What the reliability diagram shows.
+  """Computes the values of a reliability diagram.
 
   Args:
-    confidence: In 0 to 1.
-    right: Whether what it is the confidence of is right.
-    num_bins: Between 0 and 1.
+    confidence: Confidence of each result, 0 to 1.
+    right: Whether each result is correct.
+    num_bins: Number of bins between 0 and 1.
   """
   bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
   count = lambda *weights: np.bincount(bins, *weights, minlength=num_bins)
@@ -51,10 +56,18 @@ def reliability(
 def fit(
     log_odds: Float[np.ndarray, ' n'], right: Bool[np.ndarray, ' n']
 ) -> tuple[float, float]:
-  """Slope and intercept that make log-odds those of being right (Platt 1999).
+  """Fits the calibration of log-odds by logistic regression (Platt 1999).
+
+  Args:
+    log_odds: Uncalibrated log-odds of each result.
+    right: Whether each result is correct.
+
+  Returns:
+    The slope and the intercept. They turn `log_odds` into the log-odds that the
+    result is correct.
 
   Raises:
-    ValueError: all are right, or none is.
+    ValueError: All results are correct, or none is.
   """
   regression = linear_model.LogisticRegression(C=np.inf)
   regression.fit(log_odds[:, None], right)

@@ -1,7 +1,8 @@
-"""Colours as labels: those of given frames, copied to the frames after.
+"""Copies the colors of given frames to later frames.
 
-What a network was trained for, done by the tracker as it follows objects: the
-better the one, the better should be the other.
+This is the task that a network is trained for. Here the tracker solves it in
+the same way as it tracks objects. So a better colorization should mean better
+tracking (Vondrick et al. 2018, section 4.5).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,11 +26,12 @@ LabelsOf = Callable[
 
 
 class Colors(NamedTuple):
-  """The labels of a frame's colours, at the embeddings' resolution.
+  """The color labels of a frame, at the resolution of the embeddings.
 
   Attributes:
-    true: Of its own colours.
-    copied: As the tracker copied them; where they were given, the same.
+    true: Labels of the frame's own colors.
+    copied: Labels that the tracker copied to it. In a frame with given colors,
+      they equal `true`.
   """
 
   true: Float[np.ndarray, 'rows columns labels']
@@ -44,15 +46,16 @@ def propagate(
     labels_of: LabelsOf = lambda ab: ab,
     inputs: Iterable[Any] | None = None,
 ) -> Iterator[Colors]:
-  """Yields the colours of each frame, as they are and as they are copied.
+  """Yields the colors of each frame, true and copied.
 
   Args:
-    tracker: Whose memory should hold all given frames.
-    frames: RGB; they are shrunk to the embeddings' resolution in Lab, by
-      `jax.image.resize`'s anti-aliased linear filter.
-    num_given: How many of the first frames' colours are given.
-    labels_of: Makes the labels of a and b; by default they are the labels.
-    inputs: What the tracker is fed for each frame, if not the frame in grey.
+    tracker: Label propagator. Its memory should hold all given frames.
+    frames: RGB frames. They are shrunk to the resolution of the embeddings in
+      Lab, by the anti-aliased linear filter of `jax.image.resize`.
+    num_given: Number of frames, from the first one on, whose colors are given.
+    labels_of: Function that turns the a and b of Lab into labels. Default: a
+      and b are the labels.
+    inputs: Input of the tracker for each frame. Default: the frame in grey.
   """
   if inputs is None:
     pairs = ((frame, in_grey(frame)) for frame in frames)
@@ -61,7 +64,7 @@ def propagate(
   state = None
   for index, (frame, fed) in enumerate(pairs):
     if state is None:
-      # Of any labels: it tells the embeddings' resolution.
+      # Any labels do here: only the resolution of the embeddings is needed.
       state = tracker.init(fed, jnp.zeros((1, 1, 1)))
     shape = state.features.shape[1:3]
     copied = true = labels_of(_shrunk_ab(frame, shape))
@@ -79,15 +82,16 @@ def colorize(
     frames: Iterable[Frame],
     num_given: int = 1,
 ) -> Iterator[Frame]:
-  """Yields frames in the colours of the first ones, in constant memory.
+  """Yields frames in the colors of the given frames, in constant memory.
 
-  The first ones are yielded as they are. Of the others only the lightness is
-  seen; it stays, but where it cannot be had together with the colour in RGB.
+  The given frames are yielded unchanged. Of the other frames, only the
+  lightness is used. It is kept, except where RGB cannot represent it together
+  with the copied color.
 
   Args:
-    tracker: As `propagate` takes it.
-    frames: RGB, of one size; the first ones in colour.
-    num_given: How many of the first frames' colours are given.
+    tracker: Label propagator, as for `propagate`.
+    frames: RGB frames of one size.
+    num_given: Number of frames, from the first one on, whose colors are given.
   """
   frames, fed = itertools.tee(frames)
   copied = propagate(tracker, fed, num_given=num_given)
@@ -101,7 +105,10 @@ def colorize(
 
 
 def in_grey(frame: Frame) -> UInt8[Array, 'height width 3']:
-  """RGB of the same lightness: networks of Lab are not to see the colours."""
+  """Returns the frame without its colors: RGB of the same lightness.
+
+  Networks with Lab input must not see the colors that they copy.
+  """
   return colored(
       lightness_of(frame), np.zeros((*frame.shape[:2], 2), np.float32)
   )
@@ -111,7 +118,7 @@ def in_grey(frame: Frame) -> UInt8[Array, 'height width 3']:
 def lightness_of(
     frame: UInt8[np.ndarray | Array, 'height width 3'],
 ) -> Float[Array, 'height width']:
-  """L of Lab, in 0 to 100."""
+  """Returns L of Lab, 0 to 100."""
   return color.rgb_to_lab(jnp.asarray(frame))[..., 0]
 
 
@@ -120,7 +127,7 @@ def colored(
     lightness: Float[np.ndarray | Array, 'height width'],
     ab: Float[np.ndarray | Array, 'height width 2'],
 ) -> UInt8[Array, 'height width 3']:
-  """RGB of a lightness in colours."""
+  """Returns the RGB frame of a lightness L, 0 to 100, and a and b of Lab."""
   lab = jnp.concatenate([lightness[..., None], ab], axis=-1)
   return jnp.round(255 * color.lab_to_rgb(lab)).astype(jnp.uint8)
 

@@ -1,12 +1,17 @@
-"""How sure a tracked mask is, pixel by pixel and object by object.
+"""Estimates the confidence of tracked masks, by pixel and by object.
 
-What the copy operation gives a position is each label's share of its affinity.
-The share of the likeliest label tells right pixels from wrong: on seven DAVIS
-sequences with an area under the curve of .93, where the similarity to what was
-copied has .80, to where that lay in the first frame .76, agreement with the
-first frame alone .74, and whether the best match there is where the label came
-from .60; with all of them it is .94. Averaged over an object's pixels it ranks
-frames as J does (Spearman .96).
+The copy operation gives each position the shares of all labels in its affinity.
+The confidence is computed from the largest share. On seven sequences of DAVIS,
+it separates correct from wrong pixels with an area under the ROC curve of 0.93.
+Alternatives were worse:
+
+- similarity to the reference that was copied: 0.80;
+- similarity to the point of the first frame that the label came from: 0.76;
+- agreement with the labels copied from the first frame alone: 0.74;
+- whether the best match in the first frame is where the label came from: 0.60.
+
+All of them together had 0.94. The mean confidence over an object's pixels ranks
+frames almost as J does (Spearman's rho 0.96).
 """
 
 from collections.abc import Sequence
@@ -18,11 +23,12 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
-# Below which an object is taken for lost or hidden. On those sequences that
-# finds 88% of the frames whose J is below a half; of what it finds, 72% are.
+# Below this confidence, an object counts as lost or hidden. On the same seven
+# sequences, this finds frames with J below 0.5 with recall 0.88 and precision
+# 0.72.
 LOST = 0.8
 
-# So that the odds of a sure pixel are finite.
+# Keeps the log-odds finite.
 _MARGIN = 0.002
 
 
@@ -33,14 +39,14 @@ def of_pixels(
     width: int,
     calibration: Sequence[Any] = (1.0, 0.0),
 ) -> Float[Array, 'height width']:
-  """The probability that each pixel's likeliest label is right.
+  """Returns the probability that the most likely label of a pixel is correct.
 
   Args:
-    labels: those that were copied.
-    height: of the frame in pixels.
-    width: likewise.
-    calibration: slope and intercept of the log-odds, which
-      `evaluation.calibration.fit` finds.
+    labels: Copied labels.
+    height: Height of the frame in pixels.
+    width: Width of the frame in pixels.
+    calibration: Slope and intercept of the log-odds, as `calibration.fit`
+      returns them.
   """
   shape = (height, width, labels.shape[-1])
   best = jax.image.resize(labels, shape, 'bilinear').max(axis=-1).clip(0, 1)
@@ -54,7 +60,13 @@ def of_objects(
     mask: UInt8[np.ndarray, 'height width'],
     num_objects: int,
 ) -> Float[np.ndarray, ' num_objects']:
-  """The mean over each object's pixels; 0 for one that has none."""
+  """Returns the mean over the pixels of each object, 0 if it has none.
+
+  Args:
+    confidence: Confidence of each pixel, 0 to 1.
+    mask: The number of the object at each pixel, 0 on the background.
+    num_objects: Number of objects.
+  """
   area = np.bincount(mask.ravel(), minlength=num_objects + 1)[1:]
   total = np.bincount(mask.ravel(), confidence.ravel(), num_objects + 1)[1:]
   return total / np.maximum(area, 1)

@@ -1,8 +1,8 @@
-"""Label propagation: copying labels from the first and from recent frames.
+"""Label propagation: copies labels from the first and from recent frames.
 
-A streaming tracker in two pure functions: `init` makes the state from the
-labelled first frame, `step` labels one more frame. The state is the same size
-however long the video.
+`LabelPropagator` tracks a stream of frames by two pure functions. `init` makes
+the state from the labelled first frame. `step` labels one more frame. The size
+of the state does not depend on the length of the video.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,40 +26,45 @@ from vidcolor.tracking import confidence as confidence_lib
 from vidcolor.tracking import labels as labels_lib
 
 Frame = UInt8[np.ndarray | Array, 'height width 3']
-# From a frame to its embeddings.
+# Computes the embeddings of a frame.
 Embed = Callable[[Any], Float[Array | np.ndarray, 'rows columns dim']]
 
-# Networks halve their input up to three times.
+# Networks halve the sides of their input up to three times.
 _SIDE_MULTIPLE = 8
-# Points tracked at once; those of the larger number take half as long again a
-# step as those of the smaller one.
+# Numbers of points that are tracked together. A step with the larger number
+# takes only 1.5 times as long as one with the smaller number.
 _MIN_POINTS, _MAX_POINTS = 16, 256
 
 
 @dataclasses.dataclass(frozen=True)
 class PropagationOptions:
-  """How labels are propagated.
+  """Options of label propagation.
 
   Attributes:
-    recent: how many of the last frames are references.
-    keep_first: whether the first frame stays a reference for ever.
-    temperature: of the copy operation.
-    radius: of its window in cells; None lets it copy from everywhere.
-    square_window: whether the window is a square instead of a disk.
-    window_first: whether the first frame, where it is kept, has the window too.
-    top_k: how many best matches are copied; None copies all.
-    repeat_first: whether the first frame stands in for recent ones that are yet
-      to come; each time it does, its best match is one more of the `top_k`.
-    unit_length: whether embeddings are scaled to unit length.
-    shrink_labels: how given labels are brought to the embeddings' resolution:
-      'antialias' takes the mean around a cell's centre, 'linear' interpolates
-      there, 'nearest' takes the pixel.
-    stretch_labels: whether each label is stretched to 0 to 1 over the frame
-      before a pixel's likeliest is taken, so that one that fades still shows.
-    short_side: frames are shrunk to this short side (rounded to 8 pixels)
-      before they are embedded; None keeps their size.
-    calibration: slope and intercept of a mask's confidence, as
-      `confidence.of_pixels` takes them.
+    recent: Number of most recent frames that are references.
+    keep_first: Whether the first frame remains a reference.
+    temperature: Temperature of the copy operation.
+    radius: Radius of the window of the copy operation, in cells. None: no
+      window.
+    square_window: Whether the window is a square instead of a disk.
+    window_first: Whether the window also applies to the first frame, if that is
+      kept.
+    top_k: Number of best matches that are copied. None: all.
+    repeat_first: Whether copies of the first frame are references until there
+      are enough recent frames. Then the same match can appear several times
+      among the `top_k`.
+    unit_length: Whether embeddings are scaled to unit length.
+    shrink_labels: Method that shrinks given labels to the resolution of the
+      embeddings. 'antialias' takes the mean around the center of a cell,
+      'linear' interpolates at the center, 'nearest' takes the nearest pixel.
+    stretch_labels: Whether each label is stretched over the frame, to minimum 0
+      and maximum 1, before each pixel gets its most likely label. So a label
+      that has faded can still win.
+    short_side: Short side, in pixels, to which larger frames are shrunk before
+      they are embedded. Both sides are rounded to multiples of 8. None: frames
+      keep their size, but for the rounding.
+    calibration: Slope and intercept of the confidence of masks, as for
+      `confidence.of_pixels`.
   """
 
   recent: int = 3
@@ -78,11 +83,11 @@ class PropagationOptions:
 
   @classmethod
   def from_config(cls, config: Any, **changes: Any) -> 'PropagationOptions':
-    """Reads `config.tracking`.
+    """Makes options from `config.tracking`.
 
     Args:
-      config: As in experiments/configs.
-      **changes: Options to set otherwise.
+      config: A config, as in experiments/configs.
+      **changes: Fields whose values replace those of the config.
 
     Raises:
       UserError: An option is unknown or has a wrong value.
@@ -96,7 +101,9 @@ class PropagationOptions:
 
   def __post_init__(self):
     if self.recent + self.keep_first < 1:
-      raise ValueError('There must be a reference: recent 1, or keep_first.')
+      raise ValueError(
+          'There is no reference frame: set recent >= 1 or keep_first=True.'
+      )
     ways = ('antialias', 'linear', 'nearest')
     if self.shrink_labels not in ways:
       raise ValueError(
@@ -106,7 +113,7 @@ class PropagationOptions:
 
 @runtime_checkable
 class CopyRule(Protocol):
-  """How labels are copied: `copying.copy`, or a rule with its arguments."""
+  """A function that copies labels, with the arguments of `copying.copy`."""
 
   def __call__(
       self,
@@ -121,12 +128,18 @@ class CopyRule(Protocol):
       unwindowed: int,
       top_k: int | None,
   ) -> Float[Array, '1 height width labels']:
-    """Returns the labels of the target frame. It is called within `jax.jit`."""
+    """Returns the labels of the target frame. `jax.jit` traces this call."""
     ...
 
 
 class PropagationState(NamedTuple):
-  """The memory: reference frames in order of time, the oldest first."""
+  """The memory: reference frames in order of time, the oldest first.
+
+  Attributes:
+    features: Features of the reference frames.
+    labels: Labels of the reference frames.
+    valid: Whether each frame is copied from.
+  """
 
   features: Float[Array, 'memory rows columns channels']
   labels: Float[Array, 'memory rows columns labels']
@@ -136,11 +149,11 @@ class PropagationState(NamedTuple):
 class LabelPropagator:
   """Propagates labels through a video by the similarity of embeddings.
 
-  The paper's scheme is `PropagationOptions(recent=3, keep_first=False,
-  temperature=0.5, radius=None, top_k=None)`.
+  The scheme of Vondrick et al. 2018 is `PropagationOptions(recent=3,
+  keep_first=False, temperature=0.5, radius=None, top_k=None)`.
 
   Attributes:
-    options: How labels are propagated.
+    options: Options of the propagation.
   """
 
   def __init__(
@@ -150,17 +163,18 @@ class LabelPropagator:
       *,
       copy: CopyRule = copying.copy,
   ):
-    """Compiles the steps for an embedding network, or for any embeddings.
+    """Creates the propagator. Its functions are compiled when first called.
 
     Args:
-      model: A network; or any callable from a frame to its embeddings, such as
-        a network of another library. A frame is whatever the callable takes.
-      options: How labels are propagated.
+      model: An embedding network, or any function from a frame to its
+        embeddings, such as a network of another library. Then a frame is any
+        object that this function takes.
+      options: Options of the propagation.
       copy: The copy operation.
 
     Raises:
-      ValueError: The network embeds more or fewer frames together than the
-        options keep as references.
+      ValueError: The network embeds several frames together, and their number
+        is not that of the references and the target.
     """
     self.options = options
     memory = options.recent + options.keep_first
@@ -168,7 +182,8 @@ class LabelPropagator:
       if model.num_frames not in (1, memory + 1):
         raise ValueError(
             f'The network embeds {model.num_frames} frames together: it needs'
-            f' {model.num_frames - 1} references, not {memory}.'
+            f' {model.num_frames - 1} references, not {memory}. Set recent and'
+            ' keep_first.'
         )
       graphdef, variables = nnx.split(model)
       network = lambda variables: nnx.merge(graphdef, variables, copy=True)
@@ -182,7 +197,7 @@ class LabelPropagator:
     else:
       self._embed, relate, variables = model, lambda _, features: features, ()
     self._start = jax.jit(functools.partial(_start, options))
-    # The old memory's buffers become the new one's.
+    # The new memory reuses the buffers of the old one.
     self._observe = jax.jit(
         functools.partial(_observe, options), donate_argnums=0
     )
@@ -195,7 +210,10 @@ class LabelPropagator:
     self._alone = functools.partial(alone, variables)
 
   def embed(self, frame: Any) -> Float[Array, 'rows columns dim']:
-    """Embeddings of one frame alone; over time, as if the video stood still."""
+    """Returns the embeddings of one frame.
+
+    A network that embeds several frames together gets copies of this frame.
+    """
     return self._alone(self._embed(frame))
 
   def init(
@@ -203,7 +221,7 @@ class LabelPropagator:
       frame: Any,
       labels: Float[Array, 'height width labels'],
   ) -> PropagationState:
-    """The state after the first frame, whose labels are given."""
+    """Returns the state after the first frame, whose labels are given."""
     return self._start(self._embed(frame), labels)
 
   def observe(
@@ -212,13 +230,20 @@ class LabelPropagator:
       frame: Any,
       labels: Float[Array, 'height width labels'],
   ) -> PropagationState:
-    """The state after a further frame with given labels; donates `state`."""
+    """Returns the state after a further frame with given labels.
+
+    The buffers of `state` are donated: it cannot be used again.
+    """
     return self._observe(state, self._embed(frame), labels)
 
   def step(
       self, state: PropagationState, frame: Any
   ) -> tuple[PropagationState, Float[Array, 'rows columns labels']]:
-    """Labels the next frame, at the embeddings' resolution; donates `state`."""
+    """Returns the next state and the labels of the next frame.
+
+    The labels have the resolution of the embeddings. The buffers of `state` are
+    donated: it cannot be used again.
+    """
     return self._step(state, self._embed(frame))
 
   def track(
@@ -226,13 +251,13 @@ class LabelPropagator:
       frames: Iterable[Any],
       first_mask: UInt8[np.ndarray, 'height width'],
   ) -> Iterator[UInt8[np.ndarray, 'height width']]:
-    """Yields a mask per frame; the first frame's is the one given.
+    """Yields a mask for each frame, first the given one.
 
     Args:
-      frames: RGB, UInt8[np.ndarray, 'height width 3'] each, or what else the
-        model takes.
-      first_mask: 0 or the number of an object in each pixel; what is void
-        there counts as background.
+      frames: RGB frames, UInt8[np.ndarray, 'height width 3'] each, or whatever
+        the model takes.
+      first_mask: The number of the object at each pixel, 0 on the background.
+        Void (255) counts as background.
     """
     first_mask = masks.without_void(first_mask)
     yield first_mask
@@ -244,7 +269,14 @@ class LabelPropagator:
       frames: Iterable[Any],
       first_mask: UInt8[np.ndarray, 'height width'],
   ) -> Iterator[tracking.TrackedObjects]:
-    """Yields what `track` does, and how sure it is; of the first frame, all."""
+    """Yields the masks of `track` with their confidence.
+
+    The confidence of the first, given mask is 1.
+
+    Args:
+      frames: Frames, as for `track`.
+      first_mask: Mask of the first frame, as for `track`.
+    """
     first_mask = masks.without_void(first_mask)
     num_objects = int(first_mask.max())
     yield tracking.TrackedObjects(
@@ -263,7 +295,7 @@ class LabelPropagator:
       yield tracking.TrackedObjects(mask, sure, by_object)
 
   def _labels(self, frames, first_mask):
-    """The labels copied to each frame but the first."""
+    """Yields the copied labels of each frame after the first."""
     frames = iter(frames)
     num_labels = int(first_mask.max()) + 1
     state = self.init(
@@ -282,12 +314,12 @@ class LabelPropagator:
       frames: Iterable[Any],
       points: Float[np.ndarray, 'points 2'],
   ) -> Iterator[tracking.TrackedPoints]:
-    """Yields where the points are in each frame; first those given, all sure.
+    """Yields the points of each frame, first the given ones with confidence 1.
 
     Args:
-      frames: RGB, UInt8[np.ndarray, 'height width 3'] each; or what else the
-        model takes, if its `shape` begins with height and width.
-      points: (x, y) in pixels of the first frame.
+      frames: RGB frames, UInt8[np.ndarray, 'height width 3'] each, or whatever
+        the model takes, if its `shape` begins with height and width.
+      points: Positions (x, y) in pixels of the first frame.
     """
     frames = iter(frames)
     first = next(frames)
@@ -309,13 +341,16 @@ class LabelPropagator:
           np.concatenate(parts)[: len(points)]
           for parts in zip(*found, strict=True)
       )
-      # What is lost stays where it was.
+      # A lost point keeps its last position.
       position = np.where(np.isnan(found), position, found)
       yield tracking.TrackedPoints(position, confidence)
 
 
 def _parts(points):
-  """One or more equal parts, filled up: XLA compiles for each of few sizes."""
+  """Splits points into padded parts of equal size.
+
+  There are few possible sizes, because XLA compiles the step for each of them.
+  """
   size = max(_MIN_POINTS, 1 << (len(points) - 1).bit_length())
   size = min(size, _MAX_POINTS)
   missing = -len(points) % size if len(points) else size
@@ -325,8 +360,9 @@ def _parts(points):
 
 def _start(options, features, labels):
   labels = _at_resolution_of(options, features, labels)
-  # Until there are enough frames the first one stands in, which gives networks
-  # over time their frames; `valid` keeps it from being copied from more often.
+  # Until there are enough frames, copies of the first one fill the memory.
+  # Networks that embed several frames together need them. `valid` prevents
+  # labels from being copied from these copies, unless `repeat_first` is set.
   memory = options.recent + options.keep_first
   repeat = lambda x: jnp.broadcast_to(x, (memory, *x.shape))
   valid = jnp.full(memory, options.repeat_first)
@@ -369,7 +405,7 @@ def _alone(options, relate, num_frames, variables, features):
 
 
 def _relate_still(relate, num_frames, features):
-  """Embeddings of one frame, as if the video stood still."""
+  """Returns the embeddings of one frame, repeated `num_frames` times."""
   still = jnp.broadcast_to(features, (1, num_frames, *features.shape))
   return relate(still)[0, -1]
 
@@ -382,7 +418,7 @@ def _scaled(options, embeddings):
 
 
 def _remember(options, state, features, labels):
-  """Drops the oldest frame, or the second oldest where the first is kept."""
+  """Adds a frame and drops the oldest, but not the first one if it is kept."""
   first = int(options.keep_first)
 
   def push(memory, new):
@@ -399,11 +435,13 @@ def _remember(options, state, features, labels):
 def single_image(
     model: models.EmbeddingNetwork, short_side: int | None = None
 ) -> Embed:
-  """A callable that embeds each frame alone, as if the video stood still.
+  """Returns a function that embeds each frame alone.
+
+  A network that embeds several frames together gets copies of the frame.
 
   Args:
     model: An embedding network.
-    short_side: As in `PropagationOptions`.
+    short_side: Short side of the shrunk frame, as in `PropagationOptions`.
   """
   graphdef, variables = nnx.split(model)
 
@@ -419,12 +457,12 @@ def single_image(
 def encode(
     model: models.EmbeddingNetwork, frame: Frame, short_side: int | None = None
 ) -> Float[Array, 'rows columns channels']:
-  """Features of one frame of any size.
+  """Computes the features of one frame of any size.
 
   Args:
     model: An embedding network.
-    frame: RGB.
-    short_side: As in `PropagationOptions`.
+    frame: An RGB frame.
+    short_side: Short side of the shrunk frame, as in `PropagationOptions`.
   """
   height, width, _ = frame.shape
   scale = 1.0
@@ -434,7 +472,7 @@ def encode(
       lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
   )
   lab = color.rgb_to_lab(jnp.asarray(frame))
-  # Plane by plane, for which XLA takes a CPU half the time.
+  # On a CPU, resizing plane by plane takes half the time.
   size = fit(height), fit(width)
   planes = [jax.image.resize(lab[..., i], size, 'bilinear') for i in range(3)]
   lab = jnp.stack(planes, axis=-1)

@@ -1,17 +1,18 @@
-"""Coarse values brought to full resolution along the edges of a guide."""
+"""Upsamples coarse values along the edges of a guide image."""
 
 import cv2
 from jaxtyping import Float
 import numpy as np
 
-# Chosen by copied colours in two frames of each of four sequences of DAVIS, at
-# 8 pixels a cell: PSNR in Lab 27.09 dB, distance in a and b at edges 10.30.
-# Bilinear has 26.97 and 10.65, cubic alone 27.03 and 10.46, the guided filter
-# itself 26.64 and 11.05, a joint bilateral filter 27.02 and 10.50 (2026-11-23).
+# Measured for copied colors in two frames of each of four sequences of DAVIS, 8
+# pixels a cell (2026-11-23). PSNR in Lab, and error in a and b at edges: 27.09
+# dB, 10.30; bilinear 26.97, 10.65; cubic 27.03, 10.46; guided filter 26.64,
+# 11.05; joint bilateral filter 27.02, 10.50.
 
-# In coarse cells: the windows that slopes are fitted in.
+# Radius of the windows in which slopes are fitted, in coarse cells.
 _RADIUS = 1
-# In the guide's units squared: variance of it that counts as texture.
+# Regularizes slopes: they get small where the guide's variance, in its squared
+# units, is below this value.
 _EPSILON = 100.0
 
 
@@ -19,17 +20,18 @@ def guided(
     coarse: Float[np.ndarray, 'rows columns channels'],
     guide: Float[np.ndarray, 'height width'],
 ) -> Float[np.ndarray, 'height width channels']:
-  """Enlarges values; within a cell they vary as the guide does around it.
+  """Upsamples values. Within a cell, they vary with the guide.
 
-  Around each cell values are a linear function of the guide (He et al. 2010,
-  Guided Image Filtering), fitted at the coarse resolution (He and Sun 2015,
-  Fast Guided Filter). Only its slope is used, and only for what the guide has
-  lost in the cells: the filter itself would replace values by their fit, which
-  washes colours out.
+  Around each cell, a linear function of the guide is fitted to the values (He
+  et al. 2010, Guided Image Filtering) at the coarse resolution (He and Sun
+  2015, Fast Guided Filter). Only the slope of the function is used. It is
+  applied to the detail of the guide that the coarse resolution loses. The
+  guided filter itself would replace the values by the function, which weakens
+  colors.
 
   Args:
-    coarse: The values, one a cell.
-    guide: What shows the edges; in the units of lightness, 0 to 100.
+    coarse: Values, one for each cell and channel.
+    guide: Image that shows the edges, in units of lightness, 0 to 100.
   """
   shrunk = cv2.resize(guide, coarse.shape[1::-1], interpolation=cv2.INTER_AREA)[
       ..., None

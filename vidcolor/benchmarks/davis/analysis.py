@@ -1,8 +1,8 @@
-"""How tracking scores depend on time, video attributes and colors.
+"""Analyzes how tracking scores depend on time, video attributes and colors.
 
-These are the analyses of Vondrick et al. 2018: scores by frame number in figure
-5, scores by attribute in figure 6, and the finding that tracking fails where
-colorization fails.
+These are the analyses of Vondrick et al. 2018: scores by frame number (figure
+5), scores by attribute (figure 6), and the finding that tracking fails where
+colorization fails (section 4.5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,10 @@ class Correlation(NamedTuple):
 
 
 def mean_by_frame(scores: PerFrame) -> Float[np.ndarray, ' frames']:
-  """Returns means by frame number, over the sequences that are that long."""
+  """Returns the mean score at each frame number.
+
+  Each mean is over the sequences that have a frame with this number.
+  """
   length = max(map(len, scores))
   total, count = np.zeros(length), np.zeros(length, int)
   for values in scores:
@@ -72,15 +75,15 @@ def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:
 def mean_by_attribute(
     scores: Mapping[str, float], attributes: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-  """Averages scores, for each attribute over the sequences that have it.
+  """Averages the scores of the sequences that have an attribute.
 
   Args:
     scores: Scores by sequence.
     attributes: Attributes by sequence. It may hold more sequences.
 
   Returns:
-    Means by attribute, in alphabetical order. Attributes that no sequence with
-    a score has are left out.
+    Means by attribute, in alphabetical order. Attributes of sequences without
+    scores are left out.
   """
   by_attribute = {}
   for name, score in scores.items():
@@ -111,8 +114,8 @@ def rank_correlation(
   Args:
     x: A value for each frame of each sequence.
     y: Another value for each of these frames.
-    given: A third value. If given, what it explains is removed from both
-      (partial correlation).
+    given: A third value. If it is given, its influence on the other two is
+      removed (partial correlation).
     num_resamples: Number of bootstrap resamples.
     seed: Seed of the bootstrap.
 
@@ -133,7 +136,7 @@ def rank_correlation(
 
 
 def _rho(values):
-  """Returns rho of the first two rows, without what a third one explains."""
+  """Returns rho of two rows, without the influence of a third one if given."""
   ranks = stats.rankdata(np.concatenate(values, axis=1), axis=1)
   with np.errstate(invalid='ignore'):  # A constant has no correlation: NaN.
     r = np.corrcoef(ranks)
@@ -156,8 +159,8 @@ def failure_correlation(
   Returns:
     Rank correlations of color error and 1 - score. 'per_sequence' is that of
     the means over each sequence, 'per_frame' that of all frames. Both values
-    tend to grow with time: in 'per_frame_given_time' the frame's number is held
-    fixed.
+    tend to grow with time. So 'per_frame_given_time' removes the influence of
+    the frame number.
   """
   failures = [1 - values for values in scores]
   mean = lambda sequences: [values.mean(keepdims=True) for values in sequences]

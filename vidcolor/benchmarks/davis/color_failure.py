@@ -1,8 +1,8 @@
 """Measures whether tracking fails where colorization fails.
 
-Vondrick et al. 2018, section 4.5, report that it does. Colors need no
-annotation. If their errors predict tracking errors, they tell on any video
-which tracks to distrust.
+Vondrick et al. 2018, section 4.5, report that it does. Color errors can be
+measured without annotations. If they predict tracking errors, they show in any
+video which tracks are unreliable.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,10 +35,11 @@ def analyze(
   """Copies the colors of first frames, and correlates their errors with J.
 
   Args:
-    tracker: The tracker whose masks were scored.
+    tracker: The label propagator whose masks were scored.
     sequences: The sequences that were tracked.
-    per_sequence: The results of each, with 'j_by_frame'.
-    frames_of: As `run.evaluate` took it.
+    per_sequence: Results of each sequence, with 'j_by_frame'.
+    frames_of: Function from a sequence to the tracker's inputs, the same as for
+      `run.evaluate`.
 
   Returns:
     For each correlation of `analysis.failure_correlation`: 'rho', and 'low' and
@@ -66,12 +67,12 @@ def analyze(
 def section(
     results: Mapping[str, Any], output_dir: str | os.PathLike[str]
 ) -> report.Section:
-  """Draws the errors of both, and returns a section of a report.
+  """Plots tracking errors over color errors, and returns a report section.
 
   Args:
     results: Results with 'per_sequence', and with 'color_failure' as `analyze`
       returns it.
-    output_dir: Folder of the report, for the plot.
+    output_dir: Folder of the report, where the plot is written.
   """
   failure = results['color_failure']
   means = failure['color_error']
@@ -96,11 +97,11 @@ def section(
   )
   return report.Section(
       'Where colors fail',
-      'The colors of the first frame are copied along as the masks are. By'
-      f' sequence, Spearman’s {described["per_sequence"]}; by frame'
-      f' {described["per_frame"]}. Both errors grow with time: with the number'
-      f' of the frame held fixed, {described["per_frame_given_time"]}. The'
-      ' interval, given for five sequences or more, is a bootstrap over them.',
+      'The tracker copies the colors of the first frame in the same way as the'
+      f' masks. By sequence, Spearman’s {described["per_sequence"]}. By frame,'
+      f' {described["per_frame"]}. Both errors grow with time: with the frame'
+      f' number held fixed, {described["per_frame_given_time"]}. The intervals'
+      ' come from a bootstrap over the sequences, if there are at least five.',
       media=[report.Media('color_failure.png', 'A point is a sequence.')],
   )
 
@@ -114,9 +115,9 @@ def color_error_by_frame(
   """Copies the first frame's colors, and returns their error in each frame.
 
   Args:
-    tracker: As `color_propagation.propagate` takes it.
+    tracker: Label propagator, as for `color_propagation.propagate`.
     frames: RGB frames.
-    inputs: As `color_propagation.propagate` takes them.
+    inputs: Inputs of the tracker, as for `color_propagation.propagate`.
 
   Returns:
     `ab_error` of `colorization.metrics` in each frame; 0 in the first one.
