@@ -4,6 +4,11 @@ import os
 import pathlib
 import signal
 
+# Tests compile many small programs and run each once or twice: less optimized
+# code is ready sooner. JAX reads this when it is imported.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+
+# pylint: disable=wrong-import-position
 from absl import flags
 import jax
 import jaxtyping

@@ -8,6 +8,8 @@ from experiments import ablation_table
 from tests import programs
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):

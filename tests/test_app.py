@@ -24,6 +24,8 @@ from tests import tiny
 from vidcolor import masks
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 CLIP, IS_SQUARE = tiny.red_square()
 FRAMES, HEIGHT, WIDTH = IS_SQUARE.shape
 _SOURCE = 'document.querySelector("#picture img")?.src'

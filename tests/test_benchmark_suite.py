@@ -13,6 +13,8 @@ from tests import programs
 from vidcolor import copying
 from vidcolor import errors
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_measurement_is_the_median_with_its_quartiles():
   measured = measuring.measurement('copy', 'ms', [1.0, 2.0, 3.0, 4.0, 100.0])

@@ -15,6 +15,8 @@ from vidcolor import color
 from vidcolor import errors
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 # Colours of equal areas, far from each other, that 4:2:0 video keeps.
 _COLORS = np.array(
     [[200, 60, 60], [60, 160, 60], [60, 60, 200], [128, 128, 128]], np.uint8

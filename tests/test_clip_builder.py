@@ -18,6 +18,8 @@ from data_prep import clip_builder
 from data_prep import shards
 from vidcolor import errors
 
+pytestmark = pytest.mark.slow
+
 
 class Numbers(clip_builder.ClipBuilder, skip_registration=True):
   """A stand-in: clips of numbers, some broken, that log when they are read."""

@@ -56,6 +56,7 @@ def test_dull_clips_are_not_grey(clips, tmp_path):
     assert not clip_marks.is_grey(_encoded(tmp_path, _desaturated(frames, 0.4)))
 
 
+@pytest.mark.slow
 def test_real_clips_are_neither_grey_nor_still(shared_dir):
   for frames in _real_clips(shared_dir, step=40):
     thumbnails = _thumbnails(frames)
@@ -103,6 +104,7 @@ def test_another_part_of_a_clip_is_no_duplicate():
   assert not clip_marks.find_duplicates(signatures).any()
 
 
+@pytest.mark.slow
 def test_real_copies_are_duplicates_and_real_clips_are_not(
     shared_dir, tmp_path
 ):

@@ -208,6 +208,7 @@ def test_resuming_goes_on_mid_epoch(tmp_path):
   assert _equal(expected, _take(resumed, 5))
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_batches_and_resume():
   source = _noise_clips()
   batches = _batches(source, num_workers=2)

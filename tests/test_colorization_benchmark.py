@@ -88,6 +88,7 @@ def test_num_clips_and_too_short_clips(evaluate):
     evaluate(source, num_clips=1)
 
 
+@pytest.mark.slow
 def test_evaluates_a_dataset(tracker, tmp_path):
   data_dir = tiny.build_dataset(tmp_path)
   options = {'palette': np.eye(16, 2, dtype=np.float32)}

@@ -12,6 +12,8 @@ from vidcolor.tracking import color_propagation
 from vidcolor.video import mp4
 from vidcolor.video import video_source
 
+pytestmark = pytest.mark.slow
+
 # Odd, so that frames are padded in the file.
 HEIGHT, WIDTH = 49, 65
 NUM_FRAMES = 6

@@ -80,6 +80,7 @@ def test_fit_finds_what_made_the_errors():
     calibration.fit(log_odds, np.ones(20_000, bool))
 
 
+@pytest.mark.slow
 def test_the_program_fits_and_draws(tmp_path):
   davis = tiny.write_davis(tmp_path / 'davis')
   result = programs.run(

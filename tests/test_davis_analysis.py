@@ -5,6 +5,8 @@ from scipy import stats
 from vidcolor import errors
 from vidcolor.benchmarks.davis import analysis
 
+pytestmark = pytest.mark.slow
+
 # As in DAVIS 2016's Annotations/db_info.yml; the sequences are made up.
 DB_INFO = """\
 attributes: [AC, OCC, SV]

@@ -149,6 +149,7 @@ def _check_against_toolkit(by_sequence, expected):
   assert ours == pytest.approx(expected['mean'], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_official_toolkit_on_2016(shared_dir):
   cases = shared_dir / 'metric-cases'
   expected = json.loads((cases / 'expected_davis2016.json').read_text())

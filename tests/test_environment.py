@@ -8,6 +8,8 @@ import pytest
 
 from vidcolor import environment
 
+pytestmark = pytest.mark.slow
+
 _PROGRAM = """
 import jax
 from jax import monitoring

@@ -14,6 +14,8 @@ from vidcolor import pretrained
 from vidcolor.tracking import baselines
 from vidcolor.training import loop
 
+pytestmark = pytest.mark.slow
+
 
 def _evaluate(*args):
   return programs.run('vidcolor.evaluate', *args)

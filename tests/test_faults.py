@@ -25,6 +25,8 @@ from vidcolor import errors
 from vidcolor.training import loop
 from vidcolor.training import telemetry
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[1]
 STEPS = 300
 

@@ -24,6 +24,7 @@ def test_peak_of_a_device(kind, tflops):
   assert hardware.peak_flops(kind) == (tflops and tflops * 1e12)
 
 
+@pytest.mark.slow
 def test_peak_memory_grows_with_what_is_held():
   before = hardware.peak_memory()
   held = np.ones(before // 8 + (64 << 20) // 8)  # More than ever before.

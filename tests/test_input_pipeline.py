@@ -6,6 +6,8 @@ import pytest
 from experiments.benchmarks import input_pipeline
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def path(tmp_path_factory):

@@ -12,6 +12,8 @@ import pytest
 
 from tests import programs
 
+pytestmark = pytest.mark.slow
+
 TRICKY = ['--workdir=gs://bucket/a run', '--note=it\'s "so" $HOME', '--x=a*;b']
 TRAIN = ['python', '-m', 'vidcolor.train']
 TPU = '--on=tpu --zone=us-west4-a'

@@ -54,6 +54,7 @@ def test_resnet3d_is_the_papers_network():
   assert embeddings.shape == (2, 4, 32, 32, 64)
 
 
+@pytest.mark.slow
 def test_compact_shapes_and_unit_embeddings():
   model = models.create('compact', width=32, embedding_dim=16)
   grey = jax.random.normal(jax.random.key(0), (2, 3, 64, 48, 1))
@@ -63,6 +64,7 @@ def test_compact_shapes_and_unit_embeddings():
   np.testing.assert_allclose(norms, np.ones(norms.shape), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_compact_embeds_each_frame_alone():
   model = _randomised_statistics(models.create('compact', width=16))
   grey = jax.random.normal(jax.random.key(0), (1, 3, 32, 32, 1))
@@ -71,6 +73,7 @@ def test_compact_embeds_each_frame_alone():
   np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_resnet3d_embeds_frames_together():
   model = _randomised_statistics(models.create('resnet3d'))
   grey = jax.random.normal(jax.random.key(0), (1, 4, 16, 16, 1))
@@ -79,6 +82,7 @@ def test_resnet3d_embeds_frames_together():
   assert (difference > 1e-6).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['resnet3d', 'compact'])
 def test_bfloat16_computes_over_float32_parameters(name):
   grey = jax.random.normal(jax.random.key(0), (1, 4, 32, 32, 1))

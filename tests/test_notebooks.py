@@ -9,6 +9,8 @@ import pytest
 
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 _ROOT = pathlib.Path(__file__).parents[1]
 _FOLDER = _ROOT / 'experiments' / 'colab'
 _NAMES = sorted(path.stem for path in _FOLDER.glob('*.ipynb'))

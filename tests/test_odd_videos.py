@@ -327,6 +327,7 @@ def test_damaged_files_decode_or_say_why(tmp_path, caplog, capfd):
   assert capfd.readouterr() == ('', '')
 
 
+@pytest.mark.slow
 def test_damage_is_the_same_for_the_same_seed(tmp_path):
   contents = []
   for folder, seed in (('a', 1), ('b', 1), ('c', 2)):

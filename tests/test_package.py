@@ -51,6 +51,7 @@ def test_every_name_is_there():
     _ = vc.tracker
 
 
+@pytest.mark.slow
 def test_the_command_runs_programs():
   run = programs.run('vidcolor', 'track', '--video=x', '--output_dir=y')
   assert run.returncode == 2

@@ -57,6 +57,7 @@ def test_it_reads_no_more_clips_than_it_needs(dataset_dir, monkeypatch):
   assert len(set(read)) == len(read) == 6
 
 
+@pytest.mark.slow
 def test_program(dataset_dir):
   args = ['--num_colors=4', '--num_frames=24', '--seed=1']
   result = programs.run(

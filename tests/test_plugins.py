@@ -12,6 +12,8 @@ from tests import toy
 import vidcolor as vc
 from vidcolor import models
 
+pytestmark = pytest.mark.slow
+
 
 class MyNet(nnx.Module):
   """A network without batch normalization: one convolution."""

@@ -11,7 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+from tests import programs
 from tests import tiny
+
+pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -123,13 +126,20 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(data_dir, tmp_path):
     ('flags', 'told'),
     [
         (['--num_processes=2'], '--process_id together'),
-        (['--config.fsdp=3'], 'config.fsdp=3 does not divide the 8 devices'),
-        (['--config.batch_size=12'], 'give a multiple of 8'),
+        (['--config.fsdp=3'], 'config.fsdp=3 does not divide the 1 devices'),
+        (['--config.accumulate=8'], 'give a multiple of 8'),
     ],
 )
 def test_wrong_numbers_of_processes_are_one_line(
     data_dir, tmp_path, flags, told
 ):
-  (run,) = _train(data_dir, tmp_path, *flags)
+  fields = tiny.overrides(data_dir) | {'batch_size': 12}
+  run = programs.run(
+      'vidcolor.train',
+      '--config=experiments/configs/compact.py',
+      f'--workdir={tmp_path}',
+      *(f'--config.{name}={value}' for name, value in fields.items()),
+      *flags,
+  )
   assert run.returncode == 2
   assert told in run.stderr and run.stderr.count('\n') == 1

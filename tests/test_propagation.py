@@ -132,6 +132,7 @@ def test_labels_stay_a_distribution_for_any_number_of_objects():
     np.testing.assert_allclose(soft.sum(-1), np.ones(soft.shape[:2]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_papers_network_and_scheme_run_on_any_frame_size():
   model = nnx.view(models.create('resnet3d'), use_running_average=True)
   tracker = propagation.LabelPropagator(

@@ -10,6 +10,8 @@ from tests import programs
 from vidcolor.video import decoding
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 
 def _quickstart(*args):
   return programs.run('experiments.quickstart', *args)

@@ -15,6 +15,8 @@ from vidcolor import sharding
 from vidcolor.models import layers
 from vidcolor.training import step as step_lib
 
+pytestmark = pytest.mark.slow
+
 _PALETTE = np.random.default_rng(0).uniform(-60, 60, (16, 2)).astype(np.float32)
 
 

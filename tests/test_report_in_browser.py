@@ -14,6 +14,8 @@ from vidcolor.render import report
 from vidcolor.tracking import baselines
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 _HOSTILE = (
     '"\'>&lt;<script>window.harmed = true</script>'
     '<img src=x onerror="window.harmed = true">'

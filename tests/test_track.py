@@ -13,6 +13,8 @@ from tests import tiny
 from vidcolor import masks
 from vidcolor.video import mp4
 
+pytestmark = pytest.mark.slow
+
 CLIP, IS_SQUARE = tiny.red_square()
 HEIGHT, WIDTH = IS_SQUARE[0].shape
 

@@ -1,10 +1,13 @@
 """The configs of others' propagation against their rules in plain numpy."""
 
 import numpy as np
+import pytest
 
 from experiments.configs import tracking_crw
 from experiments.configs import tracking_dino
 from vidcolor.tracking import propagation
+
+pytestmark = pytest.mark.slow
 
 # Cells enough for windows of 12 to leave some out, frames for a full memory,
 # and no pixel as near to one cell as to the next, where labels would tie.

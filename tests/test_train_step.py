@@ -12,6 +12,8 @@ from tests import tiny
 from vidcolor import sharding
 from vidcolor.training import step as step_lib
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def data_dir(tmp_path_factory):

@@ -13,6 +13,8 @@ from vidcolor.video import decoding
 from vidcolor.video import mp4
 from vidcolor.video import video_source
 
+pytestmark = pytest.mark.slow
+
 _CELL = 8
 _SIZE = (96, 128)
 

@@ -12,6 +12,8 @@ import pytest
 from vidcolor import errors
 from vidcolor.data import workers
 
+pytestmark = pytest.mark.slow
+
 
 def _number(index):
   return np.full(1000, index)

@@ -22,11 +22,10 @@ from typing import Any, TYPE_CHECKING
 if TYPE_CHECKING:
   from vidcolor.benchmarks import colorization
   from vidcolor.benchmarks import davis
-  from vidcolor.benchmarks import folders
   from vidcolor.benchmarks import jhmdb
   from vidcolor.benchmarks import tapvid
 
-__all__ = ['colorization', 'davis', 'folders', 'jhmdb', 'tapvid']
+__all__ = ['colorization', 'davis', 'jhmdb', 'tapvid']
 
 
 def __getattr__(name: str) -> Any:
