@@ -42,3 +42,9 @@ def shared_dir() -> pathlib.Path:
   if not path.is_dir():
     pytest.skip('no ../shared folder with real video on this machine')
   return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Runs files with slow tests first, so that no process waits at the end."""
+  slow = {item.path for item in items if item.get_closest_marker('slow')}
+  items.sort(key=lambda item: item.path not in slow)
