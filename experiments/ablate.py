@@ -115,6 +115,8 @@ _TRACKING = {
     'recent': (1, 2, 3, 9, 14),
     'keep_first': (False,),
     'short_side': (120, 160, 360, 480),
+    # Matters for frames that are smaller than short_side.
+    'max_enlargement': (1.0,),
 }
 # Layers of the compact network that are set to zero.
 _PARTS = {'only stride 4': 'embed_coarse', 'only stride 8': 'embed_fine'}

@@ -128,9 +128,8 @@ def _panel(frame, mask, size):
 def _embedding_video(trained, frames):
   """Yields frames beside the principal components of their embeddings."""
   height, width = frames[0].shape[:2]
-  embed = propagation.single_image(
-      trained.model, trained.config.tracking.short_side
-  )
+  options = propagation.PropagationOptions.from_config(trained.config)
+  embed = propagation.single_image(trained.model, options)
   basis = pca.fit_basis(map(embed, frames))
   for frame in frames:
     colors = pca.to_colors(embed(frame), basis)

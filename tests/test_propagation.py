@@ -262,3 +262,20 @@ def test_single_image_embeds_a_video_that_stands_still():
 def test_refuses_an_unknown_way_to_shrink_labels():
   with pytest.raises(ValueError, match="shrink_labels is 'area', not one of"):
     propagation.PropagationOptions(shrink_labels='area')
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ({}, (32, 48)),
+        ({'short_side': 16}, (16, 24)),
+        ({'short_side': 64}, (32, 48)),
+        ({'short_side': 64, 'max_enlargement': 3.0}, (64, 96)),
+        ({'short_side': 64, 'max_enlargement': 1.5}, (48, 72)),
+    ],
+)
+def test_frames_are_shrunk_and_enlarged_to_the_short_side(options, expected):
+  frame = np.zeros((32, 48, 3), np.uint8)
+  options = propagation.PropagationOptions(**options)
+  features = propagation.encode(_Pixels(), frame, options)
+  assert tuple(4 * cells for cells in features.shape[:2]) == expected

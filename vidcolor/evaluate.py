@@ -267,14 +267,13 @@ def _tracker(loaded: network.Network | None) -> Any:
     return _METHODS[_BASELINE.value]
   if loaded is None:
     config = _CONFIG.value or {'tracking': {'unit_length': True}}
+    options = propagation.PropagationOptions.from_config(config)
     embed = operator.attrgetter('embeddings')
   elif _BASELINE.value == 'single_image':
-    config = loaded.config
-    short_side = propagation.PropagationOptions.from_config(config).short_side
-    embed = propagation.single_image(loaded.model, short_side)
+    options = propagation.PropagationOptions.from_config(loaded.config)
+    embed = propagation.single_image(loaded.model, options)
   else:
     return loaded.propagator()
-  options = propagation.PropagationOptions.from_config(config)
   return propagation.LabelPropagator(embed, options)
 
 

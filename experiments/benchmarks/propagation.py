@@ -50,7 +50,9 @@ def measure(settings: measuring.Settings) -> list[measuring.Measurement]:
   """Compares with both implementations in `settings.peers_dir`."""
   frames, masks = _sequence(settings.davis_dir)
   network = vidcolor.load_pretrained_network().model
-  embed = propagation.single_image(network, _SHORT_SIDE)
+  embed = propagation.single_image(
+      network, propagation.PropagationOptions(short_side=_SHORT_SIDE)
+  )
   embeddings = np.stack([np.asarray(embed(frame)) for frame in frames])
   first = labels_lib.from_mask(jnp.asarray(masks[0]), int(masks[0].max()) + 1)
   shape = *embeddings.shape[1:3], first.shape[-1]

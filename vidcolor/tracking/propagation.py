@@ -63,6 +63,8 @@ class PropagationOptions:
     short_side: Short side, in pixels, to which larger frames are shrunk before
       they are embedded. Both sides are rounded to multiples of 8. None: frames
       keep their size, but for the rounding.
+    max_enlargement: Largest factor by which smaller frames are enlarged towards
+      `short_side` before they are embedded. 1: they keep their size.
     calibration: Slope and intercept of the confidence of masks, as for
       `confidence.of_pixels`.
   """
@@ -79,6 +81,7 @@ class PropagationOptions:
   shrink_labels: str = 'antialias'
   stretch_labels: bool = False
   short_side: int | None = None
+  max_enlargement: float = 1.0
   calibration: Sequence[float] = (1.0, 0.0)
 
   @classmethod
@@ -188,9 +191,7 @@ class LabelPropagator:
       graphdef, variables = nnx.split(model)
       network = lambda variables: nnx.merge(graphdef, variables, copy=True)
       embed = jax.jit(
-          lambda variables, frame: encode(
-              network(variables), frame, options.short_side
-          )
+          lambda variables, frame: encode(network(variables), frame, options)
       )
       self._embed = functools.partial(embed, variables)
       relate = lambda variables, features: network(variables).relate(features)
@@ -433,7 +434,8 @@ def _remember(options, state, features, labels):
 
 
 def single_image(
-    model: models.EmbeddingNetwork, short_side: int | None = None
+    model: models.EmbeddingNetwork,
+    options: PropagationOptions = PropagationOptions(),
 ) -> Embed:
   """Returns a function that embeds each frame alone.
 
@@ -441,33 +443,37 @@ def single_image(
 
   Args:
     model: An embedding network.
-    short_side: Short side of the shrunk frame, as in `PropagationOptions`.
+    options: Give the size at which frames are embedded.
   """
   graphdef, variables = nnx.split(model)
 
   @jax.jit
   def embed(variables, frame):
     model = nnx.merge(graphdef, variables, copy=True)
-    features = encode(model, frame, short_side)
+    features = encode(model, frame, options)
     return _relate_still(model.relate, model.num_frames, features)
 
   return functools.partial(embed, variables)
 
 
 def encode(
-    model: models.EmbeddingNetwork, frame: Frame, short_side: int | None = None
+    model: models.EmbeddingNetwork,
+    frame: Frame,
+    options: PropagationOptions = PropagationOptions(),
 ) -> Float[Array, 'rows columns channels']:
   """Computes the features of one frame of any size.
 
   Args:
     model: An embedding network.
     frame: An RGB frame.
-    short_side: Short side of the shrunk frame, as in `PropagationOptions`.
+    options: Give the size at which the frame is embedded.
   """
   height, width, _ = frame.shape
   scale = 1.0
-  if short_side is not None:
-    scale = min(1.0, short_side / min(height, width))
+  if options.short_side is not None:
+    scale = min(
+        options.max_enlargement, options.short_side / min(height, width)
+    )
   fit = (
       lambda side: max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
   )
