@@ -250,7 +250,8 @@ def load_model(
     make_model: As `network.Network.load` takes it.
 
   Returns:
-    The model with its batch statistics fixed, the palette and the config.
+    The model with its batch statistics fixed, on this process's first device
+    whatever devices it was trained on, the palette and the config.
 
   Raises:
     UserError: There is no checkpoint in `workdir`.
@@ -280,7 +281,12 @@ def load_model(
         nnx.Param,
         ...,
     )
-    item = {'params': params, 'batch_stats': batch_stats}
+    # The checkpoint may be of devices that this machine does not have.
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    item = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        {'params': params, 'batch_stats': batch_stats},
+    )
     item = manager.restore(
         step,
         args=ocp.args.Composite(model=ocp.args.StandardRestore(item)),
