@@ -25,7 +25,6 @@ from vidcolor import color
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import program
-from vidcolor.data import record_format
 from vidcolor.data import records as records_lib
 
 # Reading a record takes longer than decoding a few of its frames. But more
@@ -117,7 +116,7 @@ def _draw_ab(records, num_frames, seed):
 
 
 def _draw_pixels(record, rng, *, num_pixels):
-  _, encoded, _ = record_format.parse(record)
+  _, encoded, _ = records_lib.parse(record)
   frames = rng.permutation(len(encoded))[:_FRAMES_PER_CLIP]
   # JPEG stores the means of 8 x 8 pixels and decodes them in a fraction of the
   # time. They are as coarse as the grid of colours in training.

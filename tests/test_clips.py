@@ -12,7 +12,6 @@ from tensorflow_datasets.proto import tf_example_pb2
 from tests import toy
 from vidcolor import errors
 from vidcolor.data import clips
-from vidcolor.data import record_format
 from vidcolor.data import records as records_lib
 
 
@@ -248,7 +247,7 @@ def dataset(tmp_path):
 
 
 def _names(records):
-  return [record_format.parse(record)[0] for record in records]
+  return [records_lib.parse(record)[0] for record in records]
 
 
 def test_marked_clips_are_left_out(dataset):
@@ -310,7 +309,7 @@ def test_clips_of_a_dataset(dataset):
 
 def test_clips_that_cannot_be_decoded_are_named():
   record = _counting_clip(3)
-  (frame,) = {bytes(f) for f in record_format.parse(record)[1][1:2]}
+  (frame,) = {bytes(f) for f in records_lib.parse(record)[1][1:2]}
   damaged = record.replace(frame, bytes(len(frame)))
   records = [_clip('good', [np.zeros((30, 40, 3), np.uint8)] * 3)] * 3
   for num_workers in (0, 1):

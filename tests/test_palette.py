@@ -43,13 +43,13 @@ def test_palette_is_of_the_videos_colours(dataset_dir):
 
 def test_it_reads_no_more_clips_than_it_needs(dataset_dir, monkeypatch):
   read = []
-  parse = palette.record_format.parse
+  parse = palette.records_lib.parse
 
   def count(record):
     read.append(record)
     return parse(record)
 
-  monkeypatch.setattr(palette.record_format, 'parse', count)
+  monkeypatch.setattr(palette.records_lib, 'parse', count)
   palette.fit(dataset_dir, num_colors=4, num_frames=8)
   assert len(set(read)) == len(read) == 2
   read.clear()

@@ -165,7 +165,7 @@ def test_any_callable_embeds():
   frames, masks = _moving_square(4)
   model = _Pixels()
   options = propagation.PropagationOptions(temperature=0.01)
-  embeddings = [propagation.encode(model, frame) for frame in frames]
+  embeddings = [propagation.encode(model, frame, options) for frame in frames]
   expected = propagation.LabelPropagator(model, options).track(frames, masks[0])
   # Such as features that were computed elsewhere.
   tracked = propagation.LabelPropagator(lambda x: x, options).track(
@@ -253,9 +253,12 @@ def test_single_image_embeds_a_video_that_stands_still():
       return jnp.cumsum(features, axis=1)
 
   (frame, *_), _ = _moving_square(1)
-  embed = propagation.single_image(_Sum())
+  embed = propagation.single_image(_Sum(), propagation.PropagationOptions())
   np.testing.assert_allclose(
-      embed(frame), 3 * propagation.encode(_Pixels(), frame), atol=1e-5
+      embed(frame),
+      3
+      * propagation.encode(_Pixels(), frame, propagation.PropagationOptions()),
+      atol=1e-5,
   )
 
 

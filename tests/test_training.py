@@ -247,7 +247,8 @@ def test_the_strong_configs_network_sees_colours(data_dir, tmp_path):
   losses = telemetry.read_metrics(tmp_path)['loss']
   assert np.isfinite(losses).all()
   frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-  embed = lambda frame: np.asarray(propagation.encode(model, frame))
+  options = propagation.PropagationOptions()
+  embed = lambda frame: np.asarray(propagation.encode(model, frame, options))
   # Other colours of much the same lightness.
   assert np.abs(embed(frame) - embed(frame[..., ::-1])).max() > 0.05
 

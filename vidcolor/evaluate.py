@@ -61,13 +61,13 @@ _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, 'One checkpoint of a run, or an .npz file.'
 )
 _METHODS = {
-    'identity': baselines.Identity(),
-    'optical_flow': baselines.OpticalFlow(baselines.dis),
-    'optical_flow_direct': baselines.OpticalFlow(
+    'identity': baselines.Identity,
+    'optical_flow': lambda: baselines.OpticalFlow(baselines.dis),
+    'optical_flow_direct': lambda: baselines.OpticalFlow(
         baselines.dis, from_first=True
     ),
-    'farneback': baselines.OpticalFlow(baselines.farneback),
-    'farneback_direct': baselines.OpticalFlow(
+    'farneback': lambda: baselines.OpticalFlow(baselines.farneback),
+    'farneback_direct': lambda: baselines.OpticalFlow(
         baselines.farneback, from_first=True
     ),
 }
@@ -264,7 +264,7 @@ def _given_options(function) -> dict[str, Any]:
 def _tracker(loaded: network.Network | None) -> Any:
   """Returns a baseline, or the propagator of a network or of features."""
   if _BASELINE.value in _METHODS:
-    return _METHODS[_BASELINE.value]
+    return _METHODS[_BASELINE.value]()
   if loaded is None:
     config = _CONFIG.value or {'tracking': {'unit_length': True}}
     options = propagation.PropagationOptions.from_config(config)

@@ -14,7 +14,7 @@ from data_prep import shots
 from data_prep.kinetics import clip_finder
 from vidcolor import errors
 from vidcolor.data import images
-from vidcolor.data import record_format
+from vidcolor.data import records as records_lib
 from vidcolor.video import decoding
 
 _FRAMES_PER_SECOND = 6.0
@@ -37,7 +37,7 @@ class Kinetics(clip_builder.ClipBuilder):
       '1.0.0': 'Initial release.',
   }
   SOURCE = 'the folder of its videos, or the URL of one'
-  INDEX = record_format.INDEX
+  INDEX = records_lib.INDEX
 
   def __init__(
       self,
@@ -58,7 +58,7 @@ class Kinetics(clip_builder.ClipBuilder):
     return tfds.core.DatasetInfo(
         builder=self,
         description=self.__doc__,
-        features=tfds.features.FeaturesDict(record_format.features()),
+        features=tfds.features.FeaturesDict(records_lib.features()),
         homepage='https://github.com/cvdfoundation/kinetics-dataset',
     )
 

@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 from data_prep import clip_builder
 from data_prep import clip_marks
 from vidcolor.data import images
-from vidcolor.data import record_format
+from vidcolor.data import records as records_lib
 from vidcolor.data import synthetic
 from vidcolor.video import decoding
 
@@ -27,7 +27,7 @@ class SyntheticClips(clip_builder.ClipBuilder):
 
   VERSION = tfds.core.Version('2.0.0')
   RELEASE_NOTES = {'2.0.0': 'Shots, and an index.', '1.0.0': 'Initial release.'}
-  INDEX = record_format.INDEX
+  INDEX = records_lib.INDEX
 
   def __init__(
       self,
@@ -57,7 +57,7 @@ class SyntheticClips(clip_builder.ClipBuilder):
   def _info(self):
     image = tfds.features.Image
     tensor = tfds.features.Tensor
-    features = record_format.features() | {
+    features = records_lib.features() | {
         'masks': tfds.features.Sequence(
             image(shape=(None, None, 1), encoding_format='png'),
             doc='0 on the background, 1 to n on the objects.',

@@ -32,7 +32,6 @@ from vidcolor import files
 from vidcolor import program
 from vidcolor.data import clips
 from vidcolor.data import images
-from vidcolor.data import record_format
 from vidcolor.data import records as records_lib
 
 _CLIPS_DIR = flags.DEFINE_string(
@@ -163,7 +162,7 @@ def _profile(records, rng) -> dict[str, float]:
     start = time.process_time()
     record = records[index]
     was_read = time.process_time()
-    encoded = record_format.parse(record)[1][:_NUM_FRAMES]
+    encoded = records_lib.parse(record)[1][:_NUM_FRAMES]
     parsed = time.process_time()
     for jpeg in encoded:
       images.decode(jpeg)

@@ -16,7 +16,7 @@ import numpy as np
 
 from vidcolor import errors
 from vidcolor.data import images
-from vidcolor.data import record_format
+from vidcolor.data import records as records_lib
 from vidcolor.data import workers
 
 _LOWEST_PRIORITY = 19
@@ -113,7 +113,7 @@ def sample_clip(
   Raises:
     UserError: A frame of the clip cannot be decoded.
   """
-  name, encoded, shots = record_format.parse(record)
+  name, encoded, shots = records_lib.parse(record)
   indices = _sample_indices(
       shots, len(encoded), rng, num_frames, max_frame_step
   )

@@ -1,13 +1,15 @@
-"""Opens TFDS datasets, such as those that `data_prep` builds.
+"""Training records: their format, and the TFDS datasets that hold them.
 
-`open_records` opens a dataset for training: its records stay serialized until
-`record_format.parse` reads them. `open_source` opens any dataset, with encoded
-features left encoded.
+A record is a serialized tf.Example of one video clip. `data_prep` writes
+records with `features`. `open_records` opens a dataset for training: its
+records stay serialized until `parse` reads them. `open_source` opens any
+dataset, with encoded features left encoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import os
+from typing import Any
 
 from etils import epath
 import numpy as np
@@ -15,8 +17,68 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.data_sources import base
+from tensorflow_datasets.proto import tf_example_pb2
 
 from vidcolor import errors
+
+# Features that a dataset's index.npz repeats, so that no record must be read
+# for them.
+INDEX = (
+    'frames_per_second',
+    'source_frames_per_second',
+    'grey',
+    'still',
+    'signature',
+)
+
+
+def features() -> dict[str, Any]:
+  """Returns the TFDS features of a training record by name."""
+  scalar, tensor = tfds.features.Scalar, tfds.features.Tensor
+  return {
+      'name': tfds.features.Text(doc='Path of the video in its folder.'),
+      'label': tfds.features.Text(doc='Action shown; empty if unknown.'),
+      'start': scalar(
+          np.float32, doc='Seconds from the first frame of the video.'
+      ),
+      'frames_per_second': np.float32,
+      'source_frames_per_second': scalar(
+          np.float32, doc='Of the video, on average.'
+      ),
+      'frames': tfds.features.Sequence(
+          tfds.features.Image(shape=(None, None, 3), encoding_format='jpeg')
+      ),
+      'shots': tensor(
+          shape=(None,),
+          dtype=np.int32,
+          doc='First frame of each shot; between shots there is a cut.',
+      ),
+      'grey': scalar(np.bool_, doc='No colours to learn from.'),
+      'still': scalar(np.bool_, doc='Nothing moves.'),
+      'signature': tensor(
+          shape=(4,),
+          dtype=np.int64,
+          doc='Bits, nearly the same for copies of a clip.',
+      ),
+  }
+
+
+def parse(record: bytes) -> tuple[str, Sequence[bytes], Sequence[int]]:
+  """Parses the features of a record that training uses.
+
+  A frame is copied only when it is taken from the sequence. TFDS's own parser
+  copies all frames, twice.
+
+  Returns:
+    The clip's name, its encoded frames and the first frame of each shot.
+  """
+  # pyrefly: ignore[missing-attribute]
+  values = tf_example_pb2.Example.FromString(record).features.feature
+  return (
+      values['name'].bytes_list.value[0].decode(),
+      values['frames'].bytes_list.value,
+      values['shots'].int64_list.value,
+  )
 
 
 class _KeepEncoded(tfds.decode.SkipDecoding):
@@ -53,11 +115,15 @@ class Records(Sequence[bytes]):
     folder: Folder of the dataset.
     source: All records of the split.
     indices: Indices of the selected records in `source`.
+    identity: What these records are, wherever the dataset is: its name and
+      version, the split, the marks that are left out, and the numbers of
+      selected records and of bytes in the split.
   """
 
   folder: epath.Path
   source: base.BaseDataSource
   indices: Sequence[int] | np.ndarray
+  identity: Mapping[str, str | int]
 
   def __len__(self):
     return len(self.indices)
@@ -111,7 +177,15 @@ def open_records(
           f'config.dataset.leave_out={tuple(leave_out)} leaves out all'
           f' {len(source)} clips of {name} {split}'
       )
-  return Records(builder.data_path, source, indices)
+  parts = _parts(builder, split)
+  identity = {
+      'name': builder.info.full_name,
+      'split': '+'.join(f'{p.splitname}[{p.from_}:{p.to}]' for p in parts),
+      'leave_out': ','.join(sorted(set(leave_out))),
+      'records': len(indices),
+      'bytes': sum(builder.info.splits[p.splitname].num_bytes for p in parts),
+  }
+  return Records(builder.data_path, source, indices, identity)
 
 
 def find_builder(
@@ -145,6 +219,12 @@ def _open_split(builder, split, **options):
     ) from error
 
 
+def _parts(builder, split):
+  """Returns which records a split consists of, as ranges of whole splits."""
+  instruction = tfds.core.ReadInstruction.from_spec(split)
+  return instruction.to_absolute(builder.info.splits)
+
+
 def _marked(builder, split, columns):
   """Returns for each record of a split whether it has one of the marks."""
   path = builder.data_path / 'index.npz'
@@ -153,9 +233,6 @@ def _marked(builder, split, columns):
         f'no {path}, which config.dataset.leave_out reads: build the dataset'
         ' again, or leave nothing out'
     )
-  parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(
-      builder.info.splits
-  )
   with path.open('rb') as file, np.load(file) as index:
     known = {key.split('/')[1] for key in index if index[key].dtype == bool}
     if unknown := set(columns) - known:
@@ -165,6 +242,6 @@ def _marked(builder, split, columns):
       )
     marks = [
         [index[f'{p.splitname}/{column}'][p.from_ : p.to] for column in columns]
-        for p in parts
+        for p in _parts(builder, split)
     ]
   return np.concatenate([np.any(part, axis=0) for part in marks])

@@ -434,8 +434,7 @@ def _remember(options, state, features, labels):
 
 
 def single_image(
-    model: models.EmbeddingNetwork,
-    options: PropagationOptions = PropagationOptions(),
+    model: models.EmbeddingNetwork, options: PropagationOptions
 ) -> Embed:
   """Returns a function that embeds each frame alone.
 
@@ -459,7 +458,7 @@ def single_image(
 def encode(
     model: models.EmbeddingNetwork,
     frame: Frame,
-    options: PropagationOptions = PropagationOptions(),
+    options: PropagationOptions,
 ) -> Float[Array, 'rows columns channels']:
   """Computes the features of one frame of any size.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 import contextlib
 import fractions
+import functools
 import itertools
 import math
 import os
@@ -500,7 +501,7 @@ def _to_rgb(converter, frame, width, height):
       threads=1,
   ).to_ndarray()
   if frame.color_trc == reformatter.ColorTrc.SMPTE2084:
-    rgb = _PQ_TO_GAMMA[rgb]
+    rgb = _pq_to_gamma()[rgb]
   return rgb
 
 
@@ -520,6 +521,7 @@ def _turned(rgb, a, b, c, d):
   return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
+@functools.cache
 def _pq_to_gamma():
   """Returns a table from 8-bit PQ (SMPTE ST 2084) to 8-bit SDR (ITU-R BT.1886).
 
@@ -530,6 +532,3 @@ def _pq_to_gamma():
   luminance = 10_000 * root ** (1 / 0.1593017578125)
   gamma = np.clip(luminance / 203, 0, 1) ** (1 / 2.4)
   return np.round(255 * gamma).astype(np.uint8)
-
-
-_PQ_TO_GAMMA = _pq_to_gamma()
