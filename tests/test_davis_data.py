@@ -124,6 +124,73 @@ def test_grey_numbers_are_objects_unless_one_is_wanted(tmp_path):
   assert one.max() == 1 and one.sum() == 20
 
 
+def _soft(size=(48, 64)):
+  """A disk with edges as soft as after a blur, and the disk."""
+  y, x = np.mgrid[: size[0], : size[1]]
+  edge = 12 - np.hypot(x - 30, y - 22)
+  soft = (255 / (1 + np.exp(-edge))).round().astype(np.uint8)
+  return soft, (soft >= 128).astype(np.uint8)
+
+
+def _soft_picture(mode):
+  soft, hard = _soft()
+  if mode == 'I;16':
+    return Image.fromarray(soft.astype(np.uint16) * 257), hard
+  if mode == 'P':
+    picture = Image.fromarray(soft)
+    picture.putpalette(np.arange(256).repeat(3).tolist())
+    return picture, hard
+  return Image.fromarray(soft).convert(mode), hard
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'P', 'I;16'])
+def test_soft_grey_edges_end_where_the_grey_is_128(tmp_path, mode):
+  picture, hard = _soft_picture(mode)
+  picture.save(tmp_path / 'mask.png')
+  mask = masks.read(tmp_path / 'mask.png', one_object=True)
+  np.testing.assert_array_equal(mask, hard)
+  np.testing.assert_array_equal(masks.read_drawn(tmp_path / 'mask.png'), hard)
+  with pytest.raises(errors.UserError, match='mask.png has greys between'):
+    masks.read(tmp_path / 'mask.png')
+
+
+def test_soft_colored_edges_end_at_half_of_the_color(tmp_path):
+  rgb = np.zeros((24, 32, 3), np.uint8)
+  rgb[8:16] = 200, 40, 20
+  rgb[7], rgb[16] = (90, 18, 9), (150, 30, 15)
+  Image.fromarray(rgb).save(tmp_path / 'mask.png')
+  mask = masks.read(tmp_path / 'mask.png', one_object=True)
+  assert np.flatnonzero(mask.any(axis=1)).tolist() == list(range(8, 17))
+
+
+@pytest.mark.parametrize('values', [(1, 2), (2, 0), (100, 200), (3, 255)])
+def test_rgb_and_grey_of_the_same_numbers_agree(tmp_path, values):
+  pixels = np.zeros((24, 32), np.uint8)
+  pixels[2:6], pixels[8:12] = values
+  for mode in ('L', 'RGB'):
+    Image.fromarray(pixels).convert(mode).save(tmp_path / f'{mode}.png')
+  for one_object in (False, True):
+    grey, rgb = (
+        masks.read(tmp_path / f'{mode}.png', one_object=one_object)
+        for mode in ('L', 'RGB')
+    )
+    np.testing.assert_array_equal(grey, rgb)
+    expected = np.where(pixels == 255, 0, pixels)
+    np.testing.assert_array_equal(
+        grey, expected > 0 if one_object else expected
+    )
+
+
+def test_the_coding_of_a_sequence_holds_where_an_object_fades(tmp_path):
+  soft, _ = _soft()
+  paths = [tmp_path / f'{index:05}.png' for index in range(3)]
+  for path, pixels in zip(paths, (soft, soft // 20, 0 * soft), strict=True):
+    Image.fromarray(pixels).save(path)
+  coding = masks.common_coding(paths)
+  found = [masks.read(p, one_object=True, coding=coding).max() for p in paths]
+  assert coding == masks.Coding.SOFT and found == [1, 0, 0]
+
+
 def _remove_frames_folder(root):
   (root / 'JPEGImages').rename(root / 'elsewhere')
 

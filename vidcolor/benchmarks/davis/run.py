@@ -300,12 +300,13 @@ def _predicted(predictions_dir, sequence, year):
           shape=sequence.masks[0].shape,
           num_objects=sequence.num_objects,
           one_object=year == 2016,
+          coding=masks.common_coding(paths),
       ),
   )
 
 
-def _read_prediction(path, *, shape, num_objects, one_object):
-  mask = masks.read(path, one_object=one_object)
+def _read_prediction(path, *, shape, num_objects, **reading):
+  mask = masks.read(path, **reading)
   if mask.shape != shape:
     size = lambda shape: f'{shape[1]}x{shape[0]}'
     raise errors.UserError(
