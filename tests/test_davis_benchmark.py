@@ -71,6 +71,29 @@ def test_2016_makes_one_object_of_all(data_dir, tmp_path):
   assert again == results
 
 
+def _predict_soft(predictions_dir):
+  for path in predictions_dir.rglob('*.png'):
+    mask = masks.read(path, one_object=True)
+    soft = cv2.GaussianBlur(mask * 255.0, (0, 0), 1.5).round()
+    hard = np.where(soft >= 128, 255, 0).astype(np.uint8)
+    yield path, soft.astype(np.uint8), hard
+
+
+def test_soft_predictions_score_as_if_cut_at_128_in_2016(data_dir, tmp_path):
+  _evaluate(data_dir, tmp_path / 'out', year=2016)
+  predictions_dir = tmp_path / 'out/predictions'
+  pictures = list(_predict_soft(predictions_dir))
+  for path, _, hard in pictures:
+    cv2.imwrite(str(path), hard)
+  expected = davis.score(predictions_dir, data_dir, year=2016)
+  assert expected['overall']['J_mean'] > 0.5
+  for path, soft, _ in pictures:
+    cv2.imwrite(str(path), soft)
+  assert davis.score(predictions_dir, data_dir, year=2016) == expected
+  with pytest.raises(errors.UserError, match='has greys between black and'):
+    davis.score(predictions_dir, data_dir, year=2017)
+
+
 def _mask_path(data_dir, t):
   return data_dir / f'Annotations/480p/dogs/{t:05}.png'
 
@@ -89,6 +112,44 @@ def test_void_and_late_objects_are_handled_as_in_the_toolkit(
   assert results['per_object']['dogs_2']['J_mean'] == 1
   first = masks.read(tmp_path / 'out/predictions/dogs/00000.png')
   assert np.unique(first).tolist() == [0, 1, 2]
+
+
+def _toolkit_palette():
+  """Object 0 to 21 as in PASCAL VOC, then greys up to white."""
+  colors = masks.palette().copy()
+  colors[22:] = np.arange(22, 256)[:, None]
+  return colors
+
+
+@pytest.mark.parametrize(
+    'colors',
+    [
+        masks.palette(),
+        _toolkit_palette(),
+        np.arange(256)[:, None].repeat(3, axis=1),
+        None,
+    ],
+    ids=['voc', 'toolkit', 'grey', 'no palette'],
+)
+@pytest.mark.parametrize('year', [2016, 2017])
+def test_frames_of_void_alone_have_no_object(data_dir, tmp_path, colors, year):
+  for t in range(6):
+    mask = masks.read(_mask_path(data_dir, t))
+    mask = np.where(mask > 0, 255, 0) if t in (2, 3) else mask
+    picture = Image.fromarray(mask.astype(np.uint8))
+    if colors is not None:
+      picture.putpalette(colors.ravel().tolist())
+    picture.save(_mask_path(data_dir, t))
+  results = _evaluate(data_dir, tmp_path / 'out', year=year)
+  # The tracker's object stays, so it is wrong where only void is true.
+  by_frame = results['per_sequence']['dogs']['j_by_frame']
+  assert by_frame[1] == by_frame[2] == 0 < min(by_frame[0], by_frame[3])
+  predictions = tmp_path / 'out/predictions/dogs'
+  for t in (2, 3):
+    masks.write_png(predictions / f'{t:05}.png', np.zeros((48, 64), np.uint8))
+  again = davis.score(predictions.parent, data_dir, year=year)
+  by_frame = again['per_sequence']['dogs']['j_by_frame']
+  assert by_frame[1] == by_frame[2] == 1
 
 
 def test_first_masks_alone_are_tracked_but_not_scored(data_dir, tmp_path):

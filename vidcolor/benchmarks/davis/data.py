@@ -178,7 +178,11 @@ def _read_list(path):
 
 def _find_sequence(data_dir, name, year):
   frames, mask_paths = _find_files(data_dir, name)
-  read_mask = functools.partial(masks.read, one_object=year == 2016)
+  # As in the first mask, so that no frame's void is taken for an object.
+  coding = functools.cache(lambda: masks.coding(mask_paths[0]))
+  read_mask = lambda path: masks.read(
+      path, one_object=year == 2016, coding=coding()
+  )
   return AnnotatedSequence(
       name,
       lazy_sequence.LazySequence(frames, folders.read_frame),
