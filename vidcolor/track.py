@@ -28,13 +28,14 @@ import time
 from absl import flags
 import tqdm
 
-import vidcolor
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import network
 from vidcolor import program
 from vidcolor import prompts
 from vidcolor import track_output
+from vidcolor import video_tracker
 
 _VIDEO = program.define_video()
 _PROMPTS = {
@@ -69,7 +70,8 @@ def main() -> None:
       video.path, output_dir / 'overlay.mp4', output_dir / 'masks' / video.name
   )
   files.make_folder(output_dir)
-  tracker = vidcolor.load_pretrained(_CHECKPOINT.value)
+  propagator = network.Network.load(_CHECKPOINT.value).propagator()
+  tracker = video_tracker.VideoTracker(propagator)
   tracked = tracker.stream(video, prompt, _QUERY_FRAME.value)
   # A bar would stand above the one line of an early error.
   progress = functools.partial(tqdm.tqdm, delay=1)
