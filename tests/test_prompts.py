@@ -212,6 +212,68 @@ def test_smooth_edges_of_colored_objects_are_theirs(tmp_path):
   np.testing.assert_array_equal(drawn, expected)
 
 
+@pytest.mark.parametrize('dtype', [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize('numbers', [(1, 2), (100, 200), (2, 254)])
+def test_numbers_of_more_bits_are_object_numbers(tmp_path, dtype, numbers):
+  mask = np.array([0, *numbers])[_two_squares()]
+  mask[5, 5] = numbers[0]  # Objects may be thin.
+  drawn = _drawn(tmp_path, Image.fromarray(mask.astype(dtype)), 'mask.tif')
+  np.testing.assert_array_equal(drawn, mask)
+
+
+def test_large_numbers_become_objects_and_the_log_tells_which(tmp_path, caplog):
+  mask = np.array([0, 2000, 1000], np.uint16)[_two_squares()]
+  with pytest.warns(match='mask.png are numbered anew: 1 is 1000, 2 is 2000'):
+    drawn = _drawn(tmp_path, Image.fromarray(mask))
+  np.testing.assert_array_equal(drawn, np.array([0, 2, 1])[_two_squares()])
+  with pytest.raises(errors.UserError, match='mask.png has an object 2000: nu'):
+    masks.read(tmp_path / 'mask.png')
+  one = masks.read(tmp_path / 'mask.png', one_object=True)
+  np.testing.assert_array_equal(one, _two_squares() > 0)
+
+
+def test_a_mask_holds_254_objects(tmp_path):
+  mask = np.zeros(FULL, np.int32)
+  mask.flat[:255] = np.arange(255) * 1000
+  with pytest.warns(match='254 is 254000'):
+    drawn = _drawn(tmp_path, Image.fromarray(mask), 'mask.tif')
+  assert drawn.max() == 254
+  mask.flat[255] = 255_000
+  with pytest.raises(errors.UserError, match='has 255 objects: keep at most'):
+    _drawn(tmp_path, Image.fromarray(mask), 'mask.tif')
+
+
+def test_white_of_16_bits_is_one_object(tmp_path):
+  mask = np.where(_two_squares() > 0, 65535, 0).astype(np.uint16)
+  drawn = _drawn(tmp_path, Image.fromarray(mask))
+  np.testing.assert_array_equal(drawn, _two_squares() > 0)
+
+
+@pytest.mark.parametrize('broken', [-1, 0.5, float('nan')])
+def test_values_that_number_nothing_are_one_line(tmp_path, broken):
+  mask = np.full(FULL, broken, np.float32)
+  with pytest.raises(errors.UserError, match='negative or fractional values'):
+    _drawn(tmp_path, Image.fromarray(mask), 'mask.tif')
+
+
+@pytest.mark.parametrize('mode', ['L', 'RGB'])
+def test_jpeg_holds_no_object_numbers(tmp_path, mode):
+  picture = Image.fromarray(masks.palette()[_two_squares()]).convert(mode)
+  # Its content counts, not its name.
+  picture.save(tmp_path / 'mask.png', 'JPEG')
+  for read in masks.read_drawn, masks.read:
+    with pytest.raises(errors.UserError, match='lossy picture such as JPEG'):
+      read(tmp_path / 'mask.png')
+
+
+def test_a_black_and_white_jpeg_is_one_object_in_benchmarks(tmp_path):
+  mask = np.zeros(FULL, np.uint8)
+  mask[8:24, 8:40] = 255
+  Image.fromarray(mask).convert('RGB').save(tmp_path / 'mask.jpg', quality=50)
+  one = masks.read(tmp_path / 'mask.jpg', one_object=True)
+  np.testing.assert_array_equal(one, mask > 0)
+
+
 @pytest.mark.parametrize('mode', ['RGBA', 'LA'])
 def test_what_is_transparent_is_background(tmp_path, mode):
   color = (250, 20, 30) if mode == 'RGBA' else (255, 255, 255)

@@ -10,8 +10,8 @@ import enum
 import io
 import os
 import pathlib
+import warnings
 
-from absl import logging
 from jaxtyping import UInt8
 import numpy as np
 from PIL import Image
@@ -150,7 +150,7 @@ def read_drawn(path: str | os.PathLike) -> Mask:
   the object numbers. Otherwise colors are numbered in the order of their red,
   then green, then blue. Transparent pixels are background. The values of a
   picture with more than 8 bits are numbered in their order if they exceed 255,
-  and the log tells how.
+  and a warning tells how.
 
   A drawing program may smooth edges. A color that fills no square of two by
   two pixels counts as such an edge and becomes the nearest other color. In a
@@ -219,13 +219,14 @@ def _solid(codes):
 
 
 def _renumbered(values, path):
-  """Numbers the values from 1 in their order, and logs how."""
+  """Numbers the values from 1 in their order, and warns how."""
   found, indices = np.unique(values, return_inverse=True)
   objects = found[found > 0].tolist()
   if len(objects) >= VOID:
     raise _UnfitError(f'has {len(objects)} objects: keep at most {VOID - 1}')
   pairs = ', '.join(f'{n} is {value}' for n, value in enumerate(objects, 1))
-  logging.warning('Objects in %s are numbered anew: %s', path, pairs)
+  # Not in the log, which programs turn off.
+  warnings.warn(f'objects in {path} are numbered anew: {pairs}', stacklevel=2)
   numbers = indices.reshape(values.shape) + (found[0] != 0)
   return numbers.astype(np.uint8)
 
