@@ -98,7 +98,7 @@ def test_two_processes_train_save_and_resume_as_one_does(data_dir, tmp_path):
   # One process cannot continue the data of two, unless that is accepted.
   (refused,) = _train(data_dir, tmp_path / 'two', steps=10)
   assert refused.returncode == 2
-  assert 'by 2 processes' in refused.stderr
+  assert 'num_processes=2 there, 1 here' in refused.stderr
   assert '--config.restart_data' in refused.stderr
   (alone,) = _train(
       data_dir, tmp_path / 'two', '--config.restart_data', steps=10

@@ -5,6 +5,7 @@ statistics, all that tracking needs), `training` (step number and optimizer
 state), `data` (state of the Grain iterator), `palette` and `config`.
 """
 
+from collections.abc import Mapping
 import contextlib
 import functools
 import json
@@ -28,6 +29,10 @@ from vidcolor import models
 from vidcolor.training import step as step_lib
 
 _SMALL_FILES_BYTES = 1e6  # Metadata of the arrays, and logs.
+# A run resumes only with the same values of these parts of its saved config, or
+# starts the data from its beginning. It tells which other fields have changed.
+_NETWORK = ('model',)
+_DATA = ('records', 'clips', 'batch_size', 'seed', 'num_processes')
 
 
 class Checkpoints:
@@ -37,8 +42,19 @@ class Checkpoints:
       self,
       workdir: str | os.PathLike[str],
       config: ml_collections.ConfigDict,
+      records: Mapping[str, str | int],
   ):
-    self._config = json.loads(config.to_json())
+    """Opens the folder.
+
+    Args:
+      workdir: Folder of the run.
+      config: Config of the run, which is saved in each checkpoint.
+      records: `records.Records.identity` of its dataset, which is too.
+    """
+    self._config = json.loads(config.to_json()) | {
+        'records': dict(records),
+        'num_processes': jax.process_count(),
+    }
     self._workdir = workdir
     self._manager = _manager(workdir)
 
@@ -63,9 +79,7 @@ class Checkpoints:
               training=ocp.args.StandardSave(_training_item(state)),
               data=grain.PyGrainCheckpointSave(batches),
               palette=ocp.args.JsonSave(palette.tolist()),
-              config=ocp.args.JsonSave(
-                  {**self._config, 'num_processes': jax.process_count()}
-              ),
+              config=ocp.args.JsonSave(self._config),
           ),
       )
 
@@ -77,7 +91,8 @@ class Checkpoints:
   ) -> tuple[step_lib.TrainState, Float[np.ndarray, 'colors 2']]:
     """Restores the newest checkpoint, if there is one, and the data iterator.
 
-    A damaged checkpoint is renamed, and the one before it is restored.
+    A damaged checkpoint is renamed, and the one before it is restored. It
+    prints which fields of the config have changed since.
 
     Args:
       state: State that gives shapes and shardings.
@@ -89,8 +104,8 @@ class Checkpoints:
       arguments.
 
     Raises:
-      UserError: The checkpoint is of another model or another data pipeline, or
-        no checkpoint can be read.
+      UserError: The checkpoint is of another network or, without
+        config.restart_data, of other data. Or no checkpoint can be read.
     """
     damaged = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
@@ -116,13 +131,9 @@ class Checkpoints:
     saved = self._manager.restore(
         step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
     )['config']
-    for part in ('model', 'dataset', 'clips'):
-      self._check_same(part, saved)
-    data = {'data': grain.PyGrainCheckpointRestore(batches)}
-    num_processes = saved.get('num_processes', 1)
-    if num_processes != jax.process_count():
-      self._check_restart_data(num_processes)
-      data = {}
+    changes = _changes(saved, self._config)
+    restarts = self._check_changes(changes)
+    data = {} if restarts else {'data': grain.PyGrainCheckpointRestore(batches)}
     like = functools.partial(jax.tree.map, ocp.utils.to_shape_dtype_struct)
     restored = self._manager.restore(
         step,
@@ -139,6 +150,9 @@ class Checkpoints:
         batch_stats=restored['model']['batch_stats'],
         opt_state=restored['training']['opt_state'],
     )
+    if changes and jax.process_index() == 0:
+      data = ': the data starts from its beginning' if restarts else ''
+      print(f'the config changed ({"; ".join(changes.values())}){data}')
     return state, np.array(restored['palette'], np.float32)
 
   def check(self) -> None:
@@ -207,31 +221,61 @@ class Checkpoints:
       multihost_utils.sync_global_devices('damaged checkpoints were renamed')
       self._manager.reload()
 
-  def _check_restart_data(self, num_processes):
-    if not self._config['restart_data']:
-      raise errors.UserError(
-          f'{self._workdir} was trained by {num_processes} processes, each with'
-          f' its own position in the data, but now there are'
-          f' {jax.process_count()}: start {num_processes} processes, or start'
-          ' the data from its beginning with --config.restart_data'
-      )
+  def _check_changes(self, changes):
+    """Returns whether the data starts from its beginning.
 
-  def _check_same(self, part, saved):
-    ours, theirs = self._config[part], saved[part]
-    if part == 'model' and models.same_config(ours, theirs):
-      return
-    keys = sorted(ours.keys() | theirs.keys())
-    differences = [
-        f'{key}={theirs.get(key)} there, {ours.get(key)} here'
-        for key in keys
-        if ours.get(key) != theirs.get(key)
-    ]
-    if differences:
+    Raises:
+      UserError: The network or, without config.restart_data, the data changed.
+    """
+    network = _within(changes, _NETWORK)
+    if network:
       raise errors.UserError(
-          f'{self._workdir} holds a checkpoint with another config.{part}'
-          f' ({"; ".join(differences)}): give another --workdir, or the config'
-          ' of the checkpoint'
+          f'{self._workdir} holds a checkpoint of another network'
+          f' ({network}): give another --workdir, or the config of the'
+          ' checkpoint'
       )
+    data = _within(changes, _DATA)
+    if data and not self._config['restart_data']:
+      raise errors.UserError(
+          f'{self._workdir} holds a position in other data ({data}): give'
+          ' another --workdir or the config of the checkpoint, or start the'
+          ' data from its beginning with --config.restart_data'
+      )
+    return bool(data)
+
+
+def _changes(there, here):
+  """Returns a text for each field that differs between two saved configs."""
+  there, here = {'num_processes': 1} | there, dict(here)
+  if models.same_config(there['model'], here['model']):
+    here['model'] = there['model']
+  if 'records' not in there:  # An earlier version wrote the checkpoint.
+    for config in (there, here):
+      # A dataset may move.
+      config['records'] = config['dataset'] | {'data_dir': None}
+  there, here = _flat(there), _flat(here)
+  return {
+      key: f'{key}={there.get(key)} there, {here.get(key)} here'
+      for key in sorted(there.keys() | here.keys())
+      if there.get(key) != here.get(key)
+  }
+
+
+def _flat(config, prefix=''):
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, dict):
+      flat |= _flat(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def _within(changes, parts):
+  """Joins the texts of the changes within some parts of the config."""
+  return '; '.join(
+      text for key, text in changes.items() if key.split('.')[0] in parts
+  )
 
 
 def load_model(

@@ -85,7 +85,7 @@ def train(
       # Outermost, so that a second signal does not cut the last save short.
       contextlib.closing(preemption_lib.Preemption()) as preemption,
       contextlib.closing(
-          checkpoint.Checkpoints(workdir, config)
+          checkpoint.Checkpoints(workdir, config, records.identity)
       ) as checkpoints,
   ):
     state, palette = checkpoints.restore_latest(state, palette, batches)
