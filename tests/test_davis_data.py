@@ -67,6 +67,59 @@ def test_lists_name_the_sequences_in_order(tmp_path):
   assert len(davis_data.read_davis(tmp_path, year=2016)) == 2
 
 
+def _write_published_list(root, text, encoding='utf-8'):
+  path = root / 'ImageSets/480p/val.txt'
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_bytes(text.encode(encoding))
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_2016_is_read_as_published(tmp_path, encoding):
+  for name in 'ant', 'bear', 'cow':
+    _write_sequence(tmp_path, name, 2 * [_mask(255)])
+  lines = [
+      f'/JPEGImages/480p/{name}/{i:05}.jpg'
+      f' /Annotations/480p/{name}/{i:05}.png \r\n'
+      for name in ('cow', 'bear')
+      for i in range(2)
+  ]
+  _write_published_list(tmp_path, ''.join(lines), encoding)
+  assert davis_data.latest_year(tmp_path) == 2016
+  for year in None, 2016:
+    sequences = davis_data.read_davis(tmp_path, year=year)
+    assert [s.name for s in sequences] == ['cow', 'bear']
+  with pytest.raises(errors.UserError, match='no list .*2017/val.txt'):
+    davis_data.read_davis(tmp_path, year=2017)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.JPG', '.jpeg', '.png', '.PNG'])
+def test_frames_and_masks_have_any_usual_suffix(tmp_path, suffix):
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
+  for path in (tmp_path / 'JPEGImages/480p/bear').iterdir():
+    with Image.open(path) as picture:
+      picture.save(path.with_suffix(suffix))
+    if suffix != '.jpg':
+      path.unlink()
+  for path in (tmp_path / 'Annotations/480p/bear').iterdir():
+    path.rename(path.with_suffix('.PNG'))
+  (bear,) = davis_data.read_davis(tmp_path)
+  assert len(bear.frames) == len(bear.masks) == 3
+  assert bear.frame_names == ['00000', '00001', '00002']
+  assert np.abs(bear.frames[1] - np.array([200.0, 100, 20])).max() < 6
+  assert bear.masks[1].sum() == 20
+
+
+def test_other_resolutions_and_unsupervised_annotations(tmp_path):
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
+  for kind in 'JPEGImages', 'Annotations':
+    (tmp_path / kind / '480p').rename(tmp_path / kind / 'Full-Resolution')
+  (tmp_path / 'Annotations').rename(tmp_path / 'Annotations_unsupervised')
+  (bear,) = davis_data.read_davis(tmp_path, resolution='Full-Resolution')
+  assert len(bear.frames) == len(bear.masks) == 3
+  with pytest.raises(errors.UserError, match='holds JPEGImages/480p'):
+    davis_data.read_davis(tmp_path)
+
+
 def test_2017_keeps_objects_apart_and_2016_does_not(tmp_path):
   pixels = np.zeros((24, 32), np.uint8)
   pixels[1], pixels[2], pixels[3] = 1, 3, 255
@@ -207,6 +260,11 @@ def _remove_a_frame(root):
   (root / 'JPEGImages/480p/bear/00001.jpg').unlink()
 
 
+def _add_a_frame_of_the_same_name(root):
+  path = root / 'JPEGImages/480p/bear/00001.jpg'
+  path.with_suffix('.png').write_bytes(path.read_bytes())
+
+
 def _spoil_a_mask(root):
   (root / 'Annotations/480p/bear/00000.png').write_bytes(b'no picture')
 
@@ -230,6 +288,7 @@ def _list_another_split(root):
         (_list_a_sequence_that_is_not_there, 'yak'),
         (_remove_a_mask, 'bear/00001.png'),
         (_remove_a_frame, 'no frame .*bear/00001.jpg'),
+        (_add_a_frame_of_the_same_name, '00001.png and 00001.jpg are of'),
         (_spoil_a_mask, 'bear/00000.png'),
         (_shrink_a_mask, 'bear/00001.png is 16x12 but its frame is 32x24'),
         (_list_another_split, '2017/val.txt'),

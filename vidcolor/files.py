@@ -1,6 +1,6 @@
-"""Writes files and folders atomically, and checks output paths."""
+"""Lists folders, writes files and folders atomically, checks output paths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import errno
 import json
@@ -14,6 +14,27 @@ import uuid
 import fsspec
 
 from vidcolor import errors
+
+
+def visible(
+    folder: str | os.PathLike[str], suffixes: Sequence[str] = ()
+) -> list[pathlib.Path]:
+  """Returns the entries of a folder by name, without what other tools left.
+
+  Those are hidden entries, such as ._00000.png and .DS_Store of macOS and
+  .ipynb_checkpoints of Jupyter, and the folder __MACOSX.
+
+  Args:
+    folder: The folder. If there is none, it has no entries.
+    suffixes: Lower-case suffixes, such as '.png'. If given, only entries with
+      one of them are returned, also if it is upper-case there.
+  """
+  return sorted(
+      path
+      for path in pathlib.Path(folder).glob('*')
+      if not path.name.startswith('.') and path.name != '__MACOSX'
+      if not suffixes or path.suffix.lower() in suffixes
+  )
 
 
 @contextlib.contextmanager

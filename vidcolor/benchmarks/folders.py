@@ -1,5 +1,6 @@
 """Files that all benchmarks read and write."""
 
+import codecs
 from collections.abc import Iterator
 import contextlib
 import os
@@ -28,6 +29,23 @@ def read_frame(
     raise errors.UserError(
         f'cannot read the frame {path}: restore it'
     ) from error
+
+
+def read_words(path: str | os.PathLike[str]) -> list[list[str]]:
+  """Returns the words of each line of a text file, without empty lines.
+
+  The text is UTF-8, or UTF-16 if a byte order mark says so.
+
+  Raises:
+    OSError: The file cannot be read.
+    ValueError: It is not text.
+  """
+  data = pathlib.Path(path).read_bytes()
+  is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+  text = data.decode('utf-16' if is_wide else 'utf-8-sig')
+  if is_wide and not text:
+    raise ValueError('it holds a byte order mark alone')
+  return [line.split() for line in text.splitlines() if line.strip()]
 
 
 @contextlib.contextmanager

@@ -11,12 +11,15 @@ import numpy as np
 from PIL import Image
 
 from vidcolor import errors
+from vidcolor import files
 from vidcolor import lazy_sequence
 from vidcolor import masks
 from vidcolor.benchmarks import folders
 from vidcolor.data import images
 
 _LATEST_YEAR = 2017
+_RESOLUTION = '480p'
+_FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +50,23 @@ def read_davis(
     *,
     year: int | None = None,
     split: str = 'val',
+    resolution: str = _RESOLUTION,
 ) -> list[AnnotatedSequence]:
-  """Finds the sequences of DAVIS at 480p in the published folder.
+  """Finds the sequences of DAVIS in the published folder.
 
-  Frames are JPEGImages/480p/<sequence>/*.jpg, and their masks are
-  Annotations/480p/<sequence>/*.png. ImageSets/<year>/<split>.txt lists the
-  sequences. Without a folder ImageSets, all sequences are taken.
+  Frames are JPEGImages/480p/<sequence>/*.jpg (or .jpeg or .png), and their
+  masks are Annotations/480p/<sequence>/*.png. If there is no folder
+  Annotations, Annotations_unsupervised replaces it. The file
+  ImageSets/<year>/<split>.txt lists the sequences. For 2016, it may be
+  ImageSets/480p/<split>.txt, as published. Without a folder ImageSets, all
+  sequences are taken.
 
   Args:
     data_dir: The folder that holds JPEGImages.
     year: 2016 merges all objects into one, as that year's benchmark does. 2017
       keeps them apart. Default: `latest_year`.
     split: Name of the list.
+    resolution: The folder that replaces 480p, such as Full-Resolution.
 
   Returns:
     The sequences in the order of the list, or by name without a list. Only the
@@ -70,25 +78,34 @@ def read_davis(
       raise it on access.
   """
   data_dir = pathlib.Path(data_dir)
-  frames_dir = data_dir / 'JPEGImages' / '480p'
+  frames_dir = data_dir / 'JPEGImages' / resolution
   if not frames_dir.is_dir():
     raise errors.UserError(
         f'no folder {frames_dir}: give the DAVIS folder that holds'
-        ' JPEGImages/480p'
+        f' JPEGImages/{resolution}'
     )
   year = year or latest_year(data_dir)
   if (data_dir / 'ImageSets').is_dir():
-    names = _read_list(data_dir / 'ImageSets' / str(year) / f'{split}.txt')
+    names = _read_list(_list_path(data_dir, year, split, resolution))
   else:
-    names = sorted(path.name for path in frames_dir.iterdir() if path.is_dir())
-  return [_find_sequence(data_dir, name, year) for name in names]
+    names = [path.name for path in files.visible(frames_dir) if path.is_dir()]
+  return [_find_sequence(data_dir, name, year, resolution) for name in names]
 
 
 def latest_year(data_dir: str | os.PathLike[str]) -> int:
-  """Returns the latest year with lists of sequences; 2017 without lists."""
-  lists = pathlib.Path(data_dir).glob('ImageSets/*')
-  years = [int(path.name) for path in lists if path.name.isdigit()]
-  return max(years, default=_LATEST_YEAR)
+  """Returns the latest year with lists of sequences; 2017 without lists.
+
+  DAVIS 2016 was published with lists in ImageSets/480p.
+  """
+  names = [path.name for path in files.visible(f'{data_dir}/ImageSets')]
+  years = [int(name) for name in names if name.isdigit()]
+  return max(years, default=2016 if _RESOLUTION in names else _LATEST_YEAR)
+
+
+def _list_path(data_dir, year, split, resolution):
+  names = [str(year)] + [resolution, _RESOLUTION] * (year == 2016)
+  paths = [data_dir / 'ImageSets' / name / f'{split}.txt' for name in names]
+  return next((path for path in paths if path.is_file()), paths[0])
 
 
 def read_scorable(
@@ -96,6 +113,7 @@ def read_scorable(
     *,
     year: int | None = None,
     split: str = 'val',
+    resolution: str = _RESOLUTION,
 ) -> list[AnnotatedSequence]:
   """Reads sequences as `read_davis` does, and checks that they can be scored.
 
@@ -104,7 +122,9 @@ def read_scorable(
       no object in its first mask; or some sequences have all their masks and
       others only the first one.
   """
-  sequences = read_davis(data_dir, year=year, split=split)
+  sequences = read_davis(
+      data_dir, year=year, split=split, resolution=resolution
+  )
   for sequence in sequences:
     if len(sequence.frames) < 3:
       raise errors.UserError(
@@ -161,14 +181,13 @@ def _read_list(path):
   A line is a name, or the paths of a frame and of its mask, as in DAVIS 2016.
   """
   try:
-    lines = path.read_text().split('\n')
-  except (OSError, UnicodeError) as error:
+    first_words = [words[0] for words in folders.read_words(path)]
+  except (OSError, ValueError) as error:
     raise errors.UserError(
         f'no list {path}: correct the year or split, or restore the file'
     ) from error
-  if not ''.join(lines).strip():
+  if not first_words:
     raise errors.UserError(f'no sequence in the list {path}: restore it')
-  first_words = [line.split()[0] for line in lines if line.strip()]
   names = [
       pathlib.PurePosixPath(word).parent.name if '/' in word else word
       for word in first_words
@@ -176,8 +195,8 @@ def _read_list(path):
   return list(dict.fromkeys(names))
 
 
-def _find_sequence(data_dir, name, year):
-  frames, mask_paths = _find_files(data_dir, name)
+def _find_sequence(data_dir, name, year, resolution):
+  frames, mask_paths = _find_files(data_dir, name, resolution)
   # As in the first mask, so that no frame's void is taken for an object.
   coding = functools.cache(lambda: masks.coding(mask_paths[0]))
   read_mask = lambda path: masks.read(
@@ -191,37 +210,51 @@ def _find_sequence(data_dir, name, year):
   )
 
 
-def _find_files(data_dir, name):
+def _find_files(data_dir, name, resolution):
   """Returns the paths of the frames, and of all their masks or the first."""
-  frames_dir = data_dir / 'JPEGImages' / '480p' / name
-  masks_dir = data_dir / 'Annotations' / '480p' / name
+  annotations_dir = data_dir / 'Annotations'
+  if not annotations_dir.is_dir():
+    annotations_dir = data_dir / 'Annotations_unsupervised'
+  frames_dir = data_dir / 'JPEGImages' / resolution / name
+  masks_dir = annotations_dir / resolution / name
   for folder in frames_dir, masks_dir:
     if not folder.is_dir():
       raise errors.UserError(
           f'no folder {folder}: restore it or take {name} off the list'
       )
-  frames = sorted(frames_dir.glob('*.jpg'))
-  names = [frame.stem for frame in frames]
-  mask_paths = [masks_dir / f'{stem}.png' for stem in names]
+  frames = _by_name(frames_dir, _FRAME_SUFFIXES)
+  existing = _by_name(masks_dir, ('.png',))
   if not frames:
     raise errors.UserError(f'no .jpg frames in {frames_dir}: restore them')
-  existing = sorted(masks_dir.glob('*.png'))
-  for mask in existing:
-    if mask.stem not in names:
+  for stem, mask in existing.items():
+    if stem not in frames:
       raise errors.UserError(
-          f'no frame {frames_dir / mask.stem}.jpg for {mask}: restore it'
+          f'no frame {frames_dir / stem}.jpg for {mask}: restore it'
       )
-  if existing == mask_paths[:1]:
-    mask_paths = existing
-  for frame, mask in zip(frames, mask_paths, strict=False):
+  is_first_alone = list(existing) == list(frames)[:1]
+  for stem in existing if is_first_alone else frames:
+    mask = existing.get(stem, masks_dir / f'{stem}.png')
     if not mask.exists():
-      raise errors.UserError(f'no mask {mask} for {frame}: restore it')
-    if _size(mask) != _size(frame):
+      raise errors.UserError(f'no mask {mask} for {frames[stem]}: restore it')
+    if _size(mask) != _size(frames[stem]):
       raise errors.UserError(
-          f'{mask} is {_size(mask)} but its frame is {_size(frame)}:'
+          f'{mask} is {_size(mask)} but its frame is {_size(frames[stem])}:'
           ' replace the mask by one of the same size'
       )
-  return frames, mask_paths
+  return list(frames.values()), list(existing.values())
+
+
+def _by_name(folder, suffixes):
+  """Returns the paths of pictures by their names without the suffix."""
+  paths = {}
+  for path in files.visible(folder, suffixes):
+    if path.stem in paths:
+      raise errors.UserError(
+          f'{path} and {paths[path.stem].name} are of the same frame: remove'
+          ' one of them'
+      )
+    paths[path.stem] = path
+  return paths
 
 
 def _size(path):

@@ -16,6 +16,7 @@ import numpy as np
 import tqdm
 
 from vidcolor import errors
+from vidcolor import files
 from vidcolor import lazy_sequence
 from vidcolor import masks
 from vidcolor import tracking
@@ -46,6 +47,7 @@ def evaluate(
     *,
     year: int | None = None,
     split: str = 'val',
+    resolution: str = '480p',
     color_failure: bool = False,
     frames_of: FramesOf = lambda sequence: sequence.frames,
 ) -> Results:
@@ -58,6 +60,7 @@ def evaluate(
     year: 2016, where all objects are one, or 2017. Default: the latest one with
       lists in `data_dir`.
     split: As `data.read_davis` takes it.
+    resolution: As `data.read_davis` takes it.
     color_failure: Whether to also measure if tracking fails where colorization
       fails, with the tracker, a `LabelPropagator`. Doubles the time.
     frames_of: Returns what the tracker gets as the frames of a sequence.
@@ -77,7 +80,9 @@ def evaluate(
         '--color_failure is for networks: leave it out, or give no --baseline'
     )
   year = year or data.latest_year(data_dir)
-  sequences = data.read_scorable(data_dir, year=year, split=split)
+  sequences = data.read_scorable(
+      data_dir, year=year, split=split, resolution=resolution
+  )
   total = sum(len(sequence.frames) for sequence in sequences)
   with folders.predictions_dir(output_dir) as predictions_dir:
     with tqdm.tqdm(total=total, unit='frame') as progress:
@@ -104,6 +109,7 @@ def score(
     *,
     year: int | None = None,
     split: str = 'val',
+    resolution: str = '480p',
 ) -> Results:
   """Scores masks by J and F, exactly as the official toolkit.
 
@@ -114,6 +120,7 @@ def score(
     output_dir: Folder for videos of the best and the worst sequences.
     year: As `evaluate` takes it.
     split: As `data.read_davis` takes it.
+    resolution: As `data.read_davis` takes it.
 
   Returns:
     As `score_tracker`. Also 'year'; 'j_by_attribute' if the list of attributes,
@@ -126,7 +133,9 @@ def score(
       of another size, or has more objects than the first mask.
   """
   year = year or data.latest_year(data_dir)
-  sequences = data.read_scorable(data_dir, year=year, split=split)
+  sequences = data.read_scorable(
+      data_dir, year=year, split=split, resolution=resolution
+  )
   predictions_dir = pathlib.Path(predictions_dir)
   return _score(predictions_dir, data_dir, output_dir, year, sequences)
 
@@ -286,7 +295,12 @@ def _paths(predictions_dir, sequence):
 
 def _predicted(predictions_dir, sequence, year):
   """Returns the masks of the frames that count, which are read on access."""
-  paths = _paths(predictions_dir, sequence)[1:-1]
+  folder = predictions_dir / sequence.name
+  written = {path.stem: path for path in files.visible(folder, ('.png',))}
+  paths = [
+      written.get(path.stem, path)
+      for path in _paths(predictions_dir, sequence)[1:-1]
+  ]
   for path in paths:
     if not path.exists():
       raise errors.UserError(

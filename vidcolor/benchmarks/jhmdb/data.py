@@ -150,7 +150,7 @@ def _list_names(data_dir, split):
 def _read_words(path):
   """Returns the words of each line of a list."""
   try:
-    return [line.split() for line in path.read_text().splitlines()]
+    return folders.read_words(path)
   except (OSError, ValueError) as error:
     raise errors.UserError(
         f'cannot read the list {path}: restore it'
