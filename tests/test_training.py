@@ -239,6 +239,17 @@ def test_nan_stops_the_run_and_keeps_the_checkpoint_before(data_dir, tmp_path):
   assert all(np.isfinite(x).all() for x in _leaves(tmp_path))
 
 
+def test_zero_switches_reports_off(data_dir, tmp_path, capsys):
+  off = {f'{name}_every': 0 for name in ('log', 'images', 'checkpoint')}
+  off['evaluation.every'] = 0
+  never = lambda *_: pytest.fail('evaluated')
+  loop.train(tiny.config(data_dir, steps=2, **off), tmp_path, evaluate=never)
+  assert not capsys.readouterr().out
+  assert not telemetry.read_metrics(tmp_path)
+  # The result is never lost.
+  assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['2']
+
+
 def test_the_strong_configs_network_sees_colours(data_dir, tmp_path):
   config = strong.get_config()
   config.update_from_flattened_dict(tiny.overrides(data_dir))

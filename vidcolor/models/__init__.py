@@ -64,7 +64,8 @@ def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
       `config.model`.
 
   Raises:
-    UserError: The network cannot be imported, or does not take the options.
+    UserError: The network cannot be imported, or does not take the options or
+      their values.
   """
   name = _RENAMED.get(name, name)
   path = name if '.' in name else f'{__name__}.{name}.Model'
@@ -78,7 +79,7 @@ def create(name: str, *, seed: int = 0, **options: Any) -> EmbeddingNetwork:
     ) from error
   try:
     return model_class(rngs=nnx.Rngs(seed), **options)
-  except TypeError as error:
+  except (TypeError, ValueError) as error:
     raise errors.UserError(f'config.model does not fit {path}: {error}') from (
         error
     )

@@ -43,7 +43,21 @@ class Model(nnx.Module):
       coarse_blocks: Number of residual blocks at stride 8.
       dtype: Type of the computation. The parameters are float32.
       rngs: Source of the initial parameters.
+
+    Raises:
+      ValueError: An option has a value that the network cannot use.
     """
+    layers.check_options(
+        channels,
+        dtype,
+        embedding_dim=embedding_dim,
+        fine_blocks=fine_blocks,
+        coarse_blocks=coarse_blocks,
+    )
+    if stride not in (4, 8):
+      raise ValueError(f'stride={stride}: give 4 or 8')
+    if width < 2 or width % 2:
+      raise ValueError(f'width={width}: give an even number of 2 or more')
     options = {'dtype': dtype, 'rngs': rngs}
     self.channels, self.stride = channels, stride
     self.stem = layers.Stem(channels, width // 2, **options)

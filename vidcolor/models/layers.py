@@ -4,6 +4,7 @@ from flax import nnx
 import jax
 from jax import lax
 from jax import numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -50,6 +51,30 @@ class Stem(nnx.Module):
         dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
     return out.reshape(*batch, height // 2, width // 2, channels_out)
+
+
+def check_options(channels: int, dtype: DTypeLike, **counts: int) -> None:
+  """Checks options that embedding networks have in common.
+
+  Args:
+    channels: 1 for grey, 3 for Lab.
+    dtype: Type of the computation.
+    **counts: Numbers of channels or blocks by the option's name.
+
+  Raises:
+    ValueError: An option has a value that no network can use.
+  """
+  if channels not in (1, 3):
+    raise ValueError(f'channels={channels}: give 1 for grey or 3 for Lab')
+  for name, count in counts.items():
+    if count < 1:
+      raise ValueError(f'{name}={count}: give a whole number of 1 or more')
+  try:
+    is_float = jnp.issubdtype(dtype, jnp.floating)
+  except TypeError:  # It is no name of a type.
+    is_float = False
+  if not is_float:
+    raise ValueError(f'dtype={dtype}: give float32, bfloat16 or float16')
 
 
 # Rematerialization: which intermediate results the backward pass keeps. It

@@ -38,7 +38,11 @@ class Model(nnx.Module):
       embedding_dim: Size of an embedding.
       dtype: Type of the computation. The parameters are float32.
       rngs: Source of the initial parameters.
+
+    Raises:
+      ValueError: An option has a value that the network cannot use.
     """
+    layers.check_options(channels, dtype, embedding_dim=embedding_dim)
     self.channels = channels
     self.stem = layers.Stem(channels, 64, dtype=dtype, rngs=rngs)
     self.stem_norm = nnx.BatchNorm(64, dtype=dtype, rngs=rngs)

@@ -22,9 +22,11 @@ from vidcolor.training import preemption as preemption_lib
 from vidcolor.training import profile as profile_lib
 from vidcolor.training import step as step_lib
 from vidcolor.training import telemetry as telemetry_lib
+from vidcolor.training import validation
 from vidcolor.training import watchdog as watchdog_lib
 
 _PHASE_SECONDS = 600.0  # A phase of a step that takes longer is reported.
+_LOSS_EVERY = 100  # Steps between checks of the loss, if nothing is logged.
 
 
 def train(
@@ -41,7 +43,9 @@ def train(
   """Trains until config.steps. Resumes from the newest checkpoint if any.
 
   Args:
-    config: A config as in experiments/configs.
+    config: A config as in experiments/configs. Where log_every, images_every
+      or evaluation.every is 0, nothing is logged, drawn or evaluated. Where
+      checkpoint_every is 0, only the last step is saved.
     workdir: Folder for checkpoints, metrics.jsonl and TensorBoard events.
     make_model: Makes the network from `rngs`, such as a network class, in
       place of config.model.
@@ -51,10 +55,11 @@ def train(
     profile_steps: First and last step to trace, if any.
 
   Raises:
-    UserError: The dataset or its palette is missing, the checkpoint is of
-      another model, or the loss is NaN.
+    UserError: The config has a wrong value, the dataset or its palette is
+      missing, the checkpoint is of another model, or the loss is NaN.
     PreemptedError: SIGTERM was received, and the run is saved.
   """
+  validation.check_config(config, make_model)
   if files.is_url(workdir):
     raise errors.UserError(
         f'--workdir={workdir} is a URL, not a folder: mount the bucket on every'
@@ -124,13 +129,16 @@ def train(
         monitor.add(step, metrics['loss'], batch['name'])
         checkpoints.check()
 
-        if _due(step, config.log_every, config.steps):
+        if _due(step, config.log_every or _LOSS_EVERY, config.steps):
           telemetry.print(*monitor.check())
+        if _due(step, config.log_every, config.steps):
           telemetry.scalars(step, metrics)
         if _due(step, config.images_every, config.steps):
           telemetry.images(step, colorize(state, frames)[:8])
         stop = preemption.reached(step)
-        if stop or _due(step, config.checkpoint_every, config.steps):
+        # The last step is saved even if config.checkpoint_every is 0.
+        every = config.checkpoint_every or config.steps
+        if stop or _due(step, every, config.steps):
           telemetry.print(*monitor.check())
           watchdog.enter(f'step {step}, saving')
           checkpoints.save(state, palette, batches)
@@ -148,7 +156,8 @@ def train(
 
 
 def _due(step, every, last):
-  return step % every == 0 or step == last
+  """Returns whether something is done after a step; never if `every` is 0."""
+  return every > 0 and (step % every == 0 or step == last)
 
 
 def _check_batch_size(config, mesh):

@@ -180,6 +180,5 @@ def read_metrics(
   lines = (pathlib.Path(workdir) / 'metrics.jsonl').read_text().splitlines()
   reports = {report['step']: report for report in map(json.loads, lines)}
   rows = [reports[step] for step in sorted(reports)]
-  return {
-      name: np.array([row[name] for row in rows], float) for name in rows[0]
-  }
+  names = rows[0] if rows else ()
+  return {name: np.array([row[name] for row in rows], float) for name in names}
