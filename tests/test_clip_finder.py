@@ -5,6 +5,7 @@ import fsspec
 import pytest
 
 from data_prep.kinetics import clip_finder
+from tests import leftovers
 from vidcolor import errors
 
 _HEADER = 'label,youtube_id,time_start,time_end,split\n'
@@ -87,6 +88,7 @@ def test_replacements_with_annotations(tmp_path):
 
 def test_folders_of_classes_within_splits(tmp_path):
   _touch(tmp_path, 'val/tai chi/a_1_11.mp4', 'train/surfing/b.webm')
+  leftovers.leave_in_all_folders(tmp_path)
   assert _found(tmp_path)[0] == {
       'val/tai chi/a_1_11.mp4': ('validation', 'tai chi'),
       'train/surfing/b.webm': ('train', 'surfing'),

@@ -6,6 +6,7 @@ from PIL import Image
 import pytest
 import tensorflow_datasets as tfds
 
+from tests import leftovers
 from vidcolor import errors
 from vidcolor import masks
 from vidcolor.benchmarks.davis import data as davis_data
@@ -118,6 +119,16 @@ def test_other_resolutions_and_unsupervised_annotations(tmp_path):
   assert len(bear.frames) == len(bear.masks) == 3
   with pytest.raises(errors.UserError, match='holds JPEGImages/480p'):
     davis_data.read_davis(tmp_path)
+
+
+@pytest.mark.parametrize('has_lists', [False, True])
+def test_what_macos_and_jupyter_leave_behind_is_ignored(tmp_path, has_lists):
+  _write_sequence(tmp_path, 'bear', 3 * [_mask(255)])
+  if has_lists:
+    _write_list(tmp_path, 2017, ['bear'])
+  leftovers.leave_in_all_folders(tmp_path)
+  (bear,) = davis_data.read_scorable(tmp_path)
+  assert bear.name == 'bear' and len(bear.frames) == len(bear.masks) == 3
 
 
 def test_2017_keeps_objects_apart_and_2016_does_not(tmp_path):

@@ -9,6 +9,17 @@ from vidcolor import errors
 from vidcolor import files
 
 
+def test_only_visible_entries_are_listed(tmp_path):
+  for name in ('b.png', 'a.PNG', 'c.jpg', '._b.png', '.DS_Store'):
+    (tmp_path / name).touch()
+  for name in ('.ipynb_checkpoints', '__MACOSX', '@eaDir', 'folder'):
+    (tmp_path / name).mkdir()
+  names = lambda *args: [path.name for path in files.visible(tmp_path, *args)]
+  assert names() == ['a.PNG', 'b.png', 'c.jpg', 'folder']
+  assert names(('.png',)) == ['a.PNG', 'b.png']
+  assert not files.visible(tmp_path / 'missing')
+
+
 def test_a_file_is_there_only_once_whole(tmp_path):
   path = tmp_path / 'a.txt'
   path.write_text('old')

@@ -5,6 +5,7 @@ from PIL import Image
 import pytest
 from scipy import io
 
+from tests import leftovers
 from vidcolor import errors
 from vidcolor.benchmarks import jhmdb
 from vidcolor.benchmarks.jhmdb import data as jhmdb_data
@@ -66,6 +67,13 @@ def test_frames_are_read_when_asked_up_to_the_last_annotated(tree):
   assert walk.frames[2].shape == (120, 160, 3)
   assert walk.frames[2][0, 0].tolist() == [200, 20, 20]
   assert [frame[0, 0, 1] for frame in walk.frames[::-1]] == [20, 10, 0]
+
+
+def test_what_macos_and_jupyter_leave_behind_is_ignored(tree):
+  expected = [sequence.name for sequence in jhmdb_data.read_jhmdb(tree)]
+  leftovers.leave_in_all_folders(tree)
+  found = [sequence.name for sequence in jhmdb_data.read_jhmdb(tree)]
+  assert found == expected
 
 
 def test_reads_the_list_that_the_field_uses(tree):

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from tests import leftovers
 from vidcolor import errors
 from vidcolor import tracking
 from vidcolor.benchmarks import tapvid
@@ -155,6 +156,12 @@ def test_finds_a_folders_pickles_or_says_that_there_is_none(tmp_path):
     tapvid_data.find(tmp_path / 'missing.pkl')
   path = _write(tmp_path / 'a.pkl', [])
   assert tapvid_data.find(tmp_path) == tapvid_data.find(path) == [path]
+
+
+def test_what_macos_and_jupyter_leave_behind_is_ignored(tmp_path):
+  path = _write(tmp_path / 'a.pkl', [])
+  leftovers.leave_in_all_folders(tmp_path)
+  assert tapvid_data.find(tmp_path) == [path]
 
 
 @pytest.mark.parametrize('other', ['b.pkl', '0000_of_0002.pkl'])

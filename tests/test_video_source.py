@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from tests import leftovers
 from tests import odd_videos
 from vidcolor import errors
 from vidcolor.video import video_source
@@ -109,7 +110,7 @@ def test_folder_is_in_the_order_of_numbers(tmp_path):
   names = ['frame1.png', 'frame2.JPG', 'frame10.jpeg', 'frame11.webp']
   _write_pictures(tmp_path / 'a', names)
   (tmp_path / 'a' / 'notes.txt').write_text('no picture')
-  (tmp_path / 'a' / '._frame1.png').write_bytes(b'of a Mac')
+  leftovers.leave_in_all_folders(tmp_path)
   folder = video_source.VideoSource(tmp_path / 'a', frames_per_second=10.0)
   assert _levels(folder) == _LEVELS[:4]
   np.testing.assert_allclose(_seconds(folder), [0, 0.1, 0.2, 0.3])

@@ -16,13 +16,20 @@ import fsspec
 from vidcolor import errors
 
 
+def is_visible(name: str) -> bool:
+  """Returns whether an entry of a folder is not what other tools left there.
+
+  They leave hidden entries, such as ._00000.png and .DS_Store of macOS and
+  .ipynb_checkpoints of Jupyter, and the folders __MACOSX of macOS and @eaDir
+  of Synology.
+  """
+  return not name.startswith('.') and name not in ('__MACOSX', '@eaDir')
+
+
 def visible(
     folder: str | os.PathLike[str], suffixes: Sequence[str] = ()
 ) -> list[pathlib.Path]:
   """Returns the entries of a folder by name, without what other tools left.
-
-  Those are hidden entries, such as ._00000.png and .DS_Store of macOS and
-  .ipynb_checkpoints of Jupyter, and the folder __MACOSX.
 
   Args:
     folder: The folder. If there is none, it has no entries.
@@ -32,7 +39,7 @@ def visible(
   return sorted(
       path
       for path in pathlib.Path(folder).glob('*')
-      if not path.name.startswith('.') and path.name != '__MACOSX'
+      if is_visible(path.name)
       if not suffixes or path.suffix.lower() in suffixes
   )
 

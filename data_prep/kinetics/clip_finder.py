@@ -48,8 +48,8 @@ def find_clips(
 ) -> tuple[Clips, list[shards.Fault]]:
   """Returns the clips of each split, and the faults.
 
-  Links are followed. Hidden files and folders (.*) are ignored. Every other
-  video and every row of the annotations is in a clip or a fault.
+  Links are followed. What `files.is_visible` is false for is ignored. Every
+  other video and every row of the annotations is in a clip or a fault.
 
   Args:
     root: Folder of videos at any depth, or its URL.
@@ -95,7 +95,8 @@ def _find_videos(root):
   for name, size in (
       _list_url(root) if files.is_url(root) else _list_folder(root)
   ):
-    if '/.' in f'/{name}' or not _has_suffix(name):
+    is_visible = all(map(files.is_visible, name.split('/')))
+    if not is_visible or not _has_suffix(name):
       continue
     try:
       name.encode()
@@ -135,7 +136,7 @@ def _list_folder(root):
       folders.clear()
       continue
     seen.add(real)
-    folders[:] = [name for name in folders if not name.startswith('.')]
+    folders[:] = filter(files.is_visible, folders)
     # Links come last, because the names of real folders are more telling.
     folders.sort(key=lambda f: (os.path.islink(os.path.join(folder, f)), f))
     for name in sorted(names):

@@ -87,6 +87,7 @@ def measure_toolkit(toolkit, data_dir, predictions, split):
 
 def measure_vidcolor(_, data_dir, predictions, split):
   """Prints our means, time and peak memory."""
+  from vidcolor import files
   from vidcolor import lazy_sequence
   from vidcolor import masks
   from vidcolor.benchmarks.davis import metrics as davis_metrics
@@ -96,7 +97,7 @@ def measure_vidcolor(_, data_dir, predictions, split):
   names = (data_dir / 'ImageSets' / '2017' / f'{split}.txt').read_text().split()
   scores = {}
   for name in names:
-    truth = sorted((data_dir / 'Annotations' / '480p' / name).glob('*.png'))
+    truth = files.visible(f'{data_dir}/Annotations/480p/{name}', ('.png',))
     predicted = [predictions / name / path.name for path in truth]
     scores[name] = davis_metrics.score_masks(
         lazy_sequence.LazySequence(predicted[1:-1], masks.read),

@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _choose_videos(folder, count):
-  paths = sorted(map(str, pathlib.Path(folder).glob('*.mp4')))
+  paths = [str(path) for path in files.visible(folder, ('.mp4',))]
   if not paths:
     raise errors.UserError(f'no MP4 files in --clips_dir={folder}')
   return paths[:: max(1, len(paths) // count)][:count]

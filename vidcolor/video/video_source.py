@@ -18,6 +18,7 @@ from PIL import Image
 from PIL import ImageOps
 
 from vidcolor import errors
+from vidcolor import files
 from vidcolor.video import decoding
 
 _SUFFIXES = '.jpg .jpeg .png .webp .bmp .tif .tiff .ppm .pgm'.split()
@@ -209,11 +210,7 @@ class VideoSource:
 
 def _find_pictures(folder):
   """Returns the paths of a folder's pictures, in the order of their names."""
-  paths = [
-      path
-      for path in folder.iterdir()
-      if path.suffix.lower() in _SUFFIXES and not path.name.startswith('.')
-  ]
+  paths = files.visible(folder, _SUFFIXES)
   if not paths:
     raise errors.UserError(
         f'there is no picture in the folder {folder}: give one that holds'

@@ -130,7 +130,11 @@ def write_joints(path: str | os.PathLike[str], joints: Joints) -> None:
 def _list_names(data_dir, split):
   """Returns the test videos of a split, as '<class>/<video>'."""
   ending = f'_test_split{split}.txt'
-  lists = sorted((data_dir / 'splits').glob(f'*{ending}'))
+  lists = [
+      path
+      for path in files.visible(data_dir / 'splits')
+      if path.name.endswith(ending)
+  ]
   if lists:
     return [
         f'{path.name.removesuffix(ending)}/{line[0].removesuffix(".avi")}'

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from vidcolor import errors
+from vidcolor import files
 
 # The functions that rebuild pickled arrays.
 _ARRAY_GLOBALS = (
@@ -84,7 +85,7 @@ def find(data_dir: str | os.PathLike[str]) -> list[pathlib.Path]:
       Kinetics, such as 0000_of_0010.pkl.
   """
   path = pathlib.Path(data_dir)
-  pickles = sorted(path.glob('*.pkl')) if path.is_dir() else [path]
+  pickles = files.visible(path, ('.pkl',)) if path.is_dir() else [path]
   if not pickles or not pickles[0].is_file():
     raise errors.UserError(
         f'no TAP-Vid pickle in {path}: give the folder that holds'
