@@ -21,6 +21,7 @@ from selenium.webdriver.support import wait
 from tests import browsers
 from tests import programs
 from tests import tiny
+import vidcolor
 from vidcolor import masks
 from vidcolor.video import mp4
 
@@ -186,9 +187,11 @@ def test_an_object_in_a_box_is_tracked(page, clip, tmp_path):
     archive.extractall(tmp_path)
   paths = sorted((tmp_path / 'masks' / clip.stem).iterdir())
   assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
-  for path, truth in zip(paths, IS_SQUARE, strict=True):
-    found = masks.read(path) == 1
-    assert (found & truth).sum() / (found | truth).sum() > 0.7
+  # How well boxes and networks do is tested elsewhere: the page tracks the box
+  # that was clicked, just as the package does.
+  expected = vidcolor.load_pretrained().track(clip, boxes=[(6, 16, 43, 53)])
+  found = np.stack([masks.read(path) for path in paths])
+  np.testing.assert_array_equal(found, expected.masks)
 
 
 def test_points_are_tracked_from_a_later_frame(page, clip):
