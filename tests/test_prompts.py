@@ -109,16 +109,46 @@ def test_boxes_that_make_no_sense_are_one_line(box, message):
     prompts.BoxPrompt([box]).in_frame(FULL, FULL)
 
 
-def test_points_come_as_text_and_as_csv(tmp_path):
+def test_points_come_as_text():
   assert prompts.read_points('1,2; 3.5,4').position == [[1, 2], [3.5, 4]]
-  path = tmp_path / 'points.csv'
-  path.write_text('1,2\n3,4\n\n')
-  assert prompts.read_points(str(path)).position == [[1, 2], [3, 4]]
-  path.write_text('name,Y,X\nnose,2,1\n')
+
+
+@pytest.mark.parametrize(
+    'table',
+    [
+        '10.5,20\n30,40\n\n',
+        'x,y\n10.5,20\n30,40\n,\n',
+        'Y;X\n20;10,5\n40;30\n',  # As Excel writes it in half of Europe.
+        'id\tx\ty\n0\t10.5\t20\n1\t30\t40\n',
+        '10,5\t20\t\n30\t40\t\n',
+        '# x y\n 1.05e+01  2.0e+01\n 3.0e+01  4.0e+01\n',  # As NumPy does.
+        '10.5, 20,\n30, 40,\n',
+        'frame,x,y\n7,10.5,20\n7,30,40\n',
+    ],
+)
+@pytest.mark.parametrize('name', ['a.csv', 'a.TSV', 'a.txt'])
+def test_points_come_as_tables(tmp_path, table, name):
+  path = tmp_path / name
+  path.write_text(table, encoding='utf-8-sig')  # As Excel writes it.
   points = prompts.read_points(str(path))
-  assert points.position == [[1, 2]] and points.names == ('nose',)
-  path.write_text('x,y\n1,2\n', encoding='utf-8-sig')  # As Excel writes it.
-  assert prompts.read_points(str(path)).position == [[1, 2]]
+  assert points.position == [[10.5, 20], [30, 40]] and points.names == ()
+
+
+@pytest.mark.parametrize(
+    'table',
+    [
+        'name,Y,X\nnose,2,1\nleft eye,4,3\n',
+        'x;y;id;name\n1;2;7;nose\n3;4;8;left eye\n',
+        '1,2,nose\n3,4,left eye\n',
+        'nose\t1\t2\nleft eye\t3\t4\n',
+    ],
+)
+def test_tables_name_points(tmp_path, table):
+  path = tmp_path / 'points.csv'
+  path.write_text(table)
+  points = prompts.read_points(str(path))
+  assert points.position == [[1, 2], [3, 4]]
+  assert points.names == ('nose', 'left eye')
 
 
 def test_a_pose_has_names_and_limbs(tmp_path):
@@ -142,6 +172,16 @@ def test_a_pose_has_names_and_limbs(tmp_path):
             'no columns are called x and y',
         ),
         (prompts.read_points, 'a.csv', '1,2\n3\n', 'the numbers x and y'),
+        (prompts.read_points, 'a.csv', '1,20,30\n2,40,50\n', 'such as id,x,y'),
+        (prompts.read_points, 'a.csv', '1;20;30;.9\n', 'not one column of x'),
+        (prompts.read_points, 'a.csv', '20\n30\n', 'not one column of x'),
+        (prompts.read_points, 'a.csv', '1,2,a\n3,4,a\n', 'are called a: give'),
+        (
+            prompts.read_points,
+            'a.csv',
+            'frame,x,y\n0,1,2\n1,1,3\n',
+            'of several frames',
+        ),
         (prompts.read_points, 'a.csv', b'\xff\xfe\xff', 'not text'),
         (prompts.read_pose, 'a.json', '{"joints": [1]}', 'not of the form'),
         (prompts.read_pose, 'a.json', '{"joints": {"a": 1}}', 'not of the'),

@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 from typing import NamedTuple
 
 import cv2
@@ -23,6 +24,8 @@ from vidcolor import masks as masks_lib
 Size = tuple[int, int]  # Height and width.
 
 MIN_BOX_SIDE = 2  # Pixels.
+
+_TABLES = '.csv', '.tsv', '.txt'
 
 
 class MaskPrompt(NamedTuple):
@@ -195,35 +198,39 @@ def read_points(text: str) -> PointPrompt:
   """Reads points.
 
   Args:
-    text: 'x,y;x,y'; or the path of a CSV file, whose columns are x and y, in
-      this order, or have the titles x, y and, if points have names, name.
+    text: 'x,y;x,y'; or the path of a table, whose suffix is one of `_TABLES`.
+      Commas, semicolons, tabs or spaces separate its columns. Titles x, y and,
+      if points have names, name say which column is which. Without titles, the
+      first column of numbers is x and the second y, no other column has
+      numbers, and a column of text holds the names.
 
   Raises:
     UserError: The text or the file has another form, or cannot be read.
   """
   name = f'--points={text}'
-  if not text.lower().endswith('.csv'):
+  if not text.lower().endswith(_TABLES):
     return PointPrompt(
         _numbers(text, name, 'x,y;x,y or a file points.csv'), name
     )
+  rows = _read_table(text, name)
+  # A line of titles holds no number.
+  if rows and not any(map(_is_number, rows[0])):
+    titles = [cell.lower() for cell in rows.pop(0)]
+    columns = _titled_columns(titles, rows, name)
+  else:
+    columns = _untitled_columns(rows, name)
   try:
-    rows = [row for row in csv.reader(_read(text).splitlines()) if row]
-  except csv.Error as error:
-    raise errors.UserError(f'{name}: not a CSV file ({error})') from error
-  columns, named = [0, 1], []
-  if rows and not _is_number(rows[0][0]):
-    header = [cell.strip().lower() for cell in rows.pop(0)]
-    if not {'x', 'y'} <= set(header):
-      raise errors.UserError(f'{name}: no columns are called x and y')
-    columns = [header.index('x'), header.index('y')]
-    named = [header.index('name')] if 'name' in header else []
-  try:
-    points = [[float(row[column]) for column in columns] for row in rows]
-    names = tuple(row[column] for row in rows for column in named)
+    points = [[float(row[column]) for column in columns[:2]] for row in rows]
+    names = tuple(row[column] for row in rows for column in columns[2:])
   except (ValueError, IndexError) as error:
     raise errors.UserError(
         f'{name}: a line does not hold the numbers x and y'
     ) from error
+  if len(set(names)) < len(names):
+    again = next(name for name in names if names.count(name) > 1)
+    raise errors.UserError(
+        f'{name}: several points are called {again}: give each its own name'
+    )
   return PointPrompt(points, name, names)
 
 
@@ -261,6 +268,58 @@ def read_pose(path: str | os.PathLike) -> PointPrompt:
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise errors.UserError(f'{name}: not of the form {form}') from error
   return PointPrompt(position, name, tuple(numbers), limbs)
+
+
+def _read_table(path, name):
+  """Returns the rows of a table that hold anything, as stripped cells."""
+  lines = [
+      line for line in _read(path).lstrip('# ').splitlines() if line.strip()
+  ]
+  separator = next((mark for mark in '\t;,' if lines and mark in lines[0]), '')
+  try:
+    rows = (
+        csv.reader(lines, delimiter=separator)
+        if separator
+        else map(str.split, lines)  # Spaces may pad the columns.
+    )
+    rows = [[cell.strip() for cell in row] for row in rows]
+  except csv.Error as error:
+    raise errors.UserError(f'{name}: not a CSV file ({error})') from error
+  if separator in ('\t', ';'):  # Numbers may have a decimal comma.
+    rows = [
+        [re.sub(r'^([-+]?\d*),(\d+)$', r'\1.\2', cell) for cell in row]
+        for row in rows
+    ]
+  return [row for row in rows if any(row)]
+
+
+def _titled_columns(titles, rows, name):
+  """Returns the indices of the columns x and y, and name if there is one."""
+  if not {'x', 'y'} <= set(titles):
+    raise errors.UserError(f'{name}: no columns are called x and y')
+  if 'frame' in titles:
+    column = titles.index('frame')
+    if len({row[column] for row in rows if len(row) > column}) > 1:
+      raise errors.UserError(
+          f'{name}: the points are of several frames: keep those of one, and'
+          ' say which by --query_frame'
+      )
+  return [
+      titles.index(title) for title in ('x', 'y', 'name') if title in titles
+  ]
+
+
+def _untitled_columns(rows, name):
+  """Returns the indices of the columns x and y, and name if there is one."""
+  first = rows[0] if rows else ['0', '0']
+  numbers = [index for index, cell in enumerate(first) if _is_number(cell)]
+  if len(numbers) != 2:
+    raise errors.UserError(
+        f'{name}: there is not one column of x and one of y: say in a first'
+        ' line of titles, such as id,x,y, which they are'
+    )
+  text = [index for index, cell in enumerate(first) if not _is_number(cell)]
+  return numbers + [index for index in text if first[index]][:1]
 
 
 def _read(path):
