@@ -37,12 +37,22 @@ _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of TFDS datasets to build in.', required=True
 )
 _SOURCE_DIR = flags.DEFINE_string(
-    'source_dir', None, 'Folder of videos, or of Kinetics as it was published.'
+    'source_dir',
+    None,
+    'Folder of videos or of folders of frames, or of Kinetics as it was'
+    ' published.',
 )
 _ANNOTATIONS = flags.DEFINE_list(
     'annotations',
     [],
     'CSV files of Kinetics. Default: folders name the splits and labels.',
+)
+_FRAMES_PER_SECOND = flags.DEFINE_float(
+    'frames_per_second',
+    25.0,
+    'Rate of the videos that are folders of frames.',
+    0.01,
+    1000,
 )
 _RUNNER = flags.DEFINE_enum(
     'runner', 'local', ['local', 'beam'], 'This machine, or Apache Beam.'
@@ -65,6 +75,8 @@ def main(arguments: list[str]) -> None:
 
   _check_folders()
   builder = _builder(arguments)
+  if (builder.data_path / 'dataset_info.json').exists():
+    print(f'{builder.data_path} is built already, and stays as it is')
   try:
     builder.download_and_prepare()
   except KeyboardInterrupt:
@@ -120,6 +132,7 @@ def _builder(beam_options):
     options['source_dir'] = _SOURCE_DIR.value
   if _DATASET.value == 'kinetics':
     options['annotations'] = _ANNOTATIONS.value
+    options['frames_per_second'] = _FRAMES_PER_SECOND.value
   return _BUILDERS[_DATASET.value](**options)
 
 

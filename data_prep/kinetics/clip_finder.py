@@ -1,9 +1,10 @@
 """Finds the clips of Kinetics in a folder of any usual layout.
 
-The videos may be in one folder, in folders of the splits or in folders of the
-classes. The tarballs of the Common Visual Data Foundation have folders of the
-splits, and beside them replacements of corrupted files. Videos are named
-ID_START_END, with times in seconds, or ID.
+A video is a file, or a folder of numbered pictures, its frames. The videos may
+be in one folder, in folders of the splits or in folders of the classes. The
+tarballs of the Common Visual Data Foundation have folders of the splits, and
+beside them replacements of corrupted files. Videos are named ID_START_END, with
+times in seconds, or ID.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import fsspec
 
 from data_prep import shards
+from data_prep.kinetics import frame_folders
 from vidcolor import errors
 from vidcolor import files
 
@@ -33,7 +35,7 @@ _SPLITS = {
 }
 # Matches videos_train, k400_val and train_256, but no class like 'crash_test'.
 _SPLIT_FOLDER = re.compile(
-    r'((videos?|kinetics|k\d)[-_\d]*[-_])?'
+    r'((videos?|(raw)?frames?|kinetics|k\d)[-_\d]*[-_])?'
     rf'(?P<split>{"|".join(_SPLITS)})([-_]\d+(x\d+)?)?',
     re.IGNORECASE,
 )
@@ -44,32 +46,38 @@ Clips = dict[str, list[shards.ClipSpec]]
 
 
 def find_clips(
-    root: str, annotations: Sequence[str | os.PathLike]
+    root: str,
+    annotations: Sequence[str | os.PathLike] = (),
+    frames_per_second: float = 25.0,
 ) -> tuple[Clips, list[shards.Fault]]:
   """Returns the clips of each split, and the faults.
 
-  Links are followed. What `files.is_visible` is false for is ignored. Every
-  other video and every row of the annotations is in a clip or a fault.
+  Links are followed. What `files.is_visible` is false for is ignored, and so
+  are pictures beside video files and pictures without numbers. Every other
+  video and every row of the annotations is in a clip or a fault.
 
   Args:
-    root: Folder of videos at any depth, or its URL.
+    root: Folder of videos, or folders of frames, at any depth, or its URL.
     annotations: The official CSV files, which list clips, labels and splits. If
       there are none, all videos are clips, and their folders name the split and
       the label. The default split is 'train'.
+    frames_per_second: Rate of the folders of frames.
 
   Returns:
-    Clips with the 'name' of a file relative to the root, 'label', 'path' and
-    'size' in bytes, or None if it is unknown.
+    Clips with the 'name' of a file or folder relative to the root, 'label',
+    'path' and 'size' in bytes, or None if it is unknown. Those that are folders
+    of frames also have 'frames_per_second'.
 
   Raises:
     UserError: There are no videos, or a folder or annotation cannot be read.
   """
   if not files.is_url(root):
     root = os.path.abspath(os.path.expanduser(root))
-  sizes, faults = _find_videos(root)
+  sizes, folders, faults = _find_videos(root)
   if not sizes and not faults:
     raise errors.UserError(
-        f'no videos in {root}: no file there ends in {", ".join(_SUFFIXES)}'
+        f'no videos in {root}: no file there ends in {", ".join(_SUFFIXES)},'
+        ' and no folder holds numbered frames such as img_00001.jpg'
     )
   originals, replaced = _take_out_replaced(sizes)
   splits = {name: _split(originals.get(name, name)) for name in sizes}
@@ -80,32 +88,49 @@ def find_clips(
   clips: Clips = {}
   for split, name, label in used:
     clip = {
-        'name': name,
+        'name': name or os.path.basename(root.rstrip('/')),
         'label': label or _label(originals.get(name, name)),
-        'path': f'{root.rstrip("/")}/{name}',
+        'path': f'{root.rstrip("/")}/{name}'.rstrip('/'),
         'size': sizes[name],
     }
+    if name in folders:
+      clip['frames_per_second'] = frames_per_second
     clips.setdefault(split, []).append(clip)
   return clips, [*faults, *replaced, *unused]
 
 
 def _find_videos(root):
-  """Returns the sizes of videos by name, and faults for invalid names."""
-  sizes, faults = {}, []
+  """Returns sizes by name, which of them are folders of frames, and faults."""
+  sizes, folders, flow, faults = {}, {}, set(), []
   for name, size in (
       _list_url(root) if files.is_url(root) else _list_folder(root)
   ):
-    is_visible = all(map(files.is_visible, name.split('/')))
-    if not is_visible or not _has_suffix(name):
+    if not all(map(files.is_visible, name.split('/'))):
       continue
+    folder = os.path.dirname(name)
+    picture = frame_folders.parse(name)
+    if _has_suffix(name):
+      sizes[name] = size
+    elif picture and picture.is_flow:
+      flow.add(folder)
+    elif picture:
+      folders[folder] = folders.get(folder, 0) + (size or 0)
+  # Pictures beside videos are their thumbnails.
+  for name in {os.path.dirname(name) for name in sizes}:
+    folders.pop(name, None)
+  for name in flow - folders.keys():
+    reason = 'its pictures are optical flow, by their names'
+    faults.append(shards.Fault(_split(name), name, reason))
+  sizes |= folders
+  for name in list(sizes):
     try:
       name.encode()
-      sizes[name] = size
     except UnicodeEncodeError:
+      del sizes[name]
       printable = name.encode(errors='backslashreplace').decode()
       reason = 'its name is not UTF-8: rename it'
       faults.append(shards.Fault(_split(name), printable, reason))
-  return sizes, faults
+  return sizes, folders.keys(), faults
 
 
 def _list_url(url):
@@ -123,7 +148,7 @@ def _list_url(url):
 
 
 def _list_folder(root):
-  """Yields as `_list_url` does, with sizes of videos only."""
+  """Yields as `_list_url` does, with sizes of videos and pictures only."""
   if not os.path.isdir(root):
     wrong = f'{root} is a file' if os.path.exists(root) else f'no folder {root}'
     raise errors.UserError(f'{wrong}: give the folder of videos')
@@ -141,8 +166,9 @@ def _list_folder(root):
     folders.sort(key=lambda f: (os.path.islink(os.path.join(folder, f)), f))
     for name in sorted(names):
       path = os.path.join(folder, name)
-      size = _size(path) if _has_suffix(name) else None
-      yield path[len(root) :].strip('/'), size
+      name = path[len(root) :].strip('/')
+      is_read = _has_suffix(name) or frame_folders.parse(name)
+      yield name, _size(path) if is_read else None
 
 
 def _raise_unreadable(error):

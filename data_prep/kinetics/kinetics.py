@@ -12,6 +12,7 @@ from data_prep import clip_builder
 from data_prep import clip_marks
 from data_prep import shots
 from data_prep.kinetics import clip_finder
+from data_prep.kinetics import frame_folders
 from vidcolor import errors
 from vidcolor.data import images
 from vidcolor.data import records as records_lib
@@ -43,16 +44,19 @@ class Kinetics(clip_builder.ClipBuilder):
       self,
       *,
       annotations: Sequence[str | os.PathLike] = (),
+      frames_per_second: float = 25.0,
       **kwargs,
   ):
     """Initializes the builder.
 
     Args:
       annotations: The official CSV files; see `clip_finder.find_clips`.
+      frames_per_second: Rate of the videos that are folders of frames.
       **kwargs: Arguments of `ClipBuilder`.
     """
     super().__init__(**kwargs)
     self._annotations = annotations
+    self._frames_per_second = frames_per_second
 
   def _info(self):
     return tfds.core.DatasetInfo(
@@ -64,14 +68,28 @@ class Kinetics(clip_builder.ClipBuilder):
 
   def list_clips(self):
     """See base class."""
-    return clip_finder.find_clips(self.source_dir(), self._annotations)
+    rate = self._frames_per_second
+    splits, faults = clip_finder.find_clips(
+        self.source_dir(), self._annotations, rate
+    )
+    count = sum(
+        'frames_per_second' in clip
+        for clips in splits.values()
+        for clip in clips
+    )
+    if count:
+      print(
+          f'folders of frames: {count}, read at {rate:g} frames a second;'
+          ' --frames_per_second gives another rate'
+      )
+    return splits, faults
 
   @staticmethod
   def read_clip(clip):
     """See base class."""
     num_frames = 0
     try:
-      for frames in _batches(_read_frames(clip['path'])):
+      for frames in _batches(_read_frames(clip)):
         # Training needs at least two frames.
         if len(frames) > 1:
           yield _example(clip, num_frames / _FRAMES_PER_SECOND, frames)
@@ -106,12 +124,18 @@ class _Frame(NamedTuple):
   time: float
 
 
-def _read_frames(path) -> Iterator[_Frame]:
+def _decode_frames(clip):
+  if rate := clip.get('frames_per_second'):
+    return frame_folders.decode_frames(clip['path'], rate)
+  return decoding.decode_frames(clip['path'])
+
+
+def _read_frames(clip) -> Iterator[_Frame]:
   """Yields the frame that the video shows at each sixth of a second."""
   converter = decoding.Converter()
 
   def with_thumbnails():
-    for index, frame in enumerate(decoding.decode_frames(path)):
+    for index, frame in enumerate(_decode_frames(clip)):
       thumbnail = converter.thumbnail(frame)
       yield (frame, (index, thumbnail)), thumbnail
 
