@@ -12,7 +12,9 @@ these flags chooses another method:
                                        experiments.export wrote;
   --baseline=NAME                      a method to compare with;
   --predictions=DIR                    any method's predictions, only scored;
-  --features_dir=DIR                   any network's features, <frame>.npy.
+  --features_dir=DIR                   any network's features, in
+                                       <sequence>/<frame>.npy or
+                                       <sequence>.npy.
 
 --config=FILE replaces the checkpoint's own settings of tracking, as in
 --config=experiments/configs/compact.py --config.tracking.radius=8.
@@ -87,7 +89,8 @@ _PREDICTIONS = flags.DEFINE_string(
 _FEATURES_DIR = flags.DEFINE_string(
     'features_dir',
     None,
-    'Features [rows, columns, channels] in DIR/<sequence>/<frame>.npy.',
+    'Features [rows, columns, channels] in DIR/<sequence>/<frame>.npy, or of'
+    ' all frames in DIR/<sequence>.npy.',
 )
 _DATASET = flags.DEFINE_string(
     'dataset',
