@@ -149,6 +149,7 @@ def test_another_value_is_told(workdir, capsys, field, value, told):
         ({'seed': 1}, 'seed=0 there, 1 here'),
         ({'clips.num_frames': 3}, 'clips.num_frames=2 there, 3 here'),
         ({'identity': {'records': 9}}, 'records.records=8 there, 9 here'),
+        ({'identity': {'records': '8 + 2'}}, '=8 there, 8 + 2 here'),
     ],
 )
 def test_other_data_is_refused_or_restarted(workdir, capsys, changes, told):

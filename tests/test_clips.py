@@ -299,6 +299,70 @@ def test_datasets_and_splits_that_are_not_there(dataset, tmp_path, monkeypatch):
     records_lib.open_records('toy', dataset, 'test')
 
 
+@pytest.fixture
+def several(dataset, tmp_path):
+  """Folders of two datasets, of four clips and of twelve larger ones."""
+  frames = [np.full((64, 48, 3), 20 * i, np.uint8) for i in range(8)]
+  other = tmp_path / 'other'
+  toy.build(other, {f'other{i:02}': frames for i in range(12)})
+  return dataset, other
+
+
+def test_several_datasets_follow_one_another(several):
+  both = records_lib.open_records('toy', several)
+  ones = [records_lib.open_records('toy', folder) for folder in several]
+  assert _names(both) == _names(ones[0]) + _names(ones[1])
+  assert both[-1] == ones[1][11] and len(both) == 16
+  with pytest.raises(IndexError):
+    both[16]
+  assert both.folder == ones[0].folder
+  assert '(4 records, 25%), ' in both.summary and not ones[0].summary
+
+
+@pytest.mark.parametrize(
+    ('fields', 'expected'),
+    [
+        ({'name': 'toy,toy:2.0.0'}, [4, 12]),
+        ({'split': ('train[:1]', 'train')}, [1, 12]),
+        ({'split': 'train[:2], train[1:3]'}, [2, 2]),
+    ],
+)
+def test_each_field_has_one_value_or_one_for_each(several, fields, expected):
+  given = {'name': 'toy', 'data_dir': ','.join(map(str, several))} | fields
+  records = records_lib.open_records(**given)
+  counts = ' + '.join(map(str, expected))
+  assert records.identity['records'] == counts
+  assert len(records) == sum(expected)
+
+
+def test_a_dataset_given_twice_counts_twice(several):
+  first, other = several
+  names = _names(records_lib.open_records('toy', [first, other, first]))
+  assert [names.count(name) for name in ('a', 'other00')] == [2, 1]
+
+
+def test_wrong_numbers_of_datasets_are_one_line(several, tmp_path):
+  with pytest.raises(errors.UserError, match='data_dir has 2 values.* has 3: '):
+    records_lib.open_records('toy', several, ['train'] * 3)
+  with pytest.raises(errors.UserError, match=f'no dataset toy in {tmp_path}/x'):
+    records_lib.open_records('toy', f'{several[0]},{tmp_path}/x')
+
+
+def test_clips_of_several_datasets_are_mixed_by_size_and_resume(several):
+  """An epoch holds each clip once, whatever the size of its frames."""
+  records = records_lib.open_records('toy', several)
+  batches = _batches(records, batch_size=4)
+  first = _take(batches, 2)
+  state = batches.get_state()
+  rest = _take(batches, 2)
+  names = [name for batch in first + rest for name in batch['name']]
+  assert sorted(names) == sorted(_names(records))
+  assert {len(name) for name in names[:8]} == {1, 7}
+  resumed = _batches(records, batch_size=4)
+  resumed.set_state(state)
+  assert _equal(rest, _take(resumed, 2))
+
+
 def test_clips_of_a_dataset(dataset):
   records = records_lib.open_records('toy', dataset)
   batch = next(_batches(records, batch_size=4, num_workers=1))

@@ -21,6 +21,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.seed = 0
   config.steps = 500
 
+  # Of several datasets, name, data_dir and split have one value for all, or one
+  # for each: 'A,B'. The first gives the palette.
   config.dataset = ml_collections.ConfigDict()
   config.dataset.name = 'kinetics'
   config.dataset.data_dir = '~/tensorflow_datasets'

@@ -1,13 +1,15 @@
 """Training records: their format, and the TFDS datasets that hold them.
 
 A record is a serialized tf.Example of one video clip. `data_prep` writes
-records with `features`. `open_records` opens a dataset for training: its
+records with `features`. `open_records` opens datasets for training: their
 records stay serialized until `parse` reads them. `open_source` opens any
 dataset, with encoded features left encoded.
 """
 
+import bisect
 from collections.abc import Mapping, Sequence
 import dataclasses
+import itertools
 import os
 from typing import Any
 
@@ -108,17 +110,8 @@ def open_source(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Records(Sequence[bytes]):
-  """Records to train on, as serialized tf.Examples. Each is read on access.
-
-  Attributes:
-    folder: Folder of the dataset.
-    source: All records of the split.
-    indices: Indices of the selected records in `source`.
-    identity: What these records are, wherever the dataset is: its name and
-      version, the split, the marks that are left out, and the numbers of
-      selected records and of bytes in the split.
-  """
+class _Part(Sequence[bytes]):
+  """Selected records of one dataset. The attributes are as in `Records`."""
 
   folder: epath.Path
   source: base.BaseDataSource
@@ -139,13 +132,56 @@ class Records(Sequence[bytes]):
       ) from error
 
 
+class Records(Sequence[bytes]):
+  """Records to train on, as serialized tf.Examples. Each is read on access.
+
+  Those of several datasets follow one another.
+
+  Attributes:
+    folder: Folder of the first dataset, whose palette a new run takes.
+    identity: What these records are, wherever the datasets are: name and
+      version, the split, the marks that are left out, and the numbers of
+      selected records and of bytes in the split. Where there are several
+      datasets, ' + ' joins their values.
+    summary: Numbers of records of each dataset, if there are several.
+  """
+
+  def __init__(self, parts: Sequence[_Part]):
+    self._parts = parts
+    self._ends = list(itertools.accumulate(map(len, parts)))
+    self.folder = parts[0].folder
+    self.identity = parts[0].identity
+    self.summary = ''
+    if len(parts) > 1:
+      self.identity = dict(self.identity) | {
+          key: ' + '.join(str(part.identity[key]) for part in parts)
+          for key in ('name', 'split', 'records', 'bytes')
+      }
+      self.summary = ', '.join(
+          f'{part.folder} ({len(part)} records, {len(part) / len(self):.0%})'
+          for part in parts
+      )
+
+  def __len__(self):
+    return self._ends[-1]
+
+  def __getitem__(self, index):
+    index = range(len(self))[index]
+    part = bisect.bisect(self._ends, index)
+    return self._parts[part][index - self._ends[part] + len(self._parts[part])]
+
+
 def open_records(
-    name: str,
-    data_dir: str | os.PathLike,
-    split: str = 'train',
+    name: str | Sequence[str],
+    data_dir: str | os.PathLike | Sequence[str | os.PathLike],
+    split: str | Sequence[str] = 'train',
     leave_out: Sequence[str] = (),
 ) -> Records:
-  """Opens a dataset for training.
+  """Opens one or several datasets for training.
+
+  Each of `name`, `data_dir` and `split` is one value for all datasets, or one
+  for each: a sequence, or a text with commas. A dataset may be given twice,
+  which doubles its share.
 
   Args:
     name: Name of a TFDS dataset, as in `open_source`.
@@ -155,9 +191,32 @@ def open_records(
       these marks are left out, and their records are not read.
 
   Raises:
-    UserError: The dataset or its split does not exist, or has no shots, no
-      index or no such mark, or all clips are left out.
+    UserError: A dataset or its split does not exist, or has no shots, no
+      index or no such mark, or all its clips are left out. Or the numbers of
+      names, folders and splits differ.
   """
+  given = {'name': name, 'data_dir': data_dir, 'split': split}
+  values = {field: _as_list(value) for field, value in given.items()}
+  count = max(map(len, values.values()))
+  for field, of_field in values.items():
+    if len(of_field) not in (1, count):
+      raise errors.UserError(
+          f'config.dataset.{field} has {len(of_field)} values, but another'
+          f' field of config.dataset has {count}: give one value for all'
+          ' datasets, or one for each'
+      )
+  columns = [v * count if len(v) == 1 else v for v in values.values()]
+  rows = zip(*columns, strict=True)
+  return Records([_open_part(leave_out, *row) for row in rows])
+
+
+def _as_list(value):
+  if isinstance(value, str):
+    return [item.strip() for item in value.split(',')]
+  return [value] if isinstance(value, os.PathLike) else list(value)
+
+
+def _open_part(leave_out, name, data_dir, split):
   builder = _require_builder(name, data_dir)
   if 'shots' not in builder.info.features:
     raise errors.UserError(
@@ -185,7 +244,7 @@ def open_records(
       'records': len(indices),
       'bytes': sum(builder.info.splits[p.splitname].num_bytes for p in parts),
   }
-  return Records(builder.data_path, source, indices, identity)
+  return _Part(builder.data_path, source, indices, identity)
 
 
 def find_builder(

@@ -49,7 +49,7 @@ class Checkpoints:
     Args:
       workdir: Folder of the run.
       config: Config of the run, which is saved in each checkpoint.
-      records: `records.Records.identity` of its dataset, which is too.
+      records: `records.Records.identity` of its datasets, which is too.
     """
     self._config = json.loads(config.to_json()) | {
         'records': dict(records),

@@ -104,6 +104,8 @@ def train(
     )
     if first_step:
       telemetry.print(f'resumed from step {first_step}')
+    elif records.summary:
+      telemetry.print(f'data: {records.summary}; the first gives the palette')
     train_step = step_lib.make_train_step(
         config, graphdef, state, palette, mesh, loss
     )
