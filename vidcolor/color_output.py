@@ -20,6 +20,7 @@ from vidcolor.render import panels as panels_lib
 from vidcolor.tracking import color_propagation
 from vidcolor.tracking import propagation
 from vidcolor.video import mp4
+from vidcolor.video import pictures
 from vidcolor.video import video_source
 
 # The relative difference of aspect ratios that still count as equal.
@@ -45,7 +46,7 @@ def read_reference(path: str | os.PathLike, size: tuple[int, int]) -> Frame:
     UserError: The picture cannot be read, has another aspect ratio than the
       video, or is grey.
   """
-  reference = video_source.read_picture(path)
+  reference = pictures.read(path)
   height, width = size
   own_height, own_width, _ = reference.shape
   if not math.isclose(

@@ -9,5 +9,9 @@ class UserError(Exception):
   """
 
 
+class PartlyReadError(UserError):
+  """A video cannot be read to its end. The frames before were yielded."""
+
+
 class PreemptedError(Exception):
   """The machine is about to be taken away. All is saved: run it again."""

@@ -144,19 +144,21 @@ def report_full_disk(folder: str | os.PathLike[str]) -> Iterator[None]:
     folder: The folder that is written to.
 
   Raises:
-    UserError: The disk is full, its quota is used up, or it is read-only.
+    UserError: The disk is full, its quota is used up, it is read-only, or a
+      file is larger than it can hold.
   """
   try:
     yield
   except Exception as error:
     # Some libraries raise their own errors, which hold the system's message.
-    codes = errno.ENOSPC, errno.EDQUOT, errno.EROFS
+    codes = errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG
     reasons = [text for text in map(os.strerror, codes) if text in str(error)]
     if isinstance(error, errors.UserError) or not reasons:
       raise
     raise errors.UserError(
         f'{folder} cannot be written to any more ({reasons[0]}): fix that, then'
-        ' run the same command again to continue from the last checkpoint'
+        ' run the same command again; training continues from its last'
+        ' checkpoint'
     ) from error
 
 

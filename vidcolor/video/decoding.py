@@ -52,6 +52,8 @@ _MAX_B_FRAMES = 16
 _B_FRAME = 3  # FFmpeg's AV_PICTURE_TYPE_B.
 # Seconds. A longer step between frames, or a step back, is a clock error.
 _MAX_STEP = 10.0
+# Seconds. Files may end this much before their headers say.
+_END_SLACK = 0.2
 # Seconds. Matroska rounds times to a millisecond, so a frame may be that late.
 _TIME_SLACK = 1e-3
 # Frames per second. No camera has a rate outside of this range. If a header
@@ -100,7 +102,7 @@ def read_frames(
 
 
 def decode_frames(
-    path: str | os.PathLike, start: float = 0.0
+    path: str | os.PathLike, start: float = 0.0, *, as_stored: bool = False
 ) -> Iterator[av.VideoFrame]:
   """Yields every frame of a video in presentation order.
 
@@ -112,12 +114,17 @@ def decode_frames(
   shrunk), a known color matrix, and no interlacing. They may still be turned:
   `Converter` makes them upright.
 
+  With `as_stored`, frames keep the shape of their pixels. They also keep longer
+  steps if the file's header says that it is that long, as in a time-lapse. And
+  a file that ends before its header says is damaged there.
+
   Args:
     path: A video file in a common format, or a URL that fsspec opens, such as
       gs://bucket/a.mp4. If it holds several videos, the largest is read.
     start: Frames before this time, in seconds, are skipped. MP4 and Matroska
       files are read from the last keyframe before this time. So if the clock
       has errors before it, the times can differ from those of a full read.
+    as_stored: See above.
 
   Raises:
     UserError: (while iterating) There is no such file, it holds no video that
@@ -129,8 +136,14 @@ def decode_frames(
     with _open(path) as file, _open_container(file) as container:
       stream = _choose_stream(container)
       origin = _seek(container, stream, start) if start > 0 else None
-      frames = _retimed(_undamaged(container.demux(stream)), stream, origin)
-      for frame in _uniform(_deinterlaced(frames), _pixel_shape(stream)):
+      frames, end, aspect = _undamaged(container.demux(stream)), None, 1
+      if as_stored:
+        end = _stated_end(stream)
+        frames = _to_the_end(frames, end)
+      else:
+        aspect = _pixel_aspect(stream)
+      frames = _retimed(frames, stream, origin, end)
+      for frame in _uniform(_deinterlaced(frames), aspect):
         seconds = frame.time
         if seconds >= start - _TIME_SLACK:
           yield frame
@@ -201,6 +214,28 @@ def estimate_num_frames(
   if not length or not count:
     return None
   return max(1, round(count * (min(length, end or length) - start) / length))
+
+
+def pixel_aspect(path: str | os.PathLike) -> fractions.Fraction:
+  """Returns how many times as wide as high a pixel of an upright frame is.
+
+  Args:
+    path: A video file, as `decode_frames` takes it.
+
+  Raises:
+    UserError: The file cannot be read.
+  """
+  try:
+    with _open(path) as file, _open_container(file) as container:
+      stream = _choose_stream(container)
+      aspect = _pixel_aspect(stream)
+      if aspect == 1:
+        return aspect
+      first = next(_undamaged(container.demux(stream)), None)
+      is_on_its_side = first is not None and first.rotation % 180
+      return 1 / aspect if is_on_its_side else aspect
+  except _READ_ERRORS as error:
+    raise errors.UserError(f'cannot read {path}: {_reason(error)}') from error
 
 
 def sample(
@@ -283,6 +318,8 @@ _READ_ERRORS = (av.FFmpegError, OSError, IndexError, _UnreadableError)
 def _reason(error):
   if isinstance(error, IndexError):
     return 'it is damaged'
+  if isinstance(error, av.InvalidDataError):
+    return f'{error.strerror} (it is damaged, or its end is missing)'
   return getattr(error, 'strerror', None) or error
 
 
@@ -325,11 +362,40 @@ def _choose_stream(container):
   return stream
 
 
-def _pixel_shape(stream):
-  """Returns the aspect ratio of a pixel, or 1 if the header is wrong."""
-  shape = float(stream.sample_aspect_ratio or 1)
-  is_sane = 1 / _MAX_PIXEL_ASPECT <= shape <= _MAX_PIXEL_ASPECT
-  return shape if is_sane and not _is_close(shape, 1) else 1.0
+def _pixel_aspect(stream):
+  """Returns the aspect ratio of a stored pixel, or 1 if the header is wrong."""
+  aspect = stream.sample_aspect_ratio or 1
+  is_sane = 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT
+  is_square = not is_sane or _is_close(aspect, 1)
+  return fractions.Fraction(1 if is_square else aspect)
+
+
+def _stated_end(stream):
+  """Returns when the stream ends by its header, in its ticks, or None."""
+  container = stream.container
+  if container.format.name not in _INDEXED:
+    return None
+  length = stream.duration
+  if not length and 'DURATION' in stream.metadata:  # Of Matroska.
+    hours, minutes, seconds = stream.metadata['DURATION'].split(':')
+    seconds = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    length = seconds / stream.time_base
+  elif not length and container.duration and len(container.streams) == 1:
+    length = container.duration / av.time_base / stream.time_base
+  return length and (stream.start_time or 0) + length
+
+
+def _to_the_end(frames, end):
+  """Yields the frames; raises an error if the last one is long before `end`."""
+  latest = None
+  for frame in frames:
+    if frame.pts is not None:
+      period = frame.duration or 0
+      slack = max(_END_SLACK / frame.time_base, 3 * period)
+      latest = frame.pts + period + slack
+    yield frame
+  if end and latest is not None and latest < end:
+    raise _UnreadableError('the rest of the file is missing')
 
 
 def _is_close(shape, other):
@@ -407,8 +473,11 @@ def _shifted(packets, origin):
       yield packet
 
 
-def _retimed(frames, stream, origin):
-  """Corrects the times of frames: 0 at `origin`, and no clock errors."""
+def _retimed(frames, stream, origin, end):
+  """Corrects the times of frames: 0 at `origin`, and no clock errors.
+
+  A step to a time before `end` is no clock error, however long it is.
+  """
   tick = stream.time_base
   rate = stream.guessed_rate or _DEFAULT_RATE
   if not _MIN_RATE <= rate <= _MAX_RATE:
@@ -422,7 +491,9 @@ def _retimed(frames, stream, origin):
     step = None if stamp is None or last is None else stamp - last
     if time is None:
       time = 0 if None in (origin, stamp) else stamp - origin
-    elif step is not None and 0 < step <= longest:
+    elif step is not None and (
+        0 < step <= longest or last < stamp <= (end or 0)
+    ):
       time += step
     else:
       time += period
@@ -452,14 +523,14 @@ def _deinterlacer(like):
   return graph
 
 
-def _uniform(frames, pixel_shape):
+def _uniform(frames, pixel_aspect):
   """Gives all frames one size, square pixels and a color matrix."""
   first = next(frames, None)
   if first is None:
     return
   shape, rotation = first.width / first.height, first.rotation
-  width = round(first.width * min(1, pixel_shape))
-  height = round(first.height / max(1, pixel_shape))
+  width = round(first.width * min(1, pixel_aspect))
+  height = round(first.height / max(1, pixel_aspect))
   scaler = reformatter.VideoReformatter()
   for frame in itertools.chain([first], frames):
     if frame.rotation != rotation or not _is_close(
@@ -492,14 +563,19 @@ def _with_ends(pairs):
 
 
 def _to_rgb(converter, frame, width, height):
+  has_alpha = any(component.is_alpha for component in frame.format.components)
   rgb = converter.reformat(
       frame,
       width=width,
       height=height,
-      format='rgb24',
+      format='rgba' if has_alpha else 'rgb24',
       interpolation='AREA',
       threads=1,
   ).to_ndarray()
+  if has_alpha:
+    # What a transparent pixel holds was never meant to be seen.
+    opaque = rgb[..., 3:] / np.float32(255)
+    rgb = (rgb[..., :3] * opaque).round().astype(np.uint8)
   if frame.color_trc == reformatter.ColorTrc.SMPTE2084:
     rgb = _pq_to_gamma()[rgb]
   return rgb

@@ -63,6 +63,8 @@ def write_like(
 ) -> str | None:
   """Writes frames at their own times, with the sound of their source.
 
+  The film's pixels have the shape of the source's.
+
   The sound goes from the source's first frame to the end of the last written
   frame. It is copied if browsers play it, else encoded as AAC.
 
@@ -95,8 +97,11 @@ def _write(path, frames, source, default_step):
 def _encode(path, first, rest, source, default_step):
   """Encodes frames and sound by turns, so that memory holds few of them."""
   options = {'movflags': 'faststart'}
-  with av.open(path, 'w', format='mp4', options=options) as container:
-    film = _VideoStream(container, first.rgb, default_step)
+  # Without `file:`, FFmpeg takes a name with a colon for a URL.
+  name = f'file:{path}'
+  with av.open(name, 'w', format='mp4', options=options) as container:
+    aspect = source.pixel_aspect if source else fractions.Fraction(1)
+    film = _VideoStream(container, first.rgb, default_step, aspect)
     sound = _AudioStream(container, source)
     with contextlib.closing(sound):
       for frame in itertools.chain([first], rest):
@@ -110,7 +115,7 @@ def _encode(path, first, rest, source, default_step):
 class _VideoStream:
   """Writes the frames of a file, padded to even sides."""
 
-  def __init__(self, container, first, default_step):
+  def __init__(self, container, first, default_step, pixel_aspect):
     height, width = first.shape[:2]
     self._container = container
     self._padding = ((0, height % 2), (0, width % 2), (0, 0))
@@ -120,6 +125,7 @@ class _VideoStream:
     self._stream.pix_fmt = 'yuv420p'
     codec = self._stream.codec_context
     codec.time_base = _TICK
+    codec.sample_aspect_ratio = pixel_aspect
     # Players guess the matrix of untagged colors from the size of the video.
     codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
     codec.color_range = _LIMITED_RANGE
@@ -173,7 +179,7 @@ class _AudioStream:
     self._packets.close()
 
   def _read(self, source):
-    if source is None or source.path.is_dir():
+    if source is None or not source.is_film:
       return
     try:
       packets = decoding.demux_sound(source.path, source.start)

@@ -1,27 +1,26 @@
 """Reads a video file, or a folder of pictures, any number of times."""
 
 import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
+import fractions
 import itertools
 import math
 import os
 import pathlib
-import re
 import tempfile
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+import warnings
 
 import cv2
 from jaxtyping import UInt8
 import numpy as np
-from PIL import Image
-from PIL import ImageOps
 
 from vidcolor import errors
 from vidcolor import files
 from vidcolor.video import decoding
+from vidcolor.video import pictures
 
-_SUFFIXES = '.jpg .jpeg .png .webp .bmp .tif .tiff .ppm .pgm'.split()
 # Seconds. Files store rounded times.
 _SLACK = 1e-3
 # A 480p frame takes 0.2 MB and 15 ms to write and read back. Its mean error is
@@ -31,6 +30,8 @@ _JPEG = [
     *(cv2.IMWRITE_JPEG_QUALITY, 98),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 ]
+
+_T = TypeVar('_T')
 
 
 class VideoFrame(NamedTuple):
@@ -46,16 +47,20 @@ class VideoFrame(NamedTuple):
 
 
 class VideoSource:
-  """A video file, or a folder of pictures in the order of their names.
+  """A video file, or the pictures of a folder or of one file.
 
-  Each iteration reads the upright frames again, one at a time. Names are sorted
-  by the numbers in them: frame2 comes before frame10.
+  Each iteration reads the upright frames again, one at a time.
+  `pictures.Sequence` says which pictures are read, and how.
+
+  A film may have pixels that are not square. Its frames keep the size that the
+  file has, in which most tools draw masks. A warning says so.
 
   Attributes:
     path: The file or folder.
     start: Time of the first frame, in seconds of the file.
     size: Height and width of the frames in pixels.
     full_size: Height and width of the frames before they are shrunk.
+    pixel_aspect: How many times as wide as high a pixel is.
     num_frames: Number of frames: exact for a folder, estimated for a file,
       None if the file does not tell.
   """
@@ -73,29 +78,31 @@ class VideoSource:
     """Opens the video and reads its first frame.
 
     Args:
-      path: A folder of pictures, or a video file that
-        `decoding.decode_frames` reads.
+      path: A folder of pictures, a file of several pictures, or a video file
+        that `decoding.decode_frames` reads.
       start: Frames before this time, in seconds of the file, are skipped.
       end: Frames from this time on are skipped. None reads to the end.
       scale: Factor in (0, 1] by which frames are shrunk, by averaging areas.
       max_short_side: Frames whose short side is longer, in pixels, are shrunk
         to it.
-      frames_per_second: Rate at which a folder's pictures are shown.
+      frames_per_second: Rate at which pictures without times are shown.
 
     Raises:
       UserError: There is no such file or folder, it has no readable frame from
-        start to end, or the scale is out of range. Iteration raises it at a
-        damaged frame, and at a picture of another size than the first.
+        start to end, its pictures differ in size, or the scale is out of range.
+        Iteration raises `PartlyReadError` after the last frame that can be
+        read, if that is not the end.
     """
-    self.path, self.start = pathlib.Path(path), start
+    if files.is_url(path):
+      raise errors.UserError(
+          f'{path} is a URL: download the file, and give its path'
+      )
+    self.path, self.start = pathlib.Path(path).expanduser(), start
     self._end = math.inf if end is None else end
     self._check(scale, frames_per_second)
-    # The pictures of a folder, with their times.
-    self._pictures = []
-    if self.path.is_dir():
-      paths = _find_pictures(self.path)
-      timed = ((k / frames_per_second, path) for k, path in enumerate(paths))
-      self._pictures = [pair for pair in timed if self._is_within(pair[0])]
+    self._pictures: pictures.Sequence | None = None
+    if self.path.is_dir() or pictures.is_picture_file(self.path):
+      self._pictures = pictures.Sequence(self.path, frames_per_second)
     # The longest short side of a frame, in pixels.
     self._limit = None
     self.start, rgb = self._first()
@@ -108,11 +115,30 @@ class VideoSource:
       _, rgb = self._first()
     self.size = rgb.shape[:2]
     self.num_frames = self._estimate_num_frames()
+    self.pixel_aspect = fractions.Fraction(1)
+    if self.is_film:
+      self.pixel_aspect = decoding.pixel_aspect(self.path)
+    if self.pixel_aspect != 1:
+      self._tell_of_aspect()
 
   def __iter__(self) -> Iterator[VideoFrame]:
     """Yields the frames, first to last."""
     for seconds, rgb in self._read():
       yield VideoFrame(rgb, seconds - self.start)
+
+  @property
+  def is_film(self) -> bool:
+    """Whether this is a film, which may have sound, and not pictures."""
+    return self._pictures is None
+
+  @property
+  def shown_sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The heights and widths of a full frame whose pixels are made square.
+
+    Players make it wider or higher. Both are `full_size` if pixels are square.
+    """
+    (height, width), aspect = self.full_size, self.pixel_aspect
+    return (height, round(width * aspect)), (round(height / aspect), width)
 
   @property
   def name(self) -> str:
@@ -136,7 +162,7 @@ class VideoSource:
         _write_jpeg(name(len(times)), frame.rgb)
         times.append(frame.seconds)
       for index in reversed(range(len(times))):
-        yield VideoFrame(read_picture(name(index)), times[index])
+        yield VideoFrame(pictures.read(name(index)), times[index])
         os.remove(name(index))
 
   def _check(self, scale, frames_per_second):
@@ -144,10 +170,6 @@ class VideoSource:
       raise errors.UserError(
           f'there is no file or folder {self.path}: give a video, or a folder'
           ' of pictures'
-      )
-    if self.path.is_file() and self.path.suffix.lower() in _SUFFIXES:
-      raise errors.UserError(
-          f'{self.path} is one picture: give a video, or a folder of pictures'
       )
     if not 0 < scale <= 1:
       raise errors.UserError(
@@ -176,76 +198,64 @@ class VideoSource:
       )
     return first
 
+  def _tell_of_aspect(self):
+    height, width = self.full_size
+    shown = self.shown_sizes[self.pixel_aspect < 1]
+    warnings.warn(
+        f'{self.path} has pixels that are not square: frames, boxes and points'
+        f' are in its own {width} x {height} pixels, and players show'
+        f' {shown[1]} x {shown[0]}; masks may have either size',
+        stacklevel=3,
+    )
+
   def _estimate_num_frames(self):
-    if self.path.is_dir():
-      return len(self._pictures)
+    if self._pictures:
+      return self._pictures.count(self.start - _SLACK, self._end - _SLACK)
     end = None if self._end == math.inf else self._end
     return decoding.estimate_num_frames(self.path, self.start, end)
 
-  def _is_within(self, seconds):
-    return self.start - _SLACK <= seconds <= self._end - _SLACK
-
   def _read(self):
     """Yields times, in seconds of the file, and frames."""
-    return self._read_folder() if self.path.is_dir() else self._read_file()
+    is_started = False
+    try:
+      for frame in self._timed():
+        yield frame
+        is_started = True
+    except errors.UserError as error:
+      if is_started:
+        raise errors.PartlyReadError(str(error)) from error
+      raise
 
-  def _read_file(self):
+  def _timed(self):
+    start, end = self.start - _SLACK, self._end - _SLACK
+    if self._pictures:
+      for seconds, rgb in self._pictures.read(start, end):
+        yield seconds, _shrunk(rgb, self._limit)
+      return
     converter = decoding.Converter()
-    frames = decoding.decode_frames(self.path, self.start)
-    for frame in itertools.takewhile(lambda f: self._is_within(f.time), frames):
-      yield frame.time, converter.rgb(frame, self._limit)
-
-  def _read_folder(self):
-    shape = None
-    for seconds, path in self._pictures:
-      rgb = read_picture(path)
-      shape = shape or rgb.shape
-      if rgb.shape != shape:
-        raise errors.UserError(
-            f'{path} is {rgb.shape[1]}x{rgb.shape[0]}, but the pictures before'
-            f' it are {shape[1]}x{shape[0]}: make all of one size'
-        )
-      yield seconds, _shrunk(rgb, self._limit)
+    frames = decoding.decode_frames(self.path, self.start, as_stored=True)
+    for frame in itertools.takewhile(lambda f: f.time < end, frames):
+      if frame.time >= start:
+        yield frame.time, converter.rgb(frame, self._limit)
 
 
-def _find_pictures(folder):
-  """Returns the paths of a folder's pictures, in the order of their names."""
-  paths = files.visible(folder, _SUFFIXES)
-  if not paths:
-    raise errors.UserError(
-        f'there is no picture in the folder {folder}: give one that holds'
-        f' {", ".join(_SUFFIXES)}'
-    )
-  return sorted(paths, key=_natural)
+class ReadablePart(Generic[_T]):
+  """Iterates over what can be read, and ends there without an error.
 
-
-def _natural(path):
-  """Returns a sort key that puts frame2 before frame10."""
-  parts = re.split(r'([0-9]+)', path.name)
-  return [
-      int(part) if index % 2 else part for index, part in enumerate(parts)
-  ], path.name
-
-
-def read_picture(
-    path: str | os.PathLike,
-) -> UInt8[np.ndarray, 'height width 3']:
-  """Reads an upright RGB picture.
-
-  Raises:
-    UserError: The file is missing, or it is no picture.
+  Attributes:
+    fault: The error that ended the last iteration, or None.
   """
-  try:
-    with Image.open(path) as picture:
-      upright = ImageOps.exif_transpose(picture)
-      if upright.mode.startswith('I;16'):
-        # Pillow would clip the values at 255.
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-      return np.asarray(upright.convert('RGB'))
-  except (OSError, SyntaxError, ValueError) as error:
-    raise errors.UserError(
-        f'cannot read the picture {path}: restore it, or remove it'
-    ) from error
+
+  def __init__(self, items: Iterable[_T]):
+    self.fault: errors.PartlyReadError | None = None
+    self._items = items
+
+  def __iter__(self) -> Iterator[_T]:
+    self.fault = None
+    try:
+      yield from self._items
+    except errors.PartlyReadError as error:
+      self.fault = error
 
 
 def _shrunk(rgb, limit):
