@@ -2,9 +2,10 @@
 
 python -m experiments.quickstart
 
-Builds a dataset of clips, trains the small network to colorize them, and tracks
-objects in held-out video with it and with three baselines. Each step calls the
-library. The same command resumes a run that was stopped.
+Builds a dataset of clips, trains the compact network to colorize them, and
+tracks objects in held-out video. Three baselines track the same objects: the
+first mask repeated, optical flow, and the untrained network. Without flags the
+videos are rendered. The same command resumes a run that was stopped.
 """
 
 from collections.abc import Mapping

@@ -90,7 +90,7 @@ def draw(
 
 
 def _draw_video(tracked):
-  """Yields true masks beside those of optical flow and the trained network."""
+  """Yields frames in three panels: true masks, flow, the trained network."""
   size = _video_size(tracked)
   for t in tracked:
     columns = {

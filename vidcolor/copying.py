@@ -55,18 +55,21 @@ def copy(
     values: Values to copy, with any number of channels.
     temperature: Divisor of the dot products. A lower temperature gives the best
       match more weight.
-    valid: Reference frames that take part, at least one. Default: all.
-    radius: Radius of the window in cells: only reference positions within this
-      distance of the target position take part. Default: all positions.
+    valid: Reference frames that take part, at least one in each clip. Default:
+      all.
+    radius: Radius of the window in positions of the embedding grid: only
+      reference positions at most this far from the target position take part.
+      Default: all positions.
     square_window: Whether the window is a square instead of a disk, with
       `radius` cells to each side.
-    unwindowed: Number of reference frames, from the first one on, that have no
-      window.
-    top_k: Number of best matches that take part. Default: all positions.
+    unwindowed: Number of reference frames, counted from the first, without a
+      window: all their positions take part.
+    top_k: Number of best matches that take part, over all reference frames
+      together. Default: all positions.
     block_size: Number of reference positions to process at once. If given,
-      neither the result nor its gradient ever holds the affinity of all
-      references and targets. It cannot be combined with `radius` or `top_k`,
-      which bound the memory themselves.
+      the affinity of all references and targets is never in memory at once,
+      also not for the gradient. It cannot be combined with `radius` or `top_k`.
+      These two bound the memory themselves.
 
   Returns:
     The copied values in float32. The softmax is in float32 for embeddings of

@@ -192,7 +192,15 @@ def _tile_window(reach_y, reach_x, radius, square):
 
 
 def _copy_from(target, parts, values, top_k):
-  """Copies to targets [targets, dim] from the positions of all parts."""
+  """Returns the copied values [targets, channels] of one tile.
+
+  Args:
+    target: Embeddings of the tile's target positions, [targets, dim].
+    parts: Reference positions that may be copied: one `_Positions` for the
+      frames with a window, one for the frames without.
+    values: Values of all reference positions, [positions, channels].
+    top_k: Number of best matches, over all parts together. None for all.
+  """
   match = _match_all if top_k is None else functools.partial(_match_best, top_k)
   matches = [match(target, part) for part in parts]
   scores, row = (jnp.concatenate(x, -1) for x in zip(*matches, strict=True))

@@ -114,7 +114,10 @@ def _gradient_of(function):
 
 
 def _torch_attention(arrays, kind):
-  """Returns PyTorch's attention kernel, if this is a CPU with PyTorch."""
+  """Returns a function that runs PyTorch's attention, by its name.
+
+  The result is empty without PyTorch, and where JAX computes on no CPU.
+  """
   torch = measuring.torch()
   if torch is None or jax.default_backend() != 'cpu':
     return {}

@@ -86,5 +86,9 @@ def _convolve(x, kernel):
 
 
 def _of_variables(graphdef, function):
-  """Makes parameters arguments, so that XLA does not precompute with them."""
+  """Returns `function` with the weights as its first argument.
+
+  Weights that a jitted function closes over are constants, with which XLA
+  computes as it compiles. That would make the measured time too short.
+  """
   return lambda variables, x: function(nnx.merge(graphdef, variables), x)

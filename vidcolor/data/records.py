@@ -279,7 +279,10 @@ def _open_split(builder, split, **options):
 
 
 def _parts(builder, split):
-  """Returns which records a split consists of, as ranges of whole splits."""
+  """Returns the records of a split such as 'train[:90%]+test'.
+
+  Each item names a complete split and a range of its records.
+  """
   instruction = tfds.core.ReadInstruction.from_spec(split)
   return instruction.to_absolute(builder.info.splits)
 

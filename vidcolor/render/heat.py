@@ -74,7 +74,11 @@ def mark_points(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
 
 
 def _write(frame, text, origin, size):
-  """Writes text with a black edge. OpenCV's thickness gives no edge."""
+  """Draws text with a black outline, in place; `origin` is its bottom left.
+
+  The outline is the same text in black, drawn first at four shifted positions.
+  OpenCV's `thickness` alone draws no outline.
+  """
   x, y = origin
   _, (_, width) = _lines(frame)
   style = 2 * width, cv2.LINE_AA

@@ -12,7 +12,9 @@ from sklearn import linear_model
 
 
 class Reliability(NamedTuple):
-  """Accuracy by confidence, in bins of equal width.
+  """The data of a reliability diagram: accuracy in bins of confidence.
+
+  The bins divide 0 to 1 into equal widths. A result is one pixel of a mask.
 
   Attributes:
     confidence: Mean confidence in each bin, NaN in an empty bin.

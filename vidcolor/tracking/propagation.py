@@ -252,13 +252,15 @@ class LabelPropagator:
       frames: Iterable[Any],
       first_mask: UInt8[np.ndarray, 'height width'],
   ) -> Iterator[UInt8[np.ndarray, 'height width']]:
-    """Yields a mask for each frame, first the given one.
+    """Tracks objects; yields a mask for each frame.
+
+    The first mask is `first_mask`, with 0 in place of void (255).
 
     Args:
       frames: RGB frames, UInt8[np.ndarray, 'height width 3'] each, or whatever
-        the model takes.
-      first_mask: The number of the object at each pixel, 0 on the background.
-        Void (255) counts as background.
+        the model takes, such as embeddings from files.
+      first_mask: The index of the object at each pixel of the first frame, 0 on
+        the background.
     """
     first_mask = masks.without_void(first_mask)
     yield first_mask

@@ -43,16 +43,16 @@ def train(
   """Trains until config.steps. Resumes from the newest checkpoint if any.
 
   Args:
-    config: A config as in experiments/configs. Where log_every, images_every
-      or evaluation.every is 0, nothing is logged, drawn or evaluated. Where
-      checkpoint_every is 0, only the last step is saved.
+    config: A config as in experiments/configs. log_every=0 switches reports
+      off, images_every=0 pictures, evaluation.every=0 evaluation. With
+      checkpoint_every=0 a run is saved only at its end and at SIGTERM.
     workdir: Folder for checkpoints, metrics.jsonl and TensorBoard events.
-    make_model: Makes the network from `rngs`, such as a network class, in
-      place of config.model.
-    loss: The objective, in place of config.target and config.copy.
+    make_model: A network class, or another function that takes `rngs` and
+      returns the network. If given, config.model is not used.
+    loss: The objective. If given, config.target and config.copy are not used.
     evaluate: A function from the model and the step to metrics to report. It
       is called each config.evaluation.every steps, in process 0 only.
-    profile_steps: First and last step to trace, if any.
+    profile_steps: First and last step to trace, both included, if any.
 
   Raises:
     UserError: The config has a wrong value, the dataset or its palette is

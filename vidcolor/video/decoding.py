@@ -446,7 +446,10 @@ def _seek(container, stream, start):
 
 
 def _first_time(path):
-  """Returns the file's own time, in seconds, of time 0 of `decode_frames`."""
+  """Returns the timestamp of the first frame in the file, in seconds.
+
+  `decode_frames` counts its times from there.
+  """
   with _open(path) as file, _open_container(file) as container:
     stream = _choose_stream(container)
     first = next(_undamaged(container.demux(stream)), None)

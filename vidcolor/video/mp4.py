@@ -133,7 +133,11 @@ class _VideoStream:
 
   @property
   def end(self):
-    """The end of the last frame, which lasts as long as the one before."""
+    """The time in seconds at which the written video ends.
+
+    The file does not say how long its last frame lasts. It is taken to last as
+    long as the frame before it.
+    """
     return float((self._last + self._step) * _TICK)
 
   def write(self, frame):
@@ -223,7 +227,11 @@ class _AudioStream:
 
 
 def _can_copy(packet):
-  """Returns whether MP4 can hold the sound as it is, and browsers play it."""
+  """Returns whether an MP4 can take the sound without encoding it again.
+
+  MP4 must be able to hold it, and browsers must be able to play it. `packet` is
+  the first of the sound.
+  """
   stream = packet.stream
   if stream.codec_context.codec.canonical_name not in _COPIED_SOUND:
     return False

@@ -59,31 +59,33 @@ def compute_metrics(
 ) -> dict[str, float]:
   """Compares the tracks of one video with the true ones.
 
-  With 'first', the frames after the query count. With 'strided', all frames but
-  that of the query count.
+  In the mode 'first', only the frames after a query's frame are measured. In
+  the mode 'strided', all frames except the query's frame are measured.
 
   Args:
     query_frame: Frame of each query.
-    true_points: True positions in pixels of 256 x 256. They do not matter where
-      a point is occluded.
+    true_points: True positions (x, y) in pixels of 256 x 256. Where a point is
+      occluded, its position is ignored and may be NaN.
     occluded: Whether a point is truly hidden.
-    points: Predicted positions.
+    points: Predicted positions (x, y) in the same pixels.
     visible: Whether a point is predicted to be visible.
     query_mode: 'first' or 'strided'.
 
   Returns:
     Metrics in 0 to 1, by their published names:
 
-    occlusion_accuracy: Fraction of correct predictions of whether a point is
-      visible.
+    occlusion_accuracy: Fraction of the measured points whose visibility is
+      predicted correctly.
     pts_within_N: Fraction of the truly visible points that were tracked to less
       than N pixels from their true position. average_pts_within_thresh is the
       mean over `THRESHOLDS`, also known as delta-average.
     jaccard_N: True positives (visible, predicted visible, and within N pixels)
-      divided by the truly visible points plus the false positives.
+      divided by the truly visible points plus the false positives (predicted
+      visible, but occluded or not within N pixels).
       average_jaccard is the mean over `THRESHOLDS`.
 
-    NaN where no truly visible point counts.
+    A metric is NaN if it has nothing to measure: no point is truly visible in
+    a measured frame.
 
   Raises:
     ValueError: There is no such query mode.
