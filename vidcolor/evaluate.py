@@ -52,6 +52,7 @@ _BENCHMARKS: dict[str, tuple[types.ModuleType, dict[str, Any]]] = {
     'davis2016': (benchmarks.davis, {'year': 2016}),
     'davis2017': (benchmarks.davis, {'year': 2017}),
     'jhmdb': (benchmarks.jhmdb, {}),
+    'badja': (benchmarks.badja, {}),
     'tapvid': (benchmarks.tapvid, {}),
     'kinetics_color': (benchmarks.colorization, {}),
 }
@@ -109,6 +110,12 @@ _OPTIONS = (
         None,
         'DAVIS: name of a list, default val. JHMDB: 1 (default), 2 or 3.'
         ' kinetics_color: as TFDS writes it, default validation.',
+    ),
+    flags.DEFINE_string(
+        'resolution',
+        None,
+        'DAVIS: the folder that replaces 480p, such as Full-Resolution. BADJA:'
+        ' 480p, the default if it is there, or Full-Resolution.',
     ),
     flags.DEFINE_enum(
         'query_mode',

@@ -1,4 +1,4 @@
-"""Benchmarks of trackers, one package each: davis, jhmdb, tapvid, colorization.
+"""Benchmarks of trackers, one package each.
 
 A benchmark is a module with these functions:
 
@@ -20,12 +20,13 @@ import importlib
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+  from vidcolor.benchmarks import badja
   from vidcolor.benchmarks import colorization
   from vidcolor.benchmarks import davis
   from vidcolor.benchmarks import jhmdb
   from vidcolor.benchmarks import tapvid
 
-__all__ = ['colorization', 'davis', 'jhmdb', 'tapvid']
+__all__ = ['badja', 'colorization', 'davis', 'jhmdb', 'tapvid']
 
 
 def __getattr__(name: str) -> Any:

@@ -89,7 +89,10 @@ def read_davis(
     names = _read_list(_list_path(data_dir, year, split, resolution))
   else:
     names = [path.name for path in files.visible(frames_dir) if path.is_dir()]
-  return [_find_sequence(data_dir, name, year, resolution) for name in names]
+  return [
+      find_sequence(data_dir, name, year=year, resolution=resolution)
+      for name in names
+  ]
 
 
 def latest_year(data_dir: str | os.PathLike[str]) -> int:
@@ -195,8 +198,15 @@ def _read_list(path):
   return list(dict.fromkeys(names))
 
 
-def _find_sequence(data_dir, name, year, resolution):
-  frames, mask_paths = _find_files(data_dir, name, resolution)
+def find_sequence(
+    data_dir: str | os.PathLike[str],
+    name: str,
+    *,
+    year: int,
+    resolution: str = _RESOLUTION,
+) -> AnnotatedSequence:
+  """Finds one sequence, as `read_davis` does with all of them."""
+  frames, mask_paths = _find_files(pathlib.Path(data_dir), name, resolution)
   # As in the first mask, so that no frame's void is taken for an object.
   coding = functools.cache(lambda: masks.coding(mask_paths[0]))
   read_mask = lambda path: masks.read(
