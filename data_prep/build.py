@@ -137,4 +137,4 @@ def _builder(beam_options):
 
 
 if __name__ == '__main__':
-  program.run(main, takes_arguments=True)
+  program.run(main, takes_arguments=True, takes_urls=True)

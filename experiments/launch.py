@@ -397,4 +397,4 @@ def _say(text):
 
 
 if __name__ == '__main__':
-  program.run(main, takes_arguments=True)
+  program.run(main, takes_arguments=True, takes_urls=True)

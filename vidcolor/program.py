@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
+import warnings
 
 from absl import app
 from absl import flags
@@ -22,6 +24,7 @@ from absl import logging
 from ml_collections import config_flags
 
 from vidcolor import errors
+from vidcolor import files
 
 if TYPE_CHECKING:
   from vidcolor.video import video_source
@@ -89,16 +92,23 @@ def define_output_dir() -> flags.FlagHolder[str]:
   )
 
 
-def run(main: Callable[..., object], *, takes_arguments: bool = False) -> None:
+def run(
+    main: Callable[..., object],
+    *,
+    takes_arguments: bool = False,
+    takes_urls: bool = False,
+) -> None:
   """Runs an absl program whose errors end in one line on standard error.
 
   The exit code is 2 after a `UserError`, 75 (EX_TEMPFAIL: try again) after a
-  `PreemptedError`, and 130 after Ctrl-C.
+  `PreemptedError`, and 130 after Ctrl-C. Warnings are one line each. In flags,
+  ~ at the start of a path is the home folder.
 
   Args:
     main: The program. Flags are parsed before it is called.
     takes_arguments: Whether `main` takes the list of arguments that are not
       flags. If not, such an argument is an error.
+    takes_urls: Whether flags may be URLs. If not, a URL is an error.
   """
 
   def wrapped(argv):
@@ -122,17 +132,51 @@ def run(main: Callable[..., object], *, takes_arguments: bool = False) -> None:
       print('interrupted', file=sys.stderr)
       sys.exit(128 + signal.SIGINT)
 
-  app.run(wrapped, flags_parser=_parse_flags)
+  warnings.showwarning = _show_warning
+  parse = functools.partial(_parse_flags, takes_urls=takes_urls)
+  app.run(wrapped, flags_parser=parse)
 
 
-def _parse_flags(argv):
+def _parse_flags(argv, takes_urls=False):
   try:
-    return flags.FLAGS(argv)
+    rest = flags.FLAGS(_expand_home(argv))
+    if not takes_urls:
+      _refuse_urls()
+    return rest
   # ml_collections raises these two for a field that the config lacks.
   except (AttributeError, KeyError) as error:
     _exit(f'--config: there is no such field: {error}')
   except (flags.Error, errors.UserError) as error:
     _exit(error)
+
+
+def _expand_home(argv):
+  """Expands ~ in `--flag=~/a,~/b`, which shells leave as it is.
+
+  What follows `--` is for another program or machine.
+  """
+  end = argv.index('--') if '--' in argv else len(argv)
+  expanded = []
+  for argument in argv[:end]:
+    *name, value = argument.rpartition('=')
+    paths = map(os.path.expanduser, value.split(','))
+    expanded.append(''.join([*name, ','.join(paths)]))
+  return expanded + argv[end:]
+
+
+def _refuse_urls():
+  for name, value in flags.FLAGS.flag_values_dict().items():
+    for item in value if isinstance(value, list) else [value]:
+      if isinstance(item, str) and files.is_url(item):
+        raise errors.UserError(
+            f'--{name}={item} is a URL: download the file, or mount the bucket,'
+            ' and give a path'
+        )
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+  """Shows a warning in one line, without the code that it comes from."""
+  print(f'warning: {message}', file=file or sys.stderr)
 
 
 def _require_config_file():
