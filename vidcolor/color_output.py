@@ -25,9 +25,11 @@ from vidcolor.video import video_source
 
 # The relative difference of aspect ratios that still count as equal.
 _ASPECT_TOLERANCE = 0.02
-# Mean chroma in Lab. Below it, a picture counts as grey. A difference of 2.3
+# Mean chroma in Lab. Below it, a picture counts as grey. If chroma deviates by
+# less than this from one tint, a picture counts as tinted. A difference of 2.3
 # is just noticeable.
 _MIN_CHROMA = 2.0
+_LIGHTNESS_LEVELS = 50
 _METHODS = ('colorized', 'grey', 'unmoved')
 _NUM_STILLS = 8
 _STILL_HEIGHT = 160  # Pixels.
@@ -35,22 +37,28 @@ _STILL_HEIGHT = 160  # Pixels.
 Frame = UInt8[np.ndarray, 'height width 3']
 
 
-def read_reference(path: str | os.PathLike, size: tuple[int, int]) -> Frame:
+def read_reference(
+    path: str | os.PathLike, video: video_source.VideoSource
+) -> Frame:
   """Reads a color picture and resizes it to a video's size.
 
   Args:
     path: The picture.
-    size: Height and width of the video in pixels.
+    video: The video. If its pixels are not square, the picture may have the
+      shape of its frames, or that which players show.
 
   Raises:
     UserError: The picture cannot be read, has another aspect ratio than the
       video, or is grey.
   """
   reference = pictures.read(path)
-  height, width = size
+  height, width = video.size
   own_height, own_width, _ = reference.shape
-  if not math.isclose(
-      own_width / own_height, width / height, rel_tol=_ASPECT_TOLERANCE
+  if not any(
+      math.isclose(
+          own_width / own_height, width / height, rel_tol=_ASPECT_TOLERANCE
+      )
+      for height, width in (video.size, *video.shown_sizes)
   ):
     raise errors.UserError(
         f'{path} is {own_width}x{own_height} pixels and the video'
@@ -60,6 +68,10 @@ def read_reference(path: str | os.PathLike, size: tuple[int, int]) -> Frame:
   chroma = colorization_metrics.ab_error(np.zeros_like(ab), ab)
   if float(chroma) < _MIN_CHROMA:
     raise errors.UserError(f'{path} has no colors: give a color picture')
+  if _deviation_from_tint(reference) < _MIN_CHROMA:
+    raise errors.UserError(
+        f'{path} has one tint, such as sepia: give a color picture'
+    )
   method = cv2.INTER_AREA if own_height > height else cv2.INTER_CUBIC
   return cv2.resize(reference, (width, height), interpolation=method)
 
@@ -72,7 +84,7 @@ def write_colorization(
     reference: Frame | None = None,
     num_given: int = 0,
     progress: Callable[..., Iterable],
-) -> tuple[dict[str, Any], str | None]:
+) -> dict[str, Any]:
   """Colorizes a video and writes colorized.mp4 and strip.jpg.
 
   Colors come from the reference, from the first frames, or from both. Only the
@@ -89,25 +101,28 @@ def write_colorization(
       `unit`.
 
   Returns:
-    A summary, and a line that says which sound the film lacks, or None. The
-    summary has 'frames_colorized', the number of frames that were not given,
-    and 'truth_known', whether these are in color. If so, it has 'by_frame' and
-    'mean', by method: 'psnr' of the RGB frame in dB, and 'ab_error', the mean
-    distance in the ab plane of Lab. The methods are 'colorized', 'grey' (no
-    colors) and 'unmoved' (each pixel keeps its color of the last given frame).
+    A summary. It has 'frames_colorized', the number of frames that were not
+    given, and 'truth_known', whether these are in color. One tint, such as
+    sepia, is no color. If they are, it has 'by_frame' and 'mean', by method:
+    'psnr' of the RGB frame in dB, and 'ab_error', the mean distance in the ab
+    plane of Lab. The methods are 'colorized', 'grey' (no colors) and 'unmoved'
+    (each pixel keeps its color of the last given frame). 'left_out' is a line
+    that says which sound the film lacks, or None. 'fault' is a line that says
+    why the film ends before the video does, or None.
 
   Raises:
-    UserError: A frame cannot be read, a file cannot be written, or the video
-      has no more than `num_given` frames.
+    UserError: No frame can be read, a file cannot be written, or the video has
+      no more than `num_given` frames.
   """
   files.make_folder(output_dir)
   scores, stills = _Scores(), _Stills()
+  readable, number = video_source.ReadablePart(video), 0
 
   def colorized_frames():
-    number = 0
+    nonlocal number
     given_ab = None if reference is None else _to_ab(reference)
     frames = progress(
-        video, desc='colorize', total=video.num_frames, unit='frame'
+        readable, desc='colorize', total=video.num_frames, unit='frame'
     )
     pairs = _colorize(propagator, frames, reference, num_given)
     for number, (frame, rgb) in enumerate(pairs, 1):
@@ -126,15 +141,17 @@ def write_colorization(
           ' --num_given'
       )
 
-  sound_fault = mp4.write_like(
-      output_dir / 'colorized.mp4', colorized_frames(), video
-  )
-  summary = scores.summary()
-  columns = stills.columns(with_truth=summary['truth_known'])
-  panels_lib.write_picture(
-      output_dir / 'strip.jpg', panels_lib.sample_grid(columns)
-  )
-  return summary, sound_fault
+  with files.report_full_disk(output_dir):
+    sound_fault = mp4.write_like(
+        output_dir / 'colorized.mp4', colorized_frames(), video
+    )
+    summary = scores.summary()
+    columns = stills.columns(with_truth=summary['truth_known'])
+    panels_lib.write_picture(
+        output_dir / 'strip.jpg', panels_lib.sample_grid(columns)
+    )
+  fault = readable.describe(number)
+  return summary | {'left_out': sound_fault, 'fault': fault}
 
 
 def _colorize(propagator, video, reference, num_given):
@@ -150,13 +167,24 @@ def _colorize(propagator, video, reference, num_given):
   )
 
 
-@jax.jit
-def _rgb_to_ab(frame):
-  return color.rgb_to_lab(frame)[..., 1:]
+_rgb_to_lab = jax.jit(color.rgb_to_lab)
 
 
 def _to_ab(frame):
-  return np.asarray(_rgb_to_ab(frame))
+  return np.asarray(_rgb_to_lab(frame))[..., 1:]
+
+
+def _deviation_from_tint(frame):
+  """Returns the mean distance in ab from the mean ab of equal lightness.
+
+  It is small if the color of a pixel is a function of its lightness, as in
+  grey, sepia or otherwise toned pictures.
+  """
+  lab = np.asarray(_rgb_to_lab(frame)).reshape(-1, 3)
+  level = (lab[:, 0] * _LIGHTNESS_LEVELS / 101).astype(int)
+  totals = [np.bincount(level, weights) for weights in lab.T[1:]]
+  mean = np.stack(totals, axis=-1) / np.maximum(np.bincount(level), 1)[:, None]
+  return float(np.linalg.norm(lab[:, 1:] - mean[level], axis=-1).mean())
 
 
 class _Scores:
@@ -164,6 +192,7 @@ class _Scores:
 
   def __init__(self):
     self.num_frames = 0
+    self._deviations = []
     self._by_frame = {
         method: {'psnr': [], 'ab_error': []} for method in _METHODS
     }
@@ -171,6 +200,7 @@ class _Scores:
   def add(self, true, frames):
     """Adds the scores of one frame; `frames` has one picture per method."""
     self.num_frames += 1
+    self._deviations.append(_deviation_from_tint(true))
     true_ab = _to_ab(true)
     for method, frame in zip(_METHODS, frames, strict=True):
       psnr = colorization_metrics.psnr_rgb(frame, true)
@@ -179,9 +209,7 @@ class _Scores:
       self._by_frame[method]['ab_error'].append(float(error))
 
   def summary(self):
-    # The error of grey is the mean chroma of the true colors.
-    chroma = float(np.mean(self._by_frame['grey']['ab_error']))
-    is_known = chroma > _MIN_CHROMA
+    is_known = float(np.mean(self._deviations)) > _MIN_CHROMA
     mean = {
         method: {name: float(np.mean(values)) for name, values in rows.items()}
         for method, rows in self._by_frame.items()

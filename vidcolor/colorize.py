@@ -9,11 +9,11 @@ of the first. After a cut the colors are lost: colorize each scene by itself,
 with --start and --end. With --num_given=N instead, the first N frames of the
 video give the colors.
 
-Only the lightness of the video is used. If the video is in color, its colors
-are the truth, and summary.json says how close the result is to it: PSNR of the
-RGB frames, and ab_error, the mean distance in the ab plane of Lab. It has the
-same metrics for grey frames (grey) and for the colors of the last given frame,
-each at its old place (unmoved).
+Only the lightness of the video is used. If the video is in color, and not just
+tinted, its colors are the truth. Then summary.json says how close the result is
+to it: PSNR of the RGB frames, and ab_error, the mean distance in the ab plane
+of Lab. It has the same metrics for grey frames (grey) and for the colors of the
+last given frame, each at its old place (unmoved).
 """
 
 import functools
@@ -54,7 +54,7 @@ def main() -> None:
   video = _VIDEO.open()
   path, reference = _REFERENCE.value, None
   if path is not None:
-    reference = color_output.read_reference(path, video.size)
+    reference = color_output.read_reference(path, video)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.refuse_to_replace(video.path, output_dir / 'colorized.mp4')
   files.make_folder(output_dir)
@@ -65,7 +65,7 @@ def main() -> None:
   # 5.46; twice the radius 4.69, in twice the time. On three of them, at 240
   # pixels 5.49, at 360 5.15.
   propagator = network.Network.load(_CHECKPOINT.value).propagator()
-  scores, warning = color_output.write_colorization(
+  scores = color_output.write_colorization(
       output_dir,
       propagator,
       video,
@@ -74,8 +74,8 @@ def main() -> None:
       # A bar would stand above the one line of an early error.
       progress=functools.partial(tqdm.tqdm, delay=1),
   )
-  if warning:
-    print(f'warning: {warning}')
+  if scores['left_out']:
+    print(f'warning: {scores["left_out"]}')
   files.write_json(
       output_dir / 'summary.json',
       {
@@ -93,6 +93,8 @@ def main() -> None:
     for method, mean in scores['mean'].items():
       print(f'{method}: PSNR {mean["psnr"]:.1f} dB')
   print(f'Look at it: {output_dir / "colorized.mp4"}')
+  if scores['fault']:
+    raise errors.UserError(scores['fault'])
 
 
 if __name__ == '__main__':

@@ -94,6 +94,8 @@ def main() -> None:
   if summary['left_out']:
     print(summary['left_out'])
   print(f'Look at it: {output_dir / "overlay.mp4"}')
+  if summary['fault']:
+    raise errors.UserError(summary['fault'])
 
 
 def _prompt():

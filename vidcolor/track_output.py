@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxtyping import UInt8
 import numpy as np
+from scipy import ndimage
 
 from vidcolor import files
 from vidcolor import lazy_sequence
@@ -21,6 +22,9 @@ from vidcolor.video import mp4
 from vidcolor.video import video_source
 
 _NUM_STILLS = 8
+# The columns of an object: its box, whose corners are pixel centres, and area.
+_SHAPE = ('left', 'top', 'right', 'bottom', 'area')
+_DECIMALS = {'x': 2, 'y': 2, 'confidence': 3}
 _FRAMES_PER_SECOND = 25.0  # The rate of a film whose frames have no times.
 
 
@@ -47,28 +51,36 @@ def write_tracking(
 
   Returns:
     A summary of the video and of each track. 'left_out' is a line that says
-    which sound the film lacks, or None.
+    which sound the film lacks, or None. 'fault' is a line that says why the
+    results end before the video does, or None.
 
   Raises:
-    UserError: A frame cannot be read, a file cannot be written, or the prompt
-      is not valid.
+    UserError: No frame can be read, a file cannot be written, or the prompt is
+      not valid.
   """
   files.make_folder(output_dir)
+  readable = video_source.ReadablePart(tracked)
   tracked = progress(
-      tracked, desc='track', total=video.num_frames, unit='frame'
+      readable, desc='track', total=video.num_frames, unit='frame'
   )
-  limbs, names = (), ()
-  if isinstance(prompt, prompts.PointPrompt):
-    result = video_tracker.collect(tracked)
-    limbs, names = prompt.limbs, prompt.names
-  else:
-    result = _write_masks(tracked, output_dir / 'masks' / video.name)
-  names = names or [str(number) for number in result.numbers]
-  seconds, sound_fault = _write_pictures(
-      output_dir, video, result, limbs, progress
-  )
-  _write_tracks(output_dir, result, seconds, names)
-  return _summary(video, result, seconds, names) | {'left_out': sound_fault}
+  limbs, names, shapes = (), (), None
+  with files.report_full_disk(output_dir):
+    if isinstance(prompt, prompts.PointPrompt):
+      result = video_tracker.collect(tracked)
+      limbs, names = prompt.limbs, prompt.names
+    else:
+      folder = output_dir / 'masks' / video.name
+      result, shapes = _write_masks(tracked, folder)
+    names = names or [str(number) for number in result.numbers]
+    seconds, sound_fault = _write_pictures(
+        output_dir, video, result, limbs, progress
+    )
+    _write_tracks(output_dir, result, shapes, seconds, names)
+  summary = _summary(video, result, seconds, names)
+  return summary | {
+      'left_out': sound_fault,
+      'fault': readable.describe(len(seconds)),
+  }
 
 
 def draw(
@@ -96,7 +108,7 @@ def draw(
     files.refuse_to_replace(video.path, path)
     frames = (
         frame._replace(rgb=draw_frame(frame.rgb, number, result, limbs))
-        for number, frame in enumerate(video)
+        for number, frame in enumerate(video_source.ReadablePart(video))
     )
     mp4.write_like(path, frames, video)
   else:
@@ -136,27 +148,43 @@ def draw_frame(
 
 
 def _write_masks(tracked, folder):
-  """Writes the masks; returns a result that reads them when they are used."""
-  frames = []
+  """Writes the masks; returns a result that reads them, and `_shapes`."""
+  frames, shapes = [], {}
   try:
     with files.atomic_folder(folder) as temporary:
       for one in tracked:
         masks.write_png(temporary / f'{one.frame:05d}.png', one.mask)
+        shapes[one.frame] = _shapes(one.mask, one.numbers)
         frames.append(one._replace(mask=None))
   except BaseException:
     with contextlib.suppress(OSError):  # It may hold masks of other videos.
       folder.parent.rmdir()
     raise
   paths = [folder / f'{number:05d}.png' for number in range(len(frames))]
-  return video_tracker.collect(frames)._replace(
+  result = video_tracker.collect(frames)._replace(
       masks=lazy_sequence.LazySequence(paths, masks.read)
   )
+  return result, np.stack([shapes[number] for number in range(len(frames))])
+
+
+def _shapes(mask, numbers):
+  """Returns the columns `_SHAPE` of each object; NaN where it has no pixel."""
+  rows = np.full((len(numbers), len(_SHAPE)), np.nan)
+  rows[:, -1] = 0
+  boxes = ndimage.find_objects(mask, max_label=max(numbers, default=0))
+  areas = np.bincount(mask.ravel())
+  for row, number in zip(rows, numbers, strict=True):
+    if boxes[number - 1]:
+      y, x = boxes[number - 1]
+      row[:] = x.start, y.start, x.stop - 1, y.stop - 1, areas[number]
+  return rows
 
 
 def _write_pictures(output_dir, video, result, limbs, progress):
   """Writes film and stills; returns the frames' times and any sound fault."""
   count = len(result.position)
-  frames = progress(video, desc='draw', total=count, unit='frame')
+  readable = video_source.ReadablePart(video)
+  frames = progress(readable, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
   seconds, stills = [], []
 
@@ -175,37 +203,34 @@ def _write_pictures(output_dir, video, result, limbs, progress):
   return seconds, sound_fault
 
 
-def _write_tracks(output_dir, result, seconds, names):
+def _write_tracks(output_dir, result, shapes, seconds, names):
   """Writes tracks.npz, and tracks.csv with a line per frame and track."""
   x, y = np.moveaxis(result.position, -1, 0)
+  columns = {'x': x, 'y': y}
+  columns |= {'visible': result.visible, 'confidence': result.confidence}
+  if shapes is not None:
+    columns |= zip(_SHAPE, np.moveaxis(shapes, -1, 0), strict=True)
   with files.atomic_write(output_dir / 'tracks.npz') as temporary:
     np.savez_compressed(
-        temporary,
-        x=x,
-        y=y,
-        visible=result.visible,
-        confidence=result.confidence,
-        names=np.array(names),
-        seconds=np.array(seconds),
+        temporary, **columns, names=np.array(names), seconds=np.array(seconds)
     )
   with (
       files.atomic_write(output_dir / 'tracks.csv') as temporary,
       open(temporary, 'w', newline='') as file,
   ):
     writer = csv.writer(file)
-    writer.writerow(
-        ['frame', 'seconds', 'name', 'x', 'y', 'visible', 'confidence']
-    )
-    for frame, row in enumerate(zip(seconds, *result[2:], strict=True)):
-      second, position, visible, confidence = row
-      for name, xy, is_visible, certainty in zip(
-          names, position, visible, confidence, strict=True
-      ):
-        xy = ['' if np.isnan(value) else f'{value:.2f}' for value in xy]
-        certainty = f'{certainty:.3f}'
-        writer.writerow(
-            [frame, f'{second:.3f}', name, *xy, int(is_visible), certainty]
-        )
+    writer.writerow(['frame', 'seconds', 'name', *columns])
+    for frame, second in enumerate(seconds):
+      for track, name in enumerate(names):
+        cells = [
+            _cell(values[frame, track], _DECIMALS.get(title, 0))
+            for title, values in columns.items()
+        ]
+        writer.writerow([frame, f'{second:.3f}', name, *cells])
+
+
+def _cell(value, decimals):
+  return '' if np.isnan(value) else f'{float(value):.{decimals}f}'
 
 
 def _summary(video, result, seconds, names):
@@ -218,7 +243,7 @@ def _summary(video, result, seconds, names):
       'height': height,
       'frames': len(seconds),
       'frames_per_second': (
-          round((len(seconds) - 1) / seconds[-1], 3)
+          float(f'{(len(seconds) - 1) / seconds[-1]:.6g}')
           if len(seconds) > 1
           else None
       ),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import os
 from typing import Generic, NamedTuple, TypeVar
+import warnings
 
 from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
@@ -129,6 +130,8 @@ class VideoTracker(Generic[_Propagator]):
 
     Returns:
       The result for all frames, in memory. `stream` holds one frame at a time.
+      If the video cannot be read to its end, the result ends there, and a
+      warning says so.
 
     Raises:
       UserError: The video cannot be read, a mark is not valid or not in the
@@ -144,7 +147,13 @@ class VideoTracker(Generic[_Propagator]):
     if len(given) != 1:
       only = 'only ' if given else ''
       raise errors.UserError(f'give {only}one of masks, points and boxes')
-    return collect(self.stream(video, given[0], query_frame))
+    tracked = video_source.ReadablePart(
+        self.stream(video, given[0], query_frame)
+    )
+    result = collect(tracked)
+    if tracked.fault:
+      warnings.warn(str(tracked.fault), stacklevel=2)
+    return result
 
   def stream(
       self, video: Video, prompt: prompts.Prompt, query_frame: int = 0
@@ -160,14 +169,18 @@ class VideoTracker(Generic[_Propagator]):
       query_frame: As in `track`.
 
     Raises:
-      UserError: As `track`.
+      UserError: As `track`. It is a `PartlyReadError`, after all other frames,
+        if the video cannot be read to its end.
     """
     if query_frame < 0:
       raise errors.UserError(
           f'there is no query frame {query_frame}: the first frame is 0'
       )
     video = open_video(video)
-    frames = itertools.islice(_forward(video), query_frame, None)
+    readable = video_source.ReadablePart(
+        itertools.islice(_forward(video), query_frame, None)
+    )
+    frames = iter(readable)
     first = next(frames, None)
     if first is None:
       count = sum(1 for _ in _forward(video))
@@ -175,13 +188,15 @@ class VideoTracker(Generic[_Propagator]):
           f'there is no query frame {query_frame}: the video has {count}'
           ' frames, the first one is 0'
       )
-    track = self._make_track(first, prompt, _full_size(video))
+    track = self._make_track(first, prompt, _full_size(video, prompt))
     forward = track(itertools.chain([first], frames))
     for number, tracked in enumerate(forward, query_frame):
       yield TrackedFrame(number, *tracked)
     backward = track(_backward(video, query_frame + 1))
     for number, tracked in enumerate(itertools.islice(backward, 1, None), 1):
       yield TrackedFrame(query_frame - number, *tracked)
+    if readable.fault:
+      raise readable.fault
 
   def _make_track(self, frame, prompt, full_size):
     """Returns a function that tracks through frames, of which `frame` is first.
@@ -302,9 +317,15 @@ def _backward(video, count):
   return iter(video[count - 1 :: -1])
 
 
-def _full_size(video):
-  is_source = isinstance(video, video_source.VideoSource)
-  return video.full_size if is_source else video.shape[1:3]
+def _full_size(video, prompt):
+  """Returns the size of the frames in which the prompt was made."""
+  if not isinstance(video, video_source.VideoSource):
+    return video.shape[1:3]
+  if isinstance(prompt, prompts.MaskPrompt):
+    size = np.shape(prompt.mask)[-2:]
+    if size in video.shown_sizes:
+      return size
+  return video.full_size
 
 
 def _centres(mask, num_objects):

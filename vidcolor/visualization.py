@@ -195,7 +195,7 @@ def write_visualization(
     query_frame: int,
     query: Frame,
     progress: Callable[..., Iterable],
-) -> None:
+) -> str | None:
   """Writes three films, strip.jpg and report.html, which shows the films.
 
   Args:
@@ -209,42 +209,46 @@ def write_visualization(
       called like `tqdm.tqdm`, with `desc`, `total` (None if unknown) and
       `unit`.
 
+  Returns:
+    A line that says why the films end before the video does, or None.
+
   Raises:
-    UserError: A frame cannot be read, or a file cannot be written.
+    UserError: No frame can be read, or a file cannot be written.
   """
   files.make_folder(output_dir)
   embed = propagator.embed
-  basis, num_frames = _fit_basis(embed, video, progress)
+  readable = video_source.ReadablePart(video)
+  basis, num_frames = _fit_basis(embed, readable, video.num_frames, progress)
   films = {
-      'embeddings': show_embeddings(embed, video, basis),
+      'embeddings': show_embeddings(embed, readable, basis),
       'affinity': show_affinity(
-          embed, video, query, points, propagator.options.temperature
+          embed, readable, query, points, propagator.options.temperature
       ),
-      'colors': show_colors(propagator, video),
+      'colors': show_colors(propagator, readable),
   }
   still_numbers = np.linspace(0, num_frames - 1, _STRIP_FRAMES).round()
   rows = []
-  for name, frames in films.items():
-    frames = progress(frames, desc=name, total=num_frames, unit='frame')
-    rows.extend(
-        write_film(output_dir / f'{name}.mp4', frames, video, still_numbers)
-    )
-  # Frames, embeddings, heat map of the first point, and propagated colors.
-  chosen = rows[0], rows[1], rows[3], rows[-1]
-  strip = panels_lib.vstack([panels_lib.hstack(row) for row in chosen])
-  panels_lib.write_picture(output_dir / 'strip.jpg', strip)
-  _write_page(output_dir, video.path.name, query_frame, len(points))
+  with files.report_full_disk(output_dir):
+    for name, frames in films.items():
+      frames = progress(frames, desc=name, total=num_frames, unit='frame')
+      rows.extend(
+          write_film(output_dir / f'{name}.mp4', frames, video, still_numbers)
+      )
+    # Frames, embeddings, heat map of the first point, and propagated colors.
+    chosen = rows[0], rows[1], rows[3], rows[-1]
+    strip = panels_lib.vstack([panels_lib.hstack(row) for row in chosen])
+    panels_lib.write_picture(output_dir / 'strip.jpg', strip)
+    _write_page(output_dir, video.path.name, query_frame, len(points))
+  return readable.describe(num_frames)
 
 
-def _fit_basis(embed, video, progress):
+def _fit_basis(embed, video, total, progress):
   """Returns the PCA basis of the video's embeddings, and its frame count."""
   num_frames = 0
 
   def embeddings():
     nonlocal num_frames
-    frames = progress(
-        video, desc='PCA basis', total=video.num_frames, unit='frame'
-    )
+    frames = progress(video, desc='PCA basis', total=total, unit='frame')
     for frame in frames:
       num_frames += 1
       yield embed(frame.rgb)

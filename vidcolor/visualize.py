@@ -65,7 +65,7 @@ def main() -> None:
   films = [output_dir / f'{name}.mp4' for name in visualization.FILMS]
   files.refuse_to_replace(video.path, *films)
   files.make_folder(output_dir)
-  visualization.write_visualization(
+  fault = visualization.write_visualization(
       output_dir,
       network.Network.load(_CHECKPOINT.value).propagator(),
       video,
@@ -76,6 +76,8 @@ def main() -> None:
       functools.partial(tqdm.tqdm, delay=1),
   )
   print(f'Look at it: {output_dir / "report.html"}')
+  if fault:
+    raise errors.UserError(fault)
 
 
 def _query(video):

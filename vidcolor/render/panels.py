@@ -17,6 +17,7 @@ _BACKGROUND = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _MAX_COLUMNS = 3
 _STILL_HEIGHT = 240  # Pixels.
+_MAX_STILL_WIDTH = 640  # Pixels.
 _STILLS_PER_ROW = 4
 
 
@@ -111,28 +112,39 @@ def film_strip(
 def still_grid(
     frames: Sequence[Picture], titles: Sequence[str]
 ) -> UInt8[np.ndarray, 'rows columns 3']:
-  """Lays frames out in rows of four, shrunk to at most 240 pixel rows."""
-  scale = min(1, _STILL_HEIGHT / len(frames[0]))
-  stills = [
-      cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-      for frame in frames
-  ]
+  """Lays frames out in rows of four, shrunk to at most 640 x 240 pixels."""
+  height = min(_STILL_HEIGHT, len(frames[0]))
+  stills = [thumbnail(frame, height) for frame in frames]
   return grid(stills, titles, min(len(stills), _STILLS_PER_ROW))
 
 
 def thumbnail(
     picture: UInt8[np.ndarray, 'rows columns 3'], height: int
-) -> UInt8[np.ndarray, '{height} width 3']:
-  """Resizes a picture to a height in pixels and keeps its aspect ratio."""
+) -> UInt8[np.ndarray, '_ _ 3']:
+  """Resizes a picture to a height in pixels and keeps its aspect ratio.
+
+  A picture that would be wider than 640 pixels becomes lower.
+  """
   rows, columns, _ = picture.shape
-  size = max(1, round(columns * height / rows)), height
+  scale = min(height / rows, _MAX_STILL_WIDTH / columns)
+  size = max(1, round(columns * scale)), max(1, round(rows * scale))
   return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
-  """Writes an RGB picture in one atomic step; its suffix gives the format."""
+  """Writes an RGB picture in one atomic step; its suffix gives the format.
+
+  Raises:
+    OSError: The file cannot be written.
+    ValueError: The format cannot hold so large a picture.
+  """
+  suffix = os.path.splitext(path)[1]
+  is_encoded, data = cv2.imencode(suffix, picture[..., ::-1])
+  if not is_encoded:
+    raise ValueError(f'{path} cannot hold a picture of {picture.shape}')
+  # OpenCV writes nothing and says nothing if the disk is full.
   with files.atomic_write(path) as temporary:
-    cv2.imwrite(str(temporary), picture[..., ::-1])
+    temporary.write_bytes(data.tobytes())
 
 
 def _title_bar(title, font_scale, width):
@@ -141,7 +153,7 @@ def _title_bar(title, font_scale, width):
   bar = np.full((height, width, 3), _BACKGROUND, np.uint8)
   (text_width, _), _ = cv2.getTextSize(title, _FONT, font_scale, 1)
   # A title that is too long is written smaller, so that it is not cut off.
-  font_scale *= min(1, (width - 2 * _GAP) / max(text_width, 1))
+  font_scale *= min(1, max(1, width - 2 * _GAP) / max(text_width, 1))
   origin = _GAP, round(0.7 * height)
   return cv2.putText(
       bar, title, origin, _FONT, font_scale, _TEXT_COLOR, 1, cv2.LINE_AA

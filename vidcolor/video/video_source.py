@@ -240,7 +240,9 @@ class VideoSource:
 
 
 class ReadablePart(Generic[_T]):
-  """Iterates over what can be read, and ends there without an error.
+  """Iterates over what can be read, and then ends without an error.
+
+  If nothing can be read, the error is raised.
 
   Attributes:
     fault: The error that ended the last iteration, or None.
@@ -252,10 +254,21 @@ class ReadablePart(Generic[_T]):
 
   def __iter__(self) -> Iterator[_T]:
     self.fault = None
+    is_started = False
     try:
-      yield from self._items
+      for item in self._items:
+        is_started = True
+        yield item
     except errors.PartlyReadError as error:
+      if not is_started:
+        raise
       self.fault = error
+
+  def describe(self, num_frames: int) -> str | None:
+    """Returns a line that says why results end early, or None."""
+    if self.fault is None:
+      return None
+    return f'{self.fault}: the results hold the {num_frames} frames before it'
 
 
 def _shrunk(rgb, limit):
