@@ -4,17 +4,21 @@ pip install -e '.[app]'
 python -m experiments.app
 
 and open the address that it prints. Frames are shrunk to a short side of at
-most 480 pixels. A temporary folder holds uploads and results. It is deleted
-when the program ends.
+most 480 pixels. One video is tracked at a time; other people wait. A temporary
+folder holds uploads and results. It is deleted when the program ends, by Ctrl-C
+or a signal.
 """
 
 import collections
+from collections.abc import Callable, Iterator
 import contextlib
 import itertools
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from typing import NamedTuple
 
@@ -31,6 +35,8 @@ from vidcolor import video_tracker
 from vidcolor.video import video_source
 
 _MAX_SHORT_SIDE = 480
+_PERIOD = 0.5  # Seconds between two looks whether a person stopped to wait.
+_ENDINGS = 'SIGTERM', 'SIGHUP'  # Signals that end the program as Ctrl-C does.
 _KINDS = {
     'Objects: two clicks make a box around each': True,
     'Points: one click each': False,
@@ -57,11 +63,65 @@ class Session(NamedTuple):
   clicked: click_prompts.ClickPrompt
 
 
-def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
-  """Builds the page. Its method `launch` serves it."""
-  stopped = set()  # Sessions whose person clicked Stop.
+class Turns:
+  """Lets one session track at a time, until its person stops it."""
 
-  def open_video(path, is_boxes):
+  def __init__(self):
+    self._lock = threading.Lock()
+    self._stopped = set()
+    self._is_closed = False
+
+  def begin(self, session: str | None) -> None:
+    """Forgets that the session was stopped."""
+    self._stopped.discard(session)
+
+  def stop(self, session: str | None) -> None:
+    """Stops what the session tracks or waits for."""
+    self._stopped.add(session)
+
+  def close(self) -> None:
+    """Stops all sessions for good, and waits until they are."""
+    self._is_closed = True
+    with self._lock:
+      pass
+
+  def check(self, session: str | None) -> None:
+    """Raises a `UserError` if the session was stopped."""
+    if self._is_closed or session in self._stopped:
+      raise errors.UserError('stopped: click Track to begin again')
+
+  @contextlib.contextmanager
+  def turn(
+      self, session: str | None, say: Callable[[str], object]
+  ) -> Iterator[None]:
+    """Waits until no other session tracks, and calls `say` if it has to.
+
+    Raises:
+      UserError: The session was stopped.
+    """
+    self.check(session)
+    while not self._lock.acquire(timeout=_PERIOD):
+      say('Waiting until the videos of other people are tracked')
+      self.check(session)
+    try:
+      yield
+    finally:
+      self._lock.release()
+
+
+def build(
+    tracker: video_tracker.VideoTracker, turns: Turns | None = None
+) -> gr.Blocks:
+  """Builds the page. Its method `launch` serves it.
+
+  Args:
+    tracker: What tracks.
+    turns: Who may track when.
+  """
+  turns = turns or Turns()
+
+  def open_video(path, is_boxes, request: gr.Request):
+    turns.stop(request.session_hash)  # The video before this one.
     with _errors_shown(path):
       video = video_source.VideoSource(path, max_short_side=_MAX_SHORT_SIDE)
       frame = next(iter(video)).rgb
@@ -94,37 +154,46 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
     clicked = click_prompts.ClickPrompt(session.clicked.frame, is_boxes)
     return _show(session._replace(clicked=clicked))
 
+  def begin(request: gr.Request):
+    turns.begin(request.session_hash)
+    return [*_swap(True), gr.Column(visible=True), None, _HIDDEN]
+
   def track(session, request: gr.Request, bar=gr.Progress()):  # noqa: B008
-    stopped.discard(request.session_hash)
-    progress = _progress(bar, lambda: request.session_hash in stopped)
-    video, prompt = session.video, session.clicked.to_prompt(session.video)
-    tracked = tracker.stream(video, prompt, session.query_frame)
     with (
-        _errors_shown(video.path),
+        _errors_shown(session.video.path),
         tempfile.TemporaryDirectory(prefix='vidcolor_') as folder,
     ):
-      summary = track_output.write_tracking(
-          pathlib.Path(folder), video, prompt, tracked, progress
-      )
-      if summary['left_out']:
-        gr.Warning(summary['left_out'])
-      outputs = [f'{folder}/overlay.mp4', f'{folder}/tracks.csv']
-      if session.clicked.is_boxes:
-        outputs.append(
-            shutil.make_archive(f'{folder}/masks', 'zip', folder, 'masks')
-        )
+      with turns.turn(request.session_hash, lambda text: bar(0, text)):
+        check = lambda: turns.check(request.session_hash)
+        outputs = write(session, folder, _progress(bar, check))
       # Gradio copies the files before this function continues.
       yield outputs[0], gr.update(value=outputs, visible=True)
 
+  def write(session, folder, progress):
+    """Tracks, and returns the paths of the results; the film is the first."""
+    video, prompt = session.video, session.clicked.to_prompt(session.video)
+    tracked = tracker.stream(video, prompt, session.query_frame)
+    summary = track_output.write_tracking(
+        pathlib.Path(folder), video, prompt, tracked, progress
+    )
+    if summary['left_out']:
+      gr.Warning(summary['left_out'])
+    outputs = [f'{folder}/overlay.mp4', f'{folder}/tracks.csv']
+    if session.clicked.is_boxes:
+      outputs.append(
+          shutil.make_archive(f'{folder}/masks', 'zip', folder, 'masks')
+      )
+    return outputs
+
   def stop(request: gr.Request):
-    stopped.add(request.session_hash)
+    turns.stop(request.session_hash)
 
   with gr.Blocks(
       title='vidcolor', analytics_enabled=False, delete_cache=(3600, 86400)
   ) as page:
     session = gr.State()
     gr.Markdown('# Track anything in your own video\n## 1. Open a video')
-    file = gr.File(show_label=False, file_types=['video', '.mkv'])
+    file = gr.File(show_label=False)  # Its content tells its format.
     with gr.Column(visible=False) as click_step:
       gr.Markdown('## 2. Click on what to track')
       is_boxes = gr.Radio(
@@ -160,12 +229,15 @@ def build(tracker: video_tracker.VideoTracker) -> gr.Blocks:
     clear_button.click(clear, [session, is_boxes], shown)
     running = [track_button, stop_button]
     begun = track_button.click(
-        lambda: [*_swap(True), gr.Column(visible=True), None, _HIDDEN],
-        outputs=[*running, outcome, film, downloads],
+        begin, outputs=[*running, outcome, film, downloads]
     )
     begun.then(None, js=_SCROLL)
     tracked = begun.then(
-        track, session, [film, downloads], show_progress_on=film
+        track,
+        session,
+        [film, downloads],
+        show_progress_on=film,
+        concurrency_limit=None,  # Who waits for a turn can still stop.
     )
     tracked.success(None, js=_SCROLL)
     # Gradio does not run what `then` names after a failure.
@@ -192,7 +264,7 @@ def _swap(is_running):
   return [gr.Button(visible=not is_running), gr.Button(visible=is_running)]
 
 
-def _progress(bar, is_stopped):
+def _progress(bar, check):
   """Returns a progress callback, which shows the time left of each stage."""
 
   def progress(items, desc, total, unit):
@@ -200,8 +272,7 @@ def _progress(bar, is_stopped):
     bar(0, f'{stage} from the first {unit}')
     start = time.monotonic()
     for done, item in enumerate(items):
-      if is_stopped():
-        raise errors.UserError('stopped: click Track to begin again')
+      check()
       if done == 0:  # Compilation makes the first item slow.
         start = time.monotonic()
       elif total:
@@ -224,14 +295,34 @@ def _errors_shown(path):
     raise gr.Error(message, print_exception=False) from error
 
 
+@contextlib.contextmanager
+def temporary_files_in_one_folder() -> Iterator[str]:
+  """Yields a folder, which is deleted also if a signal ends the program."""
+  # Windows has no SIGHUP. Whoever ignores a signal, such as nohup, wants that.
+  numbers = {getattr(signal, name, signal.SIGTERM) for name in _ENDINGS}
+  numbers = [n for n in numbers if signal.getsignal(n) == signal.SIG_DFL]
+  for number in numbers:
+    signal.signal(number, signal.default_int_handler)
+  try:
+    with tempfile.TemporaryDirectory(prefix='vidcolor_') as folder:
+      tempfile.tempdir = folder
+      yield folder
+  finally:
+    tempfile.tempdir = None
+    for number in numbers:
+      signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
   """Serves the page until it is interrupted."""
   tracker = vidcolor.load_pretrained(flags.FLAGS.checkpoint)
   fonts = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['monospace']}
-  with tempfile.TemporaryDirectory(prefix='vidcolor_') as folder:
-    os.environ['GRADIO_TEMP_DIR'] = folder
+  turns = Turns()
+  with temporary_files_in_one_folder() as folder:
+    # Gradio copies results to it. It takes what is there already for a copy.
+    os.environ['GRADIO_TEMP_DIR'] = os.path.join(folder, 'gradio')
     try:
-      build(tracker).launch(
+      build(tracker, turns).launch(
           server_port=flags.FLAGS.port,
           share=flags.FLAGS.share,
           run_history=False,
@@ -243,6 +334,8 @@ def main() -> None:
       raise errors.UserError(
           f'--port={flags.FLAGS.port} is in use: give another one'
       ) from error
+    finally:
+      turns.close()
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import wait
 
+from experiments import app
 from tests import browsers
 from tests import programs
 from tests import tiny
@@ -52,24 +54,26 @@ def url(browser, tmp_path_factory):
     env = dict(os.environ, TMPDIR=str(temporary), NO_PROXY='127.0.0.1')
     env |= {name: proxy for name in ('HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY')}
     program = [sys.executable, '-m', 'experiments.app', f'--port={port}']
-    app = subprocess.Popen(program, cwd=programs.ROOT, env=env)
+    process = subprocess.Popen(program, cwd=programs.ROOT, env=env)
     try:
       url = f'http://127.0.0.1:{port}/'
-      wait.WebDriverWait(app, _PATIENCE).until(lambda _: _is_served(app, url))
+      wait.WebDriverWait(process, _PATIENCE).until(
+          lambda _: _is_served(process, url)
+      )
       yield url
-      app.send_signal(signal.SIGINT)
-      assert app.wait(_PATIENCE) == 0
+      process.send_signal(signal.SIGTERM)
+      assert process.wait(_PATIENCE) == 0
       assert not [path for path in temporary.rglob('*') if path.is_file()]
       outside.setblocking(False)
       with pytest.raises(BlockingIOError):  # Nothing asked for the internet.
         outside.accept()
     finally:
-      app.kill()
-      app.wait()
+      process.kill()
+      process.wait()
 
 
-def _is_served(app, url):
-  assert app.poll() is None
+def _is_served(process, url):
+  assert process.poll() is None
   try:
     with urllib.request.urlopen(url):
       return True
@@ -231,18 +235,43 @@ def test_people_do_not_see_what_others_do(browser, page, url, clip):
   page.shows('1 object.')
 
 
-def test_stop_ends_what_is_under_way(page, tmp_path):
+def test_stop_ends_what_is_under_way_or_waits(browser, page, url, tmp_path):
   frames = 400 * [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)]
   mp4.write(tmp_path / 'long.mp4', frames, 10.0)
-  page.open(tmp_path / 'long.mp4')
-  page.click(6, 16)
-  page.click(43, 53)
-  page.press('Track')
+
+  def start(page):
+    page.open(tmp_path / 'long.mp4')
+    page.click(6, 16)
+    page.click(43, 53)
+    page.press('Track')
+
+  def stop(page):
+    page.press('Stop')
+    page.shows('stopped: click Track to begin again')
+    page.find('//button[normalize-space()="Track"]')
+    page.until(lambda: 'Watch it' not in page.run('document.body.innerText'))
+
+  start(page)
   page.shows('of 400, ')
-  page.press('Stop')
-  page.shows('stopped: click Track to begin again')
-  page.find('//button[normalize-space()="Track"]')
-  page.until(lambda: 'Watch it' not in page.run('document.body.innerText'))
+  first = browser.current_window_handle
+  browser.switch_to.new_window('tab')
+  other = _Page(browser, url)
+  start(other)
+  other.shows('Waiting until the videos of other people are tracked')
+  stop(other)
+  browser.close()
+  browser.switch_to.window(first)
+  page.shows('of 400, ')
+  stop(page)
+
+
+def test_the_content_of_a_file_tells_its_format(page, url, browser, tmp_path):
+  mp4.write(tmp_path / 'a.mp4', CLIP, 10.0)
+  for name in 'a.mts', 'b.VOB', 'c.mjpeg', 'no_suffix':
+    page = _Page(browser, url)
+    page.open((tmp_path / 'a.mp4').rename(tmp_path / name))
+    page.shows('Click beside a corner')
+    (tmp_path / name).rename(tmp_path / 'a.mp4')
 
 
 def test_what_is_wrong_is_one_line(page, tmp_path):
@@ -257,3 +286,13 @@ def test_nothing_comes_from_elsewhere(page, url):
   page.shows('Open a video')
   loaded = page.run("performance.getEntriesByType('resource')")
   assert loaded and all(entry['name'].startswith(url) for entry in loaded)
+
+
+def test_temporary_files_go_when_a_signal_ends_the_program():
+  with pytest.raises(KeyboardInterrupt):
+    with app.temporary_files_in_one_folder() as folder:
+      with tempfile.NamedTemporaryFile(delete=False) as file:
+        assert os.path.dirname(file.name) == folder
+      signal.raise_signal(signal.SIGTERM)
+  assert not os.path.exists(folder) and os.path.isdir(tempfile.gettempdir())
+  assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
