@@ -1,9 +1,19 @@
+import contextlib
+import csv
+import re
+import resource
+
+import cv2
 import numpy as np
 import pytest
 
+from tests import odd_videos
 from tests import tiny
 import vidcolor
 from vidcolor import errors
+from vidcolor import masks
+from vidcolor import prompts
+from vidcolor import track_output
 from vidcolor import video_tracker
 from vidcolor.tracking import baselines
 from vidcolor.video import mp4
@@ -72,3 +82,154 @@ def test_a_video_is_not_replaced_by_its_own_film(clip):
   with pytest.raises(errors.UserError, match='would be replaced'):
     vidcolor.draw(clip, result, clip)
   assert clip.read_bytes() == before
+
+
+def _write(folder, path, prompt, query_frame=0, tracker=TRACKER):
+  """Tracks as the program does; returns the summary."""
+  source = video_source.VideoSource(path)
+  tracked = tracker.stream(source, prompt, query_frame)
+  return track_output.write_tracking(
+      folder, source, prompt, tracked, lambda items, **_: items
+  )
+
+
+def _rows(folder):
+  with open(folder / 'tracks.csv', newline='') as file:
+    return list(csv.DictReader(file))
+
+
+@pytest.fixture(name='cut_off', scope='module')
+def fixture_cut_off(tmp_path_factory):
+  """A film whose second half is missing."""
+  path = tmp_path_factory.mktemp('cut') / 'clip.mkv'
+  odd_videos.write(path, CLIP, options={'g': '1'})
+  data = path.read_bytes()
+  path.write_bytes(data[: len(data) // 2])
+  return path
+
+
+@pytest.mark.parametrize('query_frame', [0, 2])
+@pytest.mark.parametrize('kind', ['mask', 'points'])
+def test_what_was_read_of_a_damaged_film_is_kept(
+    cut_off, tmp_path, query_frame, kind
+):
+  mask = IS_SQUARE[query_frame].astype(np.uint8)
+  prompt = {
+      'mask': prompts.MaskPrompt(mask),
+      'points': prompts.PointPrompt([[20, 30]]),
+  }[kind]
+  summary = _write(tmp_path, cut_off, prompt, query_frame)
+  count = summary['frames']
+  assert query_frame < count < len(CLIP)
+  told = f'{cut_off} beyond {(count - 1) * 0.08:.1f} s.*the {count} frames'
+  assert re.search(told, summary['fault'])
+  assert len(_rows(tmp_path)) == count
+  assert len(_frames(tmp_path / 'overlay.mp4')) == count
+  written = list(tmp_path.glob('masks/clip/*.png'))
+  assert len(written) == (count if kind == 'mask' else 0)
+
+
+def test_python_is_told_of_damage_as_well(cut_off, tmp_path):
+  with pytest.warns(UserWarning, match='the rest of the file is missing'):
+    result = TRACKER.track(cut_off, points=[[20, 30]])
+  assert 1 < len(result.position) < len(CLIP)
+  vidcolor.draw(cut_off, result, tmp_path / 'overlay.mp4')
+  assert len(_frames(tmp_path / 'overlay.mp4')) == len(result.position)
+
+
+def test_a_frame_beyond_the_damage_cannot_be_marked(cut_off):
+  with pytest.raises(errors.UserError, match='the rest of the file is missing'):
+    TRACKER.track(cut_off, points=[[20, 30]], query_frame=len(CLIP) - 1)
+
+
+def test_a_whole_film_has_no_fault(clip, tmp_path):
+  summary = _write(tmp_path / 'out', clip, prompts.PointPrompt([[20, 30]]))
+  assert summary['fault'] is None and summary['frames'] == len(CLIP)
+
+
+class _Given:
+  """Follows nothing: its masks are given."""
+
+  def __init__(self, given):
+    self._given = given
+
+  def track(self, frames, first_mask):
+    for _, mask in zip(frames, self._given, strict=False):
+      yield mask
+
+
+def test_tables_have_the_box_and_the_area_of_each_object(clip, tmp_path):
+  given = np.zeros((len(CLIP), *IS_SQUARE[0].shape), np.uint8)
+  given[:, 10:13, 20:25], given[:3, 40:41, 7:9] = 1, 2
+  tracker = video_tracker.VideoTracker(_Given(given))
+  prompt = prompts.MaskPrompt(given[0] * 2)  # They are called 2 and 4.
+  _write(tmp_path / 'out', clip, prompt, tracker=tracker)
+  rows = _rows(tmp_path / 'out')
+  table = {(row['frame'], row['name']): list(row.values())[7:] for row in rows}
+  assert list(rows[0])[7:] == ['left', 'top', 'right', 'bottom', 'area']
+  assert table['0', '2'] == table['9', '2'] == ['20', '10', '24', '12', '15']
+  assert table['2', '4'] == ['7', '40', '8', '40', '2']
+  assert table['3', '4'] == ['', '', '', '', '0']
+  with np.load(tmp_path / 'out' / 'tracks.npz') as tracks:
+    np.testing.assert_array_equal(tracks['area'][:, 0], 15)
+    assert tracks['right'][2].tolist() == [24, 8]
+  # The box marks the same object again.
+  box = np.array(table['0', '2'][:4], float)
+  prompts.BoxPrompt([box]).in_frame(IS_SQUARE[0].shape, IS_SQUARE[0].shape)
+
+
+def test_a_table_has_the_times_of_a_time_lapse(tmp_path):
+  times = [0, 30_000, 60_000, 61_000, 200_000]
+  odd_videos.write(tmp_path / 'a.mp4', CLIP[:5], times_ms=times)
+  prompt = prompts.PointPrompt([[20, 30]])
+  summary = _write(tmp_path / 'out', tmp_path / 'a.mp4', prompt)
+  seconds = [float(row['seconds']) for row in _rows(tmp_path / 'out')]
+  assert seconds == [0, 30, 60, 61, 200]
+  assert summary['frames_per_second'] == pytest.approx(4 / 200)
+  drawn = _frames(tmp_path / 'out' / 'overlay.mp4')
+  assert [f.seconds for f in drawn] == pytest.approx(seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize('size', [(48, 64), (48, 128), (24, 64)])
+def test_masks_fit_pixels_that_are_not_square(tmp_path, size):
+  odd_videos.write_wide_pixels(tmp_path / 'a.mp4', 2)
+  mask = np.zeros((48, 64), np.uint8)
+  mask[8:24, 16:40] = 3
+  given = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
+  with pytest.warns(UserWarning, match='64 x 48 pixels, .* show 128 x 48'):
+    _write(tmp_path / 'out', tmp_path / 'a.mp4', prompts.MaskPrompt(given))
+  written = masks.read(tmp_path / 'out/masks/a/00007.png')
+  np.testing.assert_array_equal(written, mask)
+  with pytest.warns(UserWarning, match='not square'):
+    drawn = video_source.VideoSource(tmp_path / 'out' / 'overlay.mp4')
+  assert (drawn.size, drawn.pixel_aspect) == ((48, 64), 2)
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+  odd_videos.write_wide_pixels(tmp_path / 'a.mp4', 2)
+  mask = np.ones((48, 32), np.uint8)
+  with pytest.raises(errors.UserError, match='mask is 32 x 48 .* 64 x 48'):
+    with pytest.warns(UserWarning, match='not square'):
+      TRACKER.track(tmp_path / 'a.mp4', masks=mask)
+
+
+@contextlib.contextmanager
+def files_of_at_most(num_bytes):
+  """Makes writing fail as on a full disk."""
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize('num_bytes', [10, 1500])
+def test_a_full_disk_is_one_line(clip, tmp_path, num_bytes):
+  prompt = prompts.MaskPrompt(IS_SQUARE[0].astype(np.uint8))
+  with pytest.raises(errors.UserError, match='out.*File too large'):
+    with files_of_at_most(num_bytes):
+      _write(tmp_path / 'out', clip, prompt)
+  # The masks were written, or nothing was.
+  left = {path.suffix for path in tmp_path.glob('out/**/*') if path.is_file()}
+  assert left == ({'.png'} if num_bytes == 1500 else set())

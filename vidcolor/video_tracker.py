@@ -192,7 +192,7 @@ class VideoTracker(Generic[_Propagator]):
     forward = track(itertools.chain([first], frames))
     for number, tracked in enumerate(forward, query_frame):
       yield TrackedFrame(number, *tracked)
-    backward = track(_backward(video, query_frame + 1))
+    backward = track(_backward(video, query_frame + 1)) if query_frame else ()
     for number, tracked in enumerate(itertools.islice(backward, 1, None), 1):
       yield TrackedFrame(query_frame - number, *tracked)
     if readable.fault:

@@ -40,6 +40,9 @@ _OPTIONS = {
 }
 # FFmpeg's names of the formats that have an index of times, for seeking.
 _INDEXED = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
+# FFmpeg's names of the codecs whose packets are one shown frame each. Others
+# have packets that show none, such as the alternative references of VP8.
+_ONE_FRAME_A_PACKET = 'h264', 'hevc', 'vp9', 'av1', 'mjpeg', 'prores'
 # FFmpeg's name of AVI, which stores no presentation times.
 _WITHOUT_PTS = 'avi'
 # Values of FFmpeg's AVColorSpace: the matrices that swscale converts, and the
@@ -50,8 +53,11 @@ _BT709, _BT601 = 1, 6
 # No codec puts more B-frames in a row than this.
 _MAX_B_FRAMES = 16
 _B_FRAME = 3  # FFmpeg's AV_PICTURE_TYPE_B.
-# Seconds. A longer step between frames, or a step back, is a clock error.
-_MAX_STEP = 10.0
+# Seconds. A longer step between frames, or a step back, is a clock error. The
+# second is for times that are not those of a clock.
+_MAX_STEP, _MAX_PAUSE = 10.0, 86_400.0
+# FFmpeg's names of the formats whose times are those of a clock.
+_CLOCKED = ('mpegts', 'mpegtsraw', 'mpeg')
 # Seconds. Files may end this much before their headers say.
 _END_SLACK = 0.2
 # Seconds. Matroska rounds times to a millisecond, so a frame may be that late.
@@ -114,9 +120,9 @@ def decode_frames(
   shrunk), a known color matrix, and no interlacing. They may still be turned:
   `Converter` makes them upright.
 
-  With `as_stored`, frames keep the shape of their pixels. They also keep longer
-  steps if the file's header says that it is that long, as in a time-lapse. And
-  a file that ends before its header says is damaged there.
+  With `as_stored`, frames keep the shape of their pixels, and pauses of up to a
+  day, as in a time-lapse, unless the times are those of a clock (MPEG). And a
+  file that ends before its header says is damaged there.
 
   Args:
     path: A video file in a common format, or a URL that fsspec opens, such as
@@ -136,13 +142,12 @@ def decode_frames(
     with _open(path) as file, _open_container(file) as container:
       stream = _choose_stream(container)
       origin = _seek(container, stream, start) if start > 0 else None
-      frames, end, aspect = _undamaged(container.demux(stream)), None, 1
+      frames = _undamaged(container.demux(stream))
+      aspect, longest = _pixel_aspect(stream), _MAX_STEP
       if as_stored:
-        end = _stated_end(stream)
-        frames = _to_the_end(frames, end)
-      else:
-        aspect = _pixel_aspect(stream)
-      frames = _retimed(frames, stream, origin, end)
+        frames, aspect = _to_the_end(frames, _stated_end(stream)), 1
+        longest = _longest_pause(container)
+      frames = _retimed(frames, stream, origin, longest)
       for frame in _uniform(_deinterlaced(frames), aspect):
         seconds = frame.time
         if seconds >= start - _TIME_SLACK:
@@ -179,7 +184,8 @@ def demux_sound(
         return
       if start and container.format.name in _INDEXED:
         container.seek(int((origin - _SOUND_LEAD) * av.time_base))
-      yield from _shifted(container.demux(stream), origin)
+      longest = _longest_pause(container)
+      yield from _shifted(container.demux(stream), origin, longest)
   except _READ_ERRORS as error:
     raise errors.UserError(
         f'cannot read the sound of {path}: {_reason(error)}'
@@ -189,7 +195,10 @@ def demux_sound(
 def estimate_num_frames(
     path: str | os.PathLike, start: float = 0.0, end: float | None = None
 ) -> int | None:
-  """Estimates the number of frames in a range of time from the file's header.
+  """Estimates the number of frames in a range of time.
+
+  The file's header tells. If it does not, as where a browser recorded the file,
+  the file is read, but not decoded.
 
   Args:
     path: A video file, as `decode_frames` takes it.
@@ -197,7 +206,7 @@ def estimate_num_frames(
     end: The end of the range, in seconds. None is the end of the file.
 
   Returns:
-    The number of frames, or None if the header does not tell.
+    The number of frames, or None if the file has none.
 
   Raises:
     UserError: The file cannot be read.
@@ -209,11 +218,54 @@ def estimate_num_frames(
       if stream.duration:
         length = float(stream.duration * stream.time_base)
       count = stream.frames or length * (stream.average_rate or 0)
+      if not length or not count:
+        length, count = _count(container.demux(stream), stream)
   except _READ_ERRORS as error:
     raise errors.UserError(f'cannot read {path}: {_reason(error)}') from error
-  if not length or not count:
+  if not count:
     return None
-  return max(1, round(count * (min(length, end or length) - start) / length))
+  share = (min(length, end or length) - start) / length if length else 1
+  return max(1, round(count * share))
+
+
+def frame_times(path: str | os.PathLike) -> list[float] | None:
+  """Returns the times of all frames that `decode_frames` yields as stored.
+
+  The file is read, but only its first frame is decoded.
+
+  Args:
+    path: A video file, as `decode_frames` takes it.
+
+  Returns:
+    Seconds, in increasing order. None if the file cannot be read from a time
+    on, or is damaged, or if its packets do not tell which frames they show.
+  """
+  try:
+    first = _first_time(path)
+    with _open(path) as file, _open_container(file) as container:
+      stream = _choose_stream(container)
+      if (
+          container.format.name not in _INDEXED
+          or stream.codec_context.name not in _ONE_FRAME_A_PACKET
+      ):
+        return None
+      stamps = [
+          None if packet.is_discard or packet.is_corrupt else packet.pts
+          for packet in container.demux(stream)
+          if packet.size
+      ]
+      tick = stream.time_base
+  except _READ_ERRORS:  # Whoever reads all frames meets the damage.
+    return None
+  if not stamps or None in stamps:
+    return None
+  stamps = sorted(stamps)
+  steps = np.diff(stamps)
+  has_clock_error = not (0 < steps).all() or (steps > _MAX_STEP / tick).any()
+  # Frames that cannot be decoded at the start are left out.
+  if has_clock_error or first != float(stamps[0] * tick):
+    return None
+  return [float((stamp - stamps[0]) * tick) for stamp in stamps]
 
 
 def pixel_aspect(path: str | os.PathLike) -> fractions.Fraction:
@@ -445,6 +497,18 @@ def _seek(container, stream, start):
   return origin
 
 
+def _count(packets, stream):
+  """Returns the length, in seconds, and the number of a stream's packets."""
+  start = end = stream.start_time or 0
+  count = 0
+  with contextlib.suppress(av.FFmpegError):  # Frames before damage count.
+    for packet in packets:
+      if packet.size:
+        count += 1
+        end = max(end, (packet.pts or 0) + (packet.duration or 0))
+  return float((end - start) * stream.time_base), count
+
+
 def _first_time(path):
   """Returns the timestamp of the first frame in the file, in seconds.
 
@@ -458,34 +522,39 @@ def _first_time(path):
     return float(first.pts * stream.time_base)
 
 
-def _shifted(packets, origin):
+def _longest_pause(container):
+  """Returns the longest step, in seconds, that is no clock error."""
+  return _MAX_STEP if container.format.name in _CLOCKED else _MAX_PAUSE
+
+
+def _shifted(packets, origin, longest):
   """Corrects packet times as `_retimed` does. Time 0 is `origin` in seconds."""
   time, last, period = None, 0, 0
   for packet in packets:
     stamp = packet.dts if packet.pts is None else packet.pts
     if stamp is None or not packet.size:
       continue
-    longest = _MAX_STEP / packet.time_base
     if time is None:
       time = stamp - round(origin / packet.time_base)
     else:
-      time += stamp - last if 0 < stamp - last <= longest else period
+      step = (stamp - last) * packet.time_base
+      time += stamp - last if 0 < step <= longest else period
     last, period = stamp, packet.duration or 1
     if time + period > 0:
       packet.pts = packet.dts = time
       yield packet
 
 
-def _retimed(frames, stream, origin, end):
+def _retimed(frames, stream, origin, longest):
   """Corrects the times of frames: 0 at `origin`, and no clock errors.
 
-  A step to a time before `end` is no clock error, however long it is.
+  A step back, or one of more than `longest` seconds, is a clock error.
   """
   tick = stream.time_base
   rate = stream.guessed_rate or _DEFAULT_RATE
   if not _MIN_RATE <= rate <= _MAX_RATE:
     rate = _DEFAULT_RATE
-  period, longest = max(1, round(1 / (rate * tick))), int(_MAX_STEP / tick)
+  period, longest = max(1, round(1 / (rate * tick))), int(longest / tick)
   # Without presentation times, frames are shown in the order of their packets.
   has_pts = stream.container.format.name != _WITHOUT_PTS
   time = last = None
@@ -494,9 +563,7 @@ def _retimed(frames, stream, origin, end):
     step = None if stamp is None or last is None else stamp - last
     if time is None:
       time = 0 if None in (origin, stamp) else stamp - origin
-    elif step is not None and (
-        0 < step <= longest or last < stamp <= (end or 0)
-    ):
+    elif step is not None and 0 < step <= longest:
       time += step
     else:
       time += period
