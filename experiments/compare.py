@@ -107,7 +107,7 @@ def _draw_plots(results, output_dir):
   if all('j_by_frame' in result for result in results.values()):
     curves = {
         # The first frame's mask is given.
-        name: np.array([np.nan, *result['j_by_frame']])
+        name: np.array([np.nan, *result['j_by_frame']], float)
         for name, result in results.items()
     }
     plots.j_by_frame(curves, output_dir / 'j_by_frame.png')

@@ -163,6 +163,116 @@ def test_first_masks_alone_are_tracked_but_not_scored(data_dir, tmp_path):
   assert len(list((tmp_path / 'out/predictions/dogs').iterdir())) == 6
 
 
+def _write_video(root, name, shown, num_frames=8):
+  """Writes the layout of YouTube-VOS.
+
+  Object n is a square that moves by a pixel a frame, in eight rows of its own.
+
+  Args:
+    root: Folder of the data.
+    name: Name of the video.
+    shown: The objects in the mask of each frame with one.
+    num_frames: Number of frames.
+  """
+  for kind in ('JPEGImages', 'Annotations'):
+    (root / kind / name).mkdir(parents=True)
+  for t in range(num_frames):
+    frame = np.full((32, 48, 3), 128, np.uint8)
+    Image.fromarray(frame).save(root / f'JPEGImages/{name}/{5 * t:05}.jpg')
+  for t, numbers in shown.items():
+    mask = np.zeros((32, 48), np.uint8)
+    for n in numbers:
+      mask[8 * n : 8 * n + 8, 2 + t : 12 + t] = n
+    masks.write_png(root / f'Annotations/{name}/{5 * t:05}.png', mask)
+
+
+def _overlap(shift):
+  return (10 - shift) / (10 + shift)
+
+
+@pytest.mark.parametrize(
+    'shown, expected',
+    [
+        # YouTube-VOS: every second frame, and an object that starts late.
+        ({0: [1], 2: [1], 4: [1, 2], 6: [1, 2]}, {1: [2, 4, 6], 2: [2]}),
+        # MOSE: every frame. An object is alone where it starts.
+        (
+            {0: [1], 1: [1], 2: [2], 3: [1, 2], 4: [], 5: [], 6: [], 7: [2]},
+            {
+                1: [1, None, 3, None, None, None, None],
+                2: [1, None, None, None, 5],
+            },
+        ),
+        # LVOS: the first mask is empty; numbers have gaps.
+        ({0: [], 1: [], 2: [3], 7: [3]}, {3: [5]}),
+        # The mask of a start alone tells nothing of the others.
+        ({0: [1], 2: [2], 4: [1]}, {1: [4], 2: [None]}),
+    ],
+    ids=['youtube_vos', 'mose', 'lvos', 'starts'],
+)
+def test_objects_start_where_their_first_mask_is(tmp_path, shown, expected):
+  """An object without truth in a frame with truth is wrong: None."""
+  _write_video(tmp_path, 'fish', shown)
+  results = davis.evaluate(baselines.Identity(), tmp_path, tmp_path)
+  assert {
+      name: row['J_mean'] for name, row in results['per_object'].items()
+  } == {
+      f'fish_{number}': pytest.approx(
+          np.mean([0 if s is None else _overlap(s) for s in shifts])
+      )
+      for number, shifts in expected.items()
+  }
+  paths = sorted((tmp_path / 'predictions/fish').iterdir())
+  assert [path.name for path in paths] == [f'{5 * t:05}.png' for t in range(8)]
+  starts = {n: min(t for t in shown if n in shown[t]) for n in expected}
+  for t, path in enumerate(paths):
+    started = sorted(n for n, start in starts.items() if start <= t)
+    assert np.unique(masks.read(path)).tolist() == [0, *started]
+  # A submission has only the frames that are scored.
+  for t, path in enumerate(paths):
+    if t not in shown:
+      path.unlink()
+  again = davis.score(tmp_path / 'predictions', tmp_path, tmp_path)
+  np.testing.assert_equal(again, results)
+
+
+def test_videos_with_starts_alone_are_tracked_but_not_scored(tmp_path):
+  _write_video(tmp_path, 'fish', {0: [1], 4: [2]})
+  assert not davis.evaluate(baselines.Identity(), tmp_path, tmp_path)
+  assert len(list((tmp_path / 'predictions/fish').iterdir())) == 8
+  _write_video(tmp_path, 'owl', {0: [1], 4: [1]})
+  with pytest.warns(match='not scored, since only .* are given: fish'):
+    results = davis.evaluate(baselines.Identity(), tmp_path, tmp_path)
+  assert list(results['per_object']) == ['owl_1']
+  # Only the fifth frame has a true mask.
+  assert np.isfinite(results['j_by_frame']).tolist() == 3 * [0] + [1] + 3 * [0]
+  davis.sections(results, tmp_path)
+  assert (tmp_path / 'j_by_frame.png').exists()
+
+
+def test_a_late_object_covers_what_started_before(tmp_path):
+  _write_video(tmp_path, 'fish', {0: [1]})
+  mask = np.ones((32, 48), np.uint8)
+  mask[:16] = 2
+  masks.write_png(tmp_path / 'Annotations/fish/00010.png', mask)
+  davis.evaluate(baselines.Identity(), tmp_path, tmp_path)
+  last = masks.read(tmp_path / 'predictions/fish/00035.png')
+  assert (last[8:16, 2:12] == 2).all() and not last[16:].any()
+
+
+@pytest.mark.parametrize(
+    'shown, message',
+    [
+        ({}, 'no masks in .*Annotations/fish: restore them'),
+        ({2: [], 4: []}, 'no mask of fish has an object: take it off'),
+    ],
+)
+def test_says_what_a_video_lacks(tmp_path, shown, message):
+  _write_video(tmp_path, 'fish', shown)
+  with pytest.raises(errors.UserError, match=message):
+    davis.evaluate(baselines.Identity(), tmp_path)
+
+
 def test_means_by_attribute_where_davis_lists_them(data_dir, tmp_path):
   (data_dir / 'Annotations' / 'db_info.yml').write_text(
       'attributes: [OCC, FM]\nsequences:\n'

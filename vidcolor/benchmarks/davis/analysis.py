@@ -34,14 +34,15 @@ class Correlation(NamedTuple):
 def mean_by_frame(scores: PerFrame) -> Float[np.ndarray, ' frames']:
   """Returns the mean score at each frame number.
 
-  Each mean is over the sequences that have a frame with this number.
+  Each mean is over the sequences that have a score in the frame with this
+  number. It is NaN if none has, or all scores are NaN.
   """
-  length = max(map(len, scores))
-  total, count = np.zeros(length), np.zeros(length, int)
-  for values in scores:
-    total[: len(values)] += values
-    count[: len(values)] += 1
-  return total / count
+  padded = np.full((len(scores), max(map(len, scores))), np.nan)
+  for row, values in zip(padded, scores, strict=True):
+    row[: len(values)] = values
+  count = np.count_nonzero(~np.isnan(padded), axis=0)
+  mean = np.nansum(padded, axis=0) / np.maximum(count, 1)
+  return np.where(count > 0, mean, np.nan)
 
 
 def read_attributes(path: str | os.PathLike) -> dict[str, list[str]]:

@@ -1,4 +1,9 @@
-"""Reads DAVIS, and other videos with a mask for each frame."""
+"""Reads DAVIS, and other videos with masks.
+
+In DAVIS, all frames have masks, or only the first one, and objects are those of
+the first mask. In the layout of YouTube-VOS, LVOS and MOSE, some frames have
+masks, and an object starts in the first mask that shows it.
+"""
 
 from collections.abc import Sequence
 import dataclasses
@@ -24,25 +29,70 @@ _FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedSequence:
-  """A video with a mask for each frame. Frames and masks are read on access.
+  """A video with masks. Frames and masks are read on access.
 
   Attributes:
     name: Name of the sequence.
     frames: RGB frames.
     masks: The masks: 0 is background, 1 to n are objects, 255 is void. There
-      is one for each frame, or only the first one, as in DAVIS's test-dev.
+      is one for each frame, or only the first one, as in DAVIS's test-dev; or
+      one for each frame in `annotated`.
     frame_names: Names of the frames' files, without the suffix.
+    annotated: The indices of the frames with masks, in the layout of
+      YouTube-VOS; None in that of DAVIS.
   """
 
   name: str
   frames: Sequence[UInt8[np.ndarray, 'height width 3']]
   masks: Sequence[masks.Mask]
   frame_names: Sequence[str]
+  annotated: Sequence[int] | None = None
 
   @property
   def num_objects(self) -> int:
-    """The number of objects in the first mask."""
-    return int(masks.without_void(self.masks[0]).max())
+    """The highest number of an object that is given."""
+    given = map(masks.without_void, self.starts.values())
+    return max((int(mask.max()) for mask in given), default=0)
+
+  @property
+  def starts(self) -> dict[int, masks.Mask]:
+    """The mask of the objects that start in a frame, by the frame's index."""
+    return self._given_and_true[0]
+
+  @property
+  def true_frames(self) -> Sequence[int]:
+    """The indices of the frames to score.
+
+    In DAVIS, these are all but the first and the last one. Otherwise, they are
+    those with a mask after an object has started. If not all frames have masks,
+    a mask of only objects that start does not count: it does not tell where the
+    others are.
+    """
+    return self._given_and_true[1]
+
+  def true_mask(self, index: int) -> masks.Mask:
+    """Returns the mask of one of `true_frames`."""
+    annotated = self.annotated
+    return self.masks[index if annotated is None else annotated.index(index)]
+
+  @functools.cached_property
+  def _given_and_true(self):
+    if self.annotated is None:
+      has_truth = len(self.masks) > 1
+      true_frames = range(1, len(self.frames) - 1) if has_truth else range(0)
+      return {0: self.masks[0]}, true_frames
+    is_complete = len(self.masks) == len(self.frames)
+    started, starts, true_frames = set(), {}, []
+    for index, mask in zip(self.annotated, self.masks, strict=True):
+      mask = masks.without_void(mask)
+      numbers = set(np.unique(mask).tolist()) - {0}
+      new = numbers - started
+      if started and (is_complete or not new or new < numbers):
+        true_frames.append(index)
+      if new:
+        starts[index] = np.where(np.isin(mask, list(new)), mask, np.uint8(0))
+      started |= new
+    return starts, true_frames
 
 
 def read_davis(
@@ -51,6 +101,7 @@ def read_davis(
     year: int | None = None,
     split: str = 'val',
     resolution: str = _RESOLUTION,
+    sparse: bool = False,
 ) -> list[AnnotatedSequence]:
   """Finds the sequences of DAVIS in the published folder.
 
@@ -67,6 +118,8 @@ def read_davis(
       keeps them apart. Default: `latest_year`.
     split: Name of the list.
     resolution: The folder that replaces 480p, such as Full-Resolution.
+    sparse: Whether to also read the layout of YouTube-VOS, LVOS and MOSE. It
+      has no folders 480p, some frames have no mask, and objects may start late.
 
   Returns:
     The sequences in the order of the list, or by name without a list. Only the
@@ -79,6 +132,8 @@ def read_davis(
   """
   data_dir = pathlib.Path(data_dir)
   frames_dir = data_dir / 'JPEGImages' / resolution
+  if sparse and _is_flat(frames_dir.parent):
+    resolution, frames_dir = '.', frames_dir.parent
   if not frames_dir.is_dir():
     raise errors.UserError(
         f'no folder {frames_dir}: give the DAVIS folder that holds'
@@ -105,6 +160,16 @@ def latest_year(data_dir: str | os.PathLike[str]) -> int:
   return max(years, default=2016 if _RESOLUTION in names else _LATEST_YEAR)
 
 
+def _is_flat(frames_dir):
+  """Returns whether the folder holds folders of frames, and no resolutions."""
+  paths = (
+      path
+      for folder in files.visible(frames_dir)
+      for path in files.visible(folder, _FRAME_SUFFIXES)
+  )
+  return any(paths)
+
+
 def _list_path(data_dir, year, split, resolution):
   names = [str(year)] + [resolution, _RESOLUTION] * (year == 2016)
   paths = [data_dir / 'ImageSets' / name / f'{split}.txt' for name in names]
@@ -117,16 +182,18 @@ def read_scorable(
     year: int | None = None,
     split: str = 'val',
     resolution: str = _RESOLUTION,
+    sparse: bool = False,
 ) -> list[AnnotatedSequence]:
   """Reads sequences as `read_davis` does, and checks that they can be scored.
 
   Raises:
     UserError: As `read_davis`; or a sequence has fewer than three frames, or
-      no object in its first mask; or some sequences have all their masks and
-      others only the first one.
+      no object in its first mask, or in none if it need not be the first; or
+      some sequences of DAVIS have all their masks and others only the first
+      one.
   """
   sequences = read_davis(
-      data_dir, year=year, split=split, resolution=resolution
+      data_dir, year=year, split=split, resolution=resolution, sparse=sparse
   )
   for sequence in sequences:
     if len(sequence.frames) < 3:
@@ -134,12 +201,16 @@ def read_scorable(
           f'{sequence.name} has {len(sequence.frames)} frames, and the first'
           ' and the last one do not count: take it off the list'
       )
+    is_davis = sequence.annotated is None
     if not sequence.num_objects:
+      which = 'the first mask' if is_davis else 'no mask'
+      has = 'has no' if is_davis else 'has an'
       raise errors.UserError(
-          f'the first mask of {sequence.name} has no object: take it off the'
-          ' list'
+          f'{which} of {sequence.name} {has} object: take it off the list'
       )
-    if (len(sequence.masks) == 1) != (len(sequences[0].masks) == 1):
+    if is_davis and bool(sequence.true_frames) != bool(
+        sequences[0].true_frames
+    ):
       raise errors.UserError(
           f'only one of {sequences[0].name} and {sequence.name} has more than a'
           ' first mask: restore the others, or list them apart'
@@ -205,23 +276,37 @@ def find_sequence(
     year: int,
     resolution: str = _RESOLUTION,
 ) -> AnnotatedSequence:
-  """Finds one sequence, as `read_davis` does with all of them."""
-  frames, mask_paths = _find_files(pathlib.Path(data_dir), name, resolution)
-  # As in the first mask, so that no frame's void is taken for an object.
-  coding = functools.cache(lambda: masks.coding(mask_paths[0]))
+  """Finds one sequence, as `read_davis` finds all.
+
+  Args:
+    data_dir: As `read_davis` takes it.
+    name: Name of the sequence.
+    year: As `read_davis` takes it.
+    resolution: As `read_davis` takes it; '.' for the layout of YouTube-VOS.
+  """
+  is_sparse = resolution == '.'
+  frames, mask_paths = _find_files(
+      pathlib.Path(data_dir), name, resolution, is_sparse
+  )
+  # As in the first mask, so that no frame's void is taken for an object. If it
+  # may be empty, as in all of them.
+  coded = list(mask_paths.values())[: None if is_sparse else 1]
+  coding = functools.cache(lambda: masks.common_coding(coded))
   read_mask = lambda path: masks.read(
       path, one_object=year == 2016, coding=coding()
   )
+  stems = list(frames)
   return AnnotatedSequence(
       name,
-      lazy_sequence.LazySequence(frames, folders.read_frame),
-      lazy_sequence.LazySequence(mask_paths, read_mask),
-      [path.stem for path in frames],
+      lazy_sequence.LazySequence(list(frames.values()), folders.read_frame),
+      lazy_sequence.LazySequence(list(mask_paths.values()), read_mask),
+      stems,
+      [stems.index(stem) for stem in mask_paths] if is_sparse else None,
   )
 
 
-def _find_files(data_dir, name, resolution):
-  """Returns the paths of the frames, and of all their masks or the first."""
+def _find_files(data_dir, name, resolution, is_sparse):
+  """Returns the paths of the frames and of their masks, by their names."""
   annotations_dir = data_dir / 'Annotations'
   if not annotations_dir.is_dir():
     annotations_dir = data_dir / 'Annotations_unsupervised'
@@ -242,7 +327,9 @@ def _find_files(data_dir, name, resolution):
           f'no frame {frames_dir / stem}.jpg for {mask}: restore it'
       )
   is_first_alone = list(existing) == list(frames)[:1]
-  for stem in existing if is_first_alone else frames:
+  if is_sparse and not existing:
+    raise errors.UserError(f'no masks in {masks_dir}: restore them')
+  for stem in existing if is_sparse or is_first_alone else frames:
     mask = existing.get(stem, masks_dir / f'{stem}.png')
     if not mask.exists():
       raise errors.UserError(f'no mask {mask} for {frames[stem]}: restore it')
@@ -251,7 +338,7 @@ def _find_files(data_dir, name, resolution):
           f'{mask} is {_size(mask)} but its frame is {_size(frames[stem])}:'
           ' replace the mask by one of the same size'
       )
-  return list(frames.values()), list(existing.values())
+  return frames, existing
 
 
 def _by_name(folder, suffixes):

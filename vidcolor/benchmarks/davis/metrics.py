@@ -12,6 +12,9 @@ semi-supervised task):
   evaluation does not.
 - A dataset's score is the mean over its objects.
 
+In the layout of YouTube-VOS, which the toolkit does not read, other objects and
+frames count: see `data.AnnotatedSequence.true_frames`.
+
 One thing differs. In sequences of more than 256 frames, the toolkit computes
 decay from wrong frames, because it keeps frame numbers in eight bits.
 """
@@ -179,17 +182,22 @@ def summarize(
   """Returns the metrics of the benchmark.
 
   Args:
-    by_sequence: Scores of the frames that count, by the sequence's name.
+    by_sequence: Scores of the frames that count, by the sequence's name. NaN
+      does not count.
 
   Returns:
     'overall' and 'per_object' (by '<sequence>_<number>'): J_mean, J_recall,
-    J_decay, F_mean, F_recall, F_decay and J&F, the mean of both means.
+    J_decay, F_mean, F_recall, F_decay and J&F, the mean of both means. Objects
+    without scores are left out.
   """
   names = ('J_mean', 'J_recall', 'J_decay', 'F_mean', 'F_recall', 'F_decay')
   per_object = {}
   for sequence, scores in by_sequence.items():
     for number, (j, f) in enumerate(zip(*scores, strict=True), 1):
-      values = (*statistics(j), *statistics(f))
+      counts = ~np.isnan(j)
+      if not counts.any():
+        continue
+      values = (*statistics(j[counts]), *statistics(f[counts]))
       per_object[f'{sequence}_{number}'] = dict(zip(names, values, strict=True))
   for row in per_object.values():
     row['J&F'] = (row['J_mean'] + row['F_mean']) / 2

@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 from typing import Any
+import warnings
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ _VIDEO_HEIGHT = 240
 _NUM_VIDEOS = 2  # Of the best sequences, and of the worst.
 
 Results = dict[str, Any]
-FramesOf = Callable[[data.AnnotatedSequence], Iterable[Any]]
+FramesOf = Callable[[data.AnnotatedSequence], Sequence[Any]]
 
 
 def evaluate(
@@ -53,9 +54,12 @@ def evaluate(
 ) -> Results:
   """Tracks the objects of a split, and scores them as `score` does.
 
+  Objects that start in different frames are tracked apart. Where they overlap,
+  the one that started later covers the other.
+
   Args:
     tracker: The tracker.
-    data_dir: As `data.read_davis` takes it.
+    data_dir: As `data.read_davis` takes it, also in the layout of YouTube-VOS.
     output_dir: Folder to write to. Masks go to predictions/.
     year: 2016, where all objects are one, or 2017. Default: the latest one with
       lists in `data_dir`.
@@ -71,8 +75,8 @@ def evaluate(
     as 'color_failure'.
 
   Raises:
-    UserError: As `data.read_scorable`; or `color_failure` is set and the
-      tracker is no `LabelPropagator`.
+    UserError: As `data.read_scorable`; or `color_failure` is set, and the
+      tracker is no `LabelPropagator` or the layout is not that of DAVIS.
   """
   is_propagator = isinstance(tracker, propagation.LabelPropagator)
   if color_failure and not is_propagator:
@@ -81,14 +85,16 @@ def evaluate(
     )
   year = year or data.latest_year(data_dir)
   sequences = data.read_scorable(
-      data_dir, year=year, split=split, resolution=resolution
+      data_dir, year=year, split=split, resolution=resolution, sparse=True
   )
+  if color_failure and sequences[0].annotated is not None:
+    raise errors.UserError('--color_failure is for DAVIS: leave it out')
   total = sum(len(sequence.frames) for sequence in sequences)
   with folders.predictions_dir(output_dir) as predictions_dir:
     with tqdm.tqdm(total=total, unit='frame') as progress:
       for sequence in sequences:
         progress.set_postfix_str(sequence.name)
-        tracked = tracker.track(frames_of(sequence), sequence.masks[0])
+        tracked = _track(tracker, frames_of(sequence), sequence.starts)
         paths = _paths(predictions_dir, sequence)
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         for path, mask in zip(paths, tracked, strict=True):
@@ -113,10 +119,13 @@ def score(
 ) -> Results:
   """Scores masks by J and F, exactly as the official toolkit.
 
+  In the layout of YouTube-VOS, an object is scored in every frame with a true
+  mask after the one that it starts in.
+
   Args:
-    predictions_dir: Folder of <sequence>/<frame>.png. Those of first and last
-      frames are not read.
-    data_dir: As `data.read_davis` takes it.
+    predictions_dir: Folder of <sequence>/<frame>.png. Those of frames that are
+      not scored, as the first and the last one, are not read.
+    data_dir: As `evaluate` takes it.
     output_dir: Folder for videos of the best and the worst sequences.
     year: As `evaluate` takes it.
     split: As `data.read_davis` takes it.
@@ -134,7 +143,7 @@ def score(
   """
   year = year or data.latest_year(data_dir)
   sequences = data.read_scorable(
-      data_dir, year=year, split=split, resolution=resolution
+      data_dir, year=year, split=split, resolution=resolution, sparse=True
   )
   predictions_dir = pathlib.Path(predictions_dir)
   return _score(predictions_dir, data_dir, output_dir, year, sequences)
@@ -243,8 +252,16 @@ def score_tracker(
 
 
 def _score(predictions_dir, data_dir, output_dir, year, sequences):
-  if len(sequences[0].masks) == 1:
+  unknown = [s.name for s in sequences if not s.true_frames]
+  sequences = [s for s in sequences if s.true_frames]
+  if not sequences:
     return {}
+  if unknown:
+    warnings.warn(
+        'not scored, since only the masks that objects start with are given:'
+        f' {", ".join(unknown)}',
+        stacklevel=3,
+    )
   attributes_file = pathlib.Path(data_dir) / 'Annotations' / 'db_info.yml'
   attributes = (
       analysis.read_attributes(attributes_file)
@@ -252,12 +269,10 @@ def _score(predictions_dir, data_dir, output_dir, year, sequences):
       else {}
   )
   predicted = {s.name: _predicted(predictions_dir, s, year) for s in sequences}
-  scores = {}
-  for s in tqdm.tqdm(sequences, desc='scoring', unit='sequence'):
-    truth = s.masks[1:-1]
-    scores[s.name] = metrics.score_masks(
-        predicted[s.name], truth, s.num_objects
-    )
+  scores = {
+      s.name: _score_sequence(s, predicted[s.name])
+      for s in tqdm.tqdm(sequences, desc='scoring', unit='sequence')
+  }
   results = {'year': year, **_summarize(scores)}
   by_attribute = analysis.mean_by_attribute(
       {name: row['J_mean'] for name, row in results['per_sequence'].items()},
@@ -266,26 +281,67 @@ def _score(predictions_dir, data_dir, output_dir, year, sequences):
   if by_attribute:
     results['j_by_attribute'] = by_attribute
   if output_dir is not None:
-    ranked = sorted(sequences, key=lambda s: np.mean(scores[s.name]))
+    j_and_f = {name: x['J&F'] for name, x in results['per_sequence'].items()}
+    ranked = sorted(sequences, key=lambda s: j_and_f[s.name])
     results['media'] = _write_videos(ranked, predicted, output_dir)
   return results
 
 
+def _track(tracker, frames, starts):
+  """Yields masks. Objects that start in different frames are tracked apart."""
+  if list(starts) == [0]:
+    yield from tracker.track(frames, starts[0])
+    return
+  started = []
+  empty = np.zeros_like(next(iter(starts.values())))
+  for index in range(len(frames)):
+    if index in starts:
+      numbers = np.unique(np.append(starts[index], empty))
+      first_mask = np.searchsorted(numbers, starts[index]).astype(np.uint8)
+      started.append((numbers, tracker.track(frames[index:], first_mask)))
+    mask = empty
+    for numbers, tracked in started:
+      found = numbers[next(tracked)]
+      mask = np.where(found > 0, found, mask)
+    yield mask
+
+
+def _score_sequence(sequence, predicted):
+  """Returns scores by object and frame, from the second frame on."""
+  frames = list(sequence.true_frames)
+  truth = lazy_sequence.LazySequence(frames, sequence.true_mask)
+  scores = metrics.score_masks(predicted, truth, sequence.num_objects)
+  if sequence.annotated is None:
+    return scores
+  # NaN where there is no true mask, or the object has not started.
+  every = np.full((2, len(scores.j), len(sequence.frames) - 1), np.nan)
+  for start, mask in sequence.starts.items():
+    later = [i for i, frame in enumerate(frames) if frame > start]
+    columns = [frames[i] - 1 for i in later]
+    for row in np.unique(mask[mask > 0]) - 1:
+      every[:, row, columns] = np.stack(scores)[:, row, later]
+  return metrics.Scores(*every)
+
+
 def _summarize(scores: Mapping[str, metrics.Scores]) -> Results:
   results = metrics.summarize(scores)
+  by_frame = {
+      name: analysis.mean_by_frame(list(x.j)) for name, x in scores.items()
+  }
   results['per_sequence'] = {
-      name: {
-          'J_mean': float(x.j.mean()),
-          'F_mean': float(x.f.mean()),
-          'J&F': float(np.mean(x)),
-          'j_by_frame': x.j.mean(axis=0).tolist(),
-      }
+      name: _means(x) | {'j_by_frame': by_frame[name].tolist()}
       for name, x in scores.items()
   }
   results['j_by_frame'] = analysis.mean_by_frame(
-      [x.j.mean(axis=0) for x in scores.values()]
+      list(by_frame.values())
   ).tolist()
   return results
+
+
+def _means(scores):
+  """Returns the means over the objects of a sequence."""
+  rows = metrics.summarize({'': scores})['overall']
+  return {name: rows[name] for name in ('J_mean', 'F_mean', 'J&F')}
 
 
 def _paths(predictions_dir, sequence):
@@ -297,10 +353,9 @@ def _predicted(predictions_dir, sequence, year):
   """Returns the masks of the frames that count, which are read on access."""
   folder = predictions_dir / sequence.name
   written = {path.stem: path for path in files.visible(folder, ('.png',))}
-  paths = [
-      written.get(path.stem, path)
-      for path in _paths(predictions_dir, sequence)[1:-1]
-  ]
+  paths = _paths(predictions_dir, sequence)
+  paths = [paths[index] for index in sequence.true_frames]
+  paths = [written.get(path.stem, path) for path in paths]
   for path in paths:
     if not path.exists():
       raise errors.UserError(
@@ -356,10 +411,8 @@ def _draw_video(
     sequence: data.AnnotatedSequence, predicted: Sequence[masks.Mask]
 ) -> Iterator[np.ndarray]:
   """Yields the frames that count, with the true mask beside the predicted."""
-  triples = zip(
-      sequence.frames[1:-1], sequence.masks[1:-1], predicted, strict=True
-  )
-  for frame, *pair in triples:
+  for index, mask in zip(sequence.true_frames, predicted, strict=True):
+    frame, pair = sequence.frames[index], (sequence.true_mask(index), mask)
     size = round(frame.shape[1] * _VIDEO_HEIGHT / len(frame)), _VIDEO_HEIGHT
     frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     panels = [
