@@ -114,6 +114,13 @@ def _write_other_joints(root):
   io.savemat(path, {'pos_img': np.zeros((2, 14, 3))})
 
 
+def _save_joints_as_matlab_7_3(root):
+  """Writes the header. HDF5 follows it."""
+  path = root / 'joint_positions/walk/a_walk_0/joint_positions.mat'
+  text = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'
+  path.write_bytes(text.ljust(124) + b'\x00\x02IM' + b'\x89HDF' + bytes(512))
+
+
 def _write_no_joints(root):
   path = root / 'joint_positions/walk/a_walk_0/joint_positions.mat'
   io.savemat(path, {'pos_world': np.zeros((2, 15, 3))})
@@ -132,6 +139,7 @@ def _remove_a_frame(root):
         (_remove_joints, 'a_walk_0/joint_positions.mat'),
         (_cut_joints, 'a_walk_0/joint_positions.mat'),
         (_write_other_joints, r'a_walk_0.*pos_img is \[2, 14, 3\]'),
+        (_save_joints_as_matlab_7_3, 'a_walk_0/.*mat is a file of MATLAB 7.3:'),
         (_write_no_joints, r'a_walk_0.*pos_img is \[\]'),
         (_remove_a_frame, '00002.png, one of 3'),
     ],
@@ -223,6 +231,32 @@ def test_a_video_of_one_frame_has_no_score_and_no_rank(tree, tmp_path):
   sections = jhmdb.sections(results, tmp_path)
   assert np.isnan(list(results['overall'].values())).all()
   assert not sections[0].media
+
+
+def test_reads_the_published_lists(shared_dir, tmp_path, monkeypatch):
+  """Of 928 clips in 21 classes, 268, 270 and 265 are for testing."""
+  (tmp_path / 'splits').symlink_to(shared_dir / 'jhmdb-sample/splits-published')
+  monkeypatch.setattr(jhmdb_data, '_find_sequence', lambda _, name: name)
+  names = {s: jhmdb_data.read_jhmdb(tmp_path, split=s) for s in (1, 2, 3)}
+  assert [len(set(n)) for n in names.values()] == [268, 270, 265]
+  assert [len(n) for n in names.values()] == [268, 270, 265]
+  for clips in names.values():
+    assert len({clip.split('/')[0] for clip in clips}) == 21
+  # The clip whose frames are at hand, as its published list names it.
+  catch = 'catch/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2'
+  assert catch in names[3]
+
+
+def test_identitys_score_on_a_published_clip(shared_dir):
+  """The camera pans."""
+  results = jhmdb.evaluate(
+      baselines.Identity(), shared_dir / 'jhmdb-sample', split=3
+  )
+  np.testing.assert_allclose(
+      list(results['overall'].values()),
+      [0.0017, 0.0154, 0.0359, 0.0410, 0.0530],
+      atol=5e-5,
+  )
 
 
 def test_feeds_the_tracker_what_it_is_told(tree, tmp_path):

@@ -164,7 +164,15 @@ def test_what_macos_and_jupyter_leave_behind_is_ignored(tmp_path):
   assert tapvid_data.find(tmp_path) == [path]
 
 
-@pytest.mark.parametrize('other', ['b.pkl', '0000_of_0002.pkl'])
+@pytest.mark.parametrize('name', ['robotap_split{}', '{:04}_of_0005'])
+def test_shards_are_one_benchmark(tmp_path, name):
+  paths = [_write(tmp_path / f'{name.format(i)}.pkl', []) for i in range(5)]
+  assert tapvid_data.find(tmp_path) == paths
+
+
+@pytest.mark.parametrize(
+    'other', ['b.pkl', 'robotap_split0.pkl', '0000_of_0002.pkl']
+)
 def test_refuses_a_folder_of_more_than_one_benchmark(tmp_path, other):
   path = _write(tmp_path / 'a.pkl', [])
   _write(tmp_path / other, [])

@@ -103,6 +103,11 @@ def read_joints(path: str | os.PathLike[str]) -> Joints:
   try:
     with open(path, 'rb') as file:
       positions = io.loadmat(file, variable_names='pos_img').get('pos_img')
+  except NotImplementedError as error:
+    raise errors.UserError(
+        f'{path} is a file of MATLAB 7.3: load it there, and save pos_img with'
+        ' -v7'
+    ) from error
   # Malformed files raise errors of any kind.
   except Exception as error:
     raise errors.UserError(

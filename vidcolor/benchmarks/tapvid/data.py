@@ -12,6 +12,7 @@ import io
 import os
 import pathlib
 import pickle
+import re
 from typing import Any
 
 from jaxtyping import Bool, Float32, UInt8
@@ -20,6 +21,9 @@ from PIL import Image
 
 from vidcolor import errors
 from vidcolor import files
+
+# Names of the files of one benchmark in several: Kinetics and RoboTAP.
+_SHARDS = (re.compile(r'\d+_of_\d+'), re.compile(r'robotap_split\d+'))
 
 # The functions that rebuild pickled arrays.
 _ARRAY_GLOBALS = (
@@ -82,7 +86,7 @@ def find(data_dir: str | os.PathLike[str]) -> list[pathlib.Path]:
 
   Raises:
     UserError: There is none; or there are several, which are not the shards of
-      Kinetics, such as 0000_of_0010.pkl.
+      Kinetics, such as 0000_of_0010.pkl, or of RoboTAP, robotap_split0.pkl.
   """
   path = pathlib.Path(data_dir)
   pickles = files.visible(path, ('.pkl',)) if path.is_dir() else [path]
@@ -91,11 +95,16 @@ def find(data_dir: str | os.PathLike[str]) -> list[pathlib.Path]:
         f'no TAP-Vid pickle in {path}: give the folder that holds'
         ' tapvid_davis.pkl or a similar file'
     )
-  alone = [p for p in pickles if '_of_' not in p.name]
-  if alone and len(pickles) > 1:
+  is_one = any(
+      all(shard.fullmatch(p.stem) for p in pickles) for shard in _SHARDS
+  )
+  if len(pickles) > 1 and not is_one:
+    alone = [
+        p for p in pickles if not any(x.fullmatch(p.stem) for x in _SHARDS)
+    ]
     raise errors.UserError(
         f'{path} holds more than one benchmark: give the one file, such as'
-        f' {alone[0]}'
+        f' {[*alone, *pickles][0]}'
     )
   return pickles
 
@@ -103,7 +112,7 @@ def find(data_dir: str | os.PathLike[str]) -> list[pathlib.Path]:
 def read_pickle(
     path: str | os.PathLike[str], *, size: tuple[int, int] = (256, 256)
 ) -> list[PointSequence]:
-  """Reads one pickle of TAP-Vid: DAVIS, RGB-Stacking or a shard of Kinetics.
+  """Reads a pickle: DAVIS, RGB-Stacking, or a shard of Kinetics or RoboTAP.
 
   Args:
     path: A pickled dict of videos by name, or a list of videos. Each video is a
