@@ -236,15 +236,14 @@ def test_a_video_of_one_frame_has_no_score_and_no_rank(tree, tmp_path):
 def test_reads_the_published_lists(shared_dir, tmp_path, monkeypatch):
   """Of 928 clips in 21 classes, 268, 270 and 265 are for testing."""
   (tmp_path / 'splits').symlink_to(shared_dir / 'jhmdb-sample/splits-published')
-  monkeypatch.setattr(jhmdb_data, '_find_sequence', lambda _, name: name)
-  names = {s: jhmdb_data.read_jhmdb(tmp_path, split=s) for s in (1, 2, 3)}
-  assert [len(set(n)) for n in names.values()] == [268, 270, 265]
-  assert [len(n) for n in names.values()] == [268, 270, 265]
-  for clips in names.values():
-    assert len({clip.split('/')[0] for clip in clips}) == 21
+  named = lambda name: jhmdb_data.JointSequence(name, [], _moving([0]), [])
+  monkeypatch.setattr(jhmdb_data, '_find_sequence', lambda _, name: named(name))
+  for split, number in (1, 268), (2, 270), (3, 265):
+    found = [s.name for s in jhmdb_data.read_jhmdb(tmp_path, split=split)]
+    assert len(set(found)) == len(found) == number
+    assert len({name.split('/')[0] for name in found}) == 21
   # The clip whose frames are at hand, as its published list names it.
-  catch = 'catch/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2'
-  assert catch in names[3]
+  assert 'catch/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2' in found
 
 
 def test_identitys_score_on_a_published_clip(shared_dir):
