@@ -1,12 +1,11 @@
-import contextlib
 import csv
 import re
-import resource
 
 import cv2
 import numpy as np
 import pytest
 
+from tests import full_disks
 from tests import odd_videos
 from tests import tiny
 import vidcolor
@@ -213,22 +212,11 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
       TRACKER.track(tmp_path / 'a.mp4', masks=mask)
 
 
-@contextlib.contextmanager
-def files_of_at_most(num_bytes):
-  """Makes writing fail as on a full disk."""
-  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-  try:
-    yield
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
 @pytest.mark.parametrize('num_bytes', [10, 1500])
 def test_a_full_disk_is_one_line(clip, tmp_path, num_bytes):
   prompt = prompts.MaskPrompt(IS_SQUARE[0].astype(np.uint8))
   with pytest.raises(errors.UserError, match='out.*File too large'):
-    with files_of_at_most(num_bytes):
+    with full_disks.files_of_at_most(num_bytes):
       _write(tmp_path / 'out', clip, prompt)
   # The masks were written, or nothing was.
   left = {path.suffix for path in tmp_path.glob('out/**/*') if path.is_file()}
