@@ -9,10 +9,8 @@ folder holds uploads and results. It is deleted when the program ends, by Ctrl-C
 or a signal.
 """
 
-import collections
 from collections.abc import Callable, Iterator
 import contextlib
-import itertools
 import os
 import pathlib
 import shutil
@@ -136,9 +134,7 @@ def build(
 
   def choose_frame(session, number, is_boxes):
     with _errors_shown(session.video.path):
-      frames = enumerate(itertools.islice(session.video, number + 1))
-      # If the video is shorter, this is its last frame.
-      ((number, frame),) = collections.deque(frames, maxlen=1)
+      number, frame = session.video.frame(number)
     clicked = click_prompts.ClickPrompt(frame.rgb, is_boxes)
     return *_show(Session(session.video, number, clicked)), number
 

@@ -257,15 +257,15 @@ def frame_times(path: str | os.PathLike) -> list[float] | None:
       tick = stream.time_base
   except _READ_ERRORS:  # Whoever reads all frames meets the damage.
     return None
-  if not stamps or None in stamps:
+  known = sorted(stamp for stamp in stamps if stamp is not None)
+  if not known or len(known) < len(stamps):
     return None
-  stamps = sorted(stamps)
-  steps = np.diff(stamps)
+  steps = np.diff(known)
   has_clock_error = not (0 < steps).all() or (steps > _MAX_STEP / tick).any()
   # Frames that cannot be decoded at the start are left out.
-  if has_clock_error or first != float(stamps[0] * tick):
+  if has_clock_error or first != float(known[0] * tick):
     return None
-  return [float((stamp - stamps[0]) * tick) for stamp in stamps]
+  return [float((stamp - known[0]) * tick) for stamp in known]
 
 
 def pixel_aspect(path: str | os.PathLike) -> fractions.Fraction:

@@ -1,6 +1,7 @@
 """Reads a video file, or a folder of pictures, any number of times."""
 
 import array
+import collections
 from collections.abc import Iterable, Iterator
 import contextlib
 import fractions
@@ -23,6 +24,7 @@ from vidcolor.video import pictures
 
 # Seconds. Files store rounded times.
 _SLACK = 1e-3
+_ROUNDING = 1e-6  # Seconds, of a time that is computed in two ways.
 # A 480p frame takes 0.2 MB and 15 ms to write and read back. Its mean error is
 # a quarter of a grey level. PNG takes 0.6 MB and 110 ms. A minute of raw 1080p
 # frames takes 9 GB.
@@ -126,6 +128,25 @@ class VideoSource:
     for seconds, rgb in self._read():
       yield VideoFrame(rgb, seconds - self.start)
 
+  def frame(self, number: int) -> tuple[int, VideoFrame]:
+    """Returns a frame of an iteration, and its number.
+
+    It is the last frame if there are fewer. Where a file tells the times of its
+    frames, it is read from the keyframe before, else from its start.
+
+    Args:
+      number: The number of the frame, from 0.
+
+    Raises:
+      UserError: As an iteration.
+    """
+    sought = self._seek(number)
+    if sought:
+      return sought
+    frames = enumerate(itertools.islice(self, number + 1))
+    ((number, frame),) = collections.deque(frames, maxlen=1)
+    return number, frame
+
   @property
   def is_film(self) -> bool:
     """Whether this is a film, which may have sound, and not pictures."""
@@ -213,6 +234,29 @@ class VideoSource:
       return self._pictures.count(self.start - _SLACK, self._end - _SLACK)
     end = None if self._end == math.inf else self._end
     return decoding.estimate_num_frames(self.path, self.start, end)
+
+  def _seek(self, number):
+    """Returns what `frame` does, or None if that takes an iteration."""
+    times = decoding.frame_times(self.path) if self.is_film else None
+    end = self._end - _SLACK
+    times = [t for t in times or [] if self.start - _SLACK <= t < end]
+    if not times:
+      return None
+    number = min(number, len(times) - 1)
+    # Interlaced frames are mixed from their neighbours.
+    times = times[max(0, number - 2) : number + 1]
+    frames = decoding.decode_frames(self.path, times[0], as_stored=True)
+    found = list(itertools.islice(frames, len(times)))
+    if len(found) < len(times) or any(
+        abs(frame.time - time) > _ROUNDING
+        for frame, time in zip(found, times, strict=True)
+    ):
+      return None
+    frame = found[-1]
+    if {frame.height, frame.width} != set(self.full_size):
+      return None  # Files may change their size. Iterations keep the first one.
+    rgb = decoding.Converter().rgb(frame, self._limit)
+    return number, VideoFrame(rgb, frame.time - self.start)
 
   def _read(self):
     """Yields times, in seconds of the file, and frames."""
