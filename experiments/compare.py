@@ -5,6 +5,10 @@ python -m experiments.compare OUT1 OUT2 ... --output_dir=OUT
 OUT1 and so on are output folders of `vidcolor.evaluate` for the same --dataset.
 A method is named by its folder. Writes report.html and prints a table in
 Markdown.
+
+With attributes of the sequences (Annotations/db_info.yml of DAVIS), it also
+draws J by attribute, as figure 6 of Vondrick et al. 2018: attributes where the
+last method gains most over the first are at the top.
 """
 
 import json
@@ -15,6 +19,7 @@ import numpy as np
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import program
+from vidcolor.benchmarks.davis import analysis
 from vidcolor.render import plots
 from vidcolor.render import report
 
@@ -114,12 +119,17 @@ def _draw_plots(results, output_dir):
     text = 'Mean J by frame number, over the sequences that are that long.'
     media.append(report.Media('j_by_frame.png', text))
   if all('j_by_attribute' in result for result in results.values()):
+    by_attribute = [result['j_by_attribute'] for result in results.values()]
     plots.bars(
-        {name: result['j_by_attribute'] for name, result in results.items()},
+        dict(zip(results, analysis.sort_by_gain(by_attribute), strict=True)),
         output_dir / 'j_by_attribute.png',
         xlabel='mean J',
     )
-    text = 'Mean J over the sequences that DAVIS gives an attribute.'
+    text = (
+        'Mean J over the sequences that DAVIS gives an attribute. At the top'
+        f' are those where {list(results)[-1]} gains most over'
+        f' {next(iter(results))}.'
+    )
     media.append(report.Media('j_by_attribute.png', text))
   return media
 

@@ -94,6 +94,17 @@ def test_mean_by_attribute():
   assert list(means) == ['OCC', 'SV']
 
 
+def test_attributes_are_sorted_by_the_gain_of_the_last_method():
+  first = {'FM': 0.2, 'OCC': 0.4, 'SV': 0.5}
+  last = {'SV': 0.5, 'FM': 0.4, 'OCC': 0.6, 'AC': 0.1}
+  assert [
+      list(row.items()) for row in analysis.sort_by_gain([first, last])
+  ] == [
+      [('FM', 0.2), ('OCC', 0.4), ('SV', 0.5)],
+      [('FM', 0.4), ('OCC', 0.6), ('SV', 0.5)],
+  ]
+
+
 def test_rho_is_spearmans():
   rng = np.random.default_rng(0)
   lengths = (7, 3, 12, 5, 9)

@@ -5,10 +5,12 @@ import numpy as np
 from PIL import Image
 import pytest
 import tensorflow_datasets as tfds
+import yaml
 
 from tests import leftovers
 from vidcolor import errors
 from vidcolor import masks
+from vidcolor.benchmarks.davis import analysis
 from vidcolor.benchmarks.davis import data as davis_data
 
 
@@ -129,6 +131,22 @@ def test_what_macos_and_jupyter_leave_behind_is_ignored(tmp_path, has_lists):
   leftovers.leave_in_all_folders(tmp_path)
   (bear,) = davis_data.read_scorable(tmp_path)
   assert bear.name == 'bear' and len(bear.frames) == len(bear.masks) == 3
+
+
+def test_reads_the_published_lists_and_attributes(shared_dir):
+  """Sixteen of the thirty training sequences of 2016 are at hand."""
+  root = shared_dir / 'davis2016-train'
+  sequences = davis_data.read_scorable(root, split='train')
+  assert davis_data.latest_year(root) == 2016
+  assert len(sequences) == 16 and sequences[0].name == 'bear'
+  path = root / 'Annotations/db_info.yml'
+  attributes = analysis.read_attributes(path)
+  assert len(attributes) == 50 and not attributes['blackswan']
+  assert attributes['bus'] == ['SC', 'OCC', 'HO', 'EA']
+  listed = yaml.safe_load(path.read_text())['sequences']
+  num_frames = {entry['name']: entry['num_frames'] for entry in listed}
+  for sequence in sequences:
+    assert len(sequence.frames) == num_frames[sequence.name]
 
 
 def test_2017_keeps_objects_apart_and_2016_does_not(tmp_path):

@@ -96,6 +96,23 @@ def mean_by_attribute(
   }
 
 
+def sort_by_gain(
+    by_attribute: Sequence[Mapping[str, float]],
+) -> list[dict[str, float]]:
+  """Sorts attributes by how many times the last method is as good as the first.
+
+  Args:
+    by_attribute: A metric by attribute, for each method.
+
+  Returns:
+    The same, all in the same order.
+  """
+  first, *_, last = by_attribute
+  shared = set.intersection(*map(set, by_attribute))
+  order = sorted(shared, key=lambda x: (-last[x] / max(first[x], 1e-9), x))
+  return [{name: row[name] for name in order} for row in by_attribute]
+
+
 def rank_correlation(
     x: PerFrame,
     y: PerFrame,
