@@ -172,8 +172,8 @@ def build(
     summary = track_output.write_tracking(
         pathlib.Path(folder), video, prompt, tracked, progress
     )
-    if summary['left_out']:
-      gr.Warning(summary['left_out'])
+    for told in filter(None, (summary['left_out'], summary['fault'])):
+      gr.Warning(told)
     outputs = [f'{folder}/overlay.mp4', f'{folder}/tracks.csv']
     if session.clicked.is_boxes:
       outputs.append(
