@@ -1,18 +1,19 @@
-"""Ablations: the strong recipe, with one thing changed at a time.
+"""Ablations: a config, with one thing changed at a time.
 
 python -m experiments.ablate --data_dir=DATA --davis_dir=DAVIS \
   --output_dir=OUT
 
 Trains each network for a few steps on the dataset `kinetics` in DATA, and
-tracks DAVIS sequences with it. Networks whose differences depend on the seed
-are trained with three seeds. Then tracks with other settings of tracking, and
-with parts of the network. Writes results.json, a table in Markdown (table.md)
-and report.html. The same command resumes a run that was stopped. With
-`--workdir=DIR`, nothing is trained, and only the tracking of a checkpoint is
-varied.
+tracks DAVIS sequences with it. The config is strong.py, or that of --config.
+Networks whose differences depend on the seed are trained with three seeds. Then
+tracks with other settings of tracking, and with parts of the network. Writes
+results.json, a table in Markdown (table.md) and report.html. The same command
+resumes a run that was stopped. With `--workdir=DIR`, nothing is trained, and
+only the tracking of a checkpoint is varied.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+import copy
 import dataclasses
 import functools
 import json
@@ -24,11 +25,11 @@ from typing import Any, NamedTuple
 from absl import flags
 from flax import nnx
 from jax import numpy as jnp
+from ml_collections import config_flags
 import tqdm
 
 from data_prep import palette as palette_lib
 from experiments import ablation_table
-from experiments.configs import strong
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
@@ -41,6 +42,11 @@ from vidcolor.render import report
 from vidcolor.tracking import propagation
 from vidcolor.training import loop
 
+_CONFIG = config_flags.DEFINE_config_file(
+    'config',
+    'experiments/configs/strong.py',
+    'Config to change. Some rows only suit the compact network.',
+)
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of the dataset `kinetics`.'
 )
@@ -71,11 +77,9 @@ _SEEDS = flags.DEFINE_integer(
     'seeds', 3, 'Seeds of networks whose differences depend on them.', 1
 )
 
-_BASE = 'strong'
-
 
 class Change(NamedTuple):
-  """What differs from the strong config, and whether several seeds are used."""
+  """What differs from the config, and whether several seeds are used."""
 
   overrides: Mapping[str, Any]
   seeds: bool = False
@@ -83,7 +87,6 @@ class Change(NamedTuple):
 
 
 _CHANGES = {
-    _BASE: Change({}, seeds=True),
     'more steps': Change({'steps': 1000}),
     'gap up to 1': Change({'clips.max_frame_step': 1}),
     'gap up to 8': Change({'clips.max_frame_step': 8}),
@@ -132,9 +135,10 @@ def main() -> None:
   results = _Results(output_dir / 'results.json')
   if _DATA_DIR.value:
     _ablate_training(results, sequences, output_dir)
-  workdir = _WORKDIR.value or output_dir / _workdir_name(_BASE, 0)
+  base = _base()
+  workdir = _WORKDIR.value or output_dir / _workdir_name(base, 0)
   _ablate_tracking(results, sequences, workdir)
-  table = ablation_table.tabulate(results.rows, _BASE)
+  table = ablation_table.tabulate(results.rows, base)
   heading = (
       f'{len(sequences)} sequences, the first {_MAX_FRAMES.value} frames,'
       f' {_STEPS.value} steps of training.'
@@ -153,6 +157,13 @@ def main() -> None:
   )
   print(text)
   print(f'Look at it: {output_dir / "report.html"}')
+
+
+def _base():
+  """Returns the name of the row in which nothing is changed."""
+  return pathlib.Path(
+      config_flags.get_config_filename(flags.FLAGS['config'])
+  ).stem
 
 
 def _sequences():
@@ -180,6 +191,7 @@ class _Results:
         'workdir': _WORKDIR.value,
         'davis_dir': _DAVIS_DIR.value,
         'split': _SPLIT.value,
+        'config': json.loads(_CONFIG.value.to_json()),
         'held_out': _HELD_OUT.value,
         'max_frames': _MAX_FRAMES.value,
         'steps': _STEPS.value,
@@ -201,9 +213,10 @@ class _Results:
 
 def _ablate_training(results, sequences, output_dir):
   """Trains each network, and tracks with it before and after training."""
+  changes = {_base(): Change({}, seeds=True)} | _CHANGES
   runs = [
       (name, seed)
-      for name, change in _CHANGES.items()
+      for name, change in changes.items()
       if _wanted(name)
       for seed in range(_SEEDS.value if change.seeds else 1)
   ]
@@ -211,7 +224,7 @@ def _ablate_training(results, sequences, output_dir):
   for name, seed in tqdm.tqdm(runs, unit='run'):
     if (name, seed) in results.rows:
       continue
-    config = _config(_CHANGES[name], seed, output_dir)
+    config = _config(changes[name], seed, output_dir)
     workdir = output_dir / _workdir_name(name, seed)
     start = time.perf_counter()
     loop.train(config, workdir)
@@ -227,7 +240,7 @@ def _ablate_training(results, sequences, output_dir):
 
 
 def _wanted(name):
-  return _ONLY.value is None or name in (_BASE, *_ONLY.value)
+  return _ONLY.value is None or name in (_base(), *_ONLY.value)
 
 
 def _workdir_name(name, seed):
@@ -235,7 +248,7 @@ def _workdir_name(name, seed):
 
 
 def _config(change, seed, output_dir):
-  config = strong.get_config()
+  config = copy.deepcopy(_CONFIG.value)
   config.seed, config.steps = seed, _STEPS.value
   config.update_from_flattened_dict(dict(change.overrides))
   config.checkpoint_every = config.images_every = config.steps
@@ -279,7 +292,7 @@ def _trackers(
 ) -> Iterator[tuple[str, Callable[[], propagation.LabelPropagator]]]:
   """Yields names, and functions that make the trackers."""
   if _WORKDIR.value:
-    yield _BASE, trained.propagator
+    yield _base(), trained.propagator
   options = trained.propagator().options
   for field, values in _TRACKING.items():
     # A network over time needs as many references as in training.

@@ -28,7 +28,15 @@ def _run(davis_dir, output_dir, *flags):
 
 def test_trains_tracks_and_goes_on(folders, tmp_path):
   data_dir, davis_dir = folders
+  tiny_fields = {
+      'batch_size': 2,
+      'clips.crop_size': 32,
+      'model.width': 8,
+      'model.coarse_blocks': 1,
+      'tracking.max_enlargement': 1.0,
+  }
   flags = (
+      *(f'--config.{name}={value}' for name, value in tiny_fields.items()),
       f'--data_dir={data_dir}',
       '--steps=2',
       '--seeds=2',

@@ -59,9 +59,11 @@ def write_davis(data_dir: pathlib.Path) -> pathlib.Path:
   """Writes two sequences laid out as DAVIS; returns the folder.
 
   In both a square goes right by two pixels a frame; in `dogs` a second object
-  stays where it is.
+  stays where it is. The square and what is behind it are noise.
   """
   rng = np.random.default_rng(0)
+  ground = rng.integers(0, 256, (48, 64, 3), np.uint8)
+  square = rng.integers(0, 256, (20, 20, 3), np.uint8)
   for name, num_frames in ('bear', 5), ('dogs', 6):
     frames_dir = data_dir / 'JPEGImages' / '480p' / name
     masks_dir = data_dir / 'Annotations' / '480p' / name
@@ -73,7 +75,8 @@ def write_davis(data_dir: pathlib.Path) -> pathlib.Path:
       if name == 'dogs':
         mask[36:44] = 2
       masks.write_png(masks_dir / f'{t:05}.png', mask)
-      frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
+      frame = ground.copy()
+      frame[10:30, 8 + 2 * t : 28 + 2 * t] = square
       Image.fromarray(frame).save(frames_dir / f'{t:05}.jpg')
   for year in ('2016', '2017'):
     (data_dir / 'ImageSets' / year).mkdir(parents=True)
