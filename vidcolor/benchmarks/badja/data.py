@@ -97,9 +97,8 @@ def read_badja(
   """Finds the sequences of DAVIS whose joints BADJA gives.
 
   As published, the folder holds joint_annotations/<sequence>.json and DAVIS, or
-  DAVIS's own folders JPEGImages and Annotations. It may also be the folder of
-  DAVIS, with joint_annotations, or a folder badja or BADJA that has them,
-  beside it.
+  DAVIS is beside it. The folder may also be that of DAVIS, with
+  joint_annotations in it or beside it, or in a folder badja or BADJA beside it.
 
   Sequences whose frames are not in DAVIS are left out, and a warning names
   them. Of the published ones, these are the videos in extra_videos, which
@@ -231,8 +230,9 @@ def _find_folders(data_dir):
         f'no folder {joints_dirs[0]}: give the folder that holds'
         ' joint_annotations and DAVIS'
     )
-  has_davis = (data_dir / 'DAVIS').is_dir()
-  return joints_dir, data_dir / 'DAVIS' if has_davis else data_dir
+  davis_dirs = data_dir / 'DAVIS', data_dir, beside / 'DAVIS'
+  has_frames = lambda path: (path / 'JPEGImages').is_dir()
+  return joints_dir, next(filter(has_frames, davis_dirs), data_dir)
 
 
 def _find_sequence(davis_dir, resolution, name, given):
