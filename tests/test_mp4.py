@@ -120,6 +120,26 @@ def test_odd_sides_are_padded(tmp_path):
   np.testing.assert_allclose(read[:46, -2:].mean((0, 2)), 120, atol=8)
 
 
+@pytest.mark.parametrize('name', ['a:b/c.mp4', 'https:/c.mp4', '%03d/?.mp4'])
+def test_any_name_is_a_file(tmp_path, monkeypatch, name):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / name).parent.mkdir()
+  mp4.write(name, [_grey(50)] * 2, 10.0)
+  assert len(_times(tmp_path / name)) == 2
+  assert len([path for path in tmp_path.rglob('*') if path.is_file()]) == 1
+
+
+def test_pixels_have_the_shape_of_the_source(tmp_path):
+  odd_videos.write_wide_pixels(tmp_path / 'a.mp4', fractions.Fraction(4, 3))
+  with pytest.warns(UserWarning, match='64 x 48 pixels.* 85 x 48'):
+    source = video_source.VideoSource(tmp_path / 'a.mp4', scale=0.5)
+  mp4.write_like(tmp_path / 'b.mp4', source, source)
+  with av.open(tmp_path / 'b.mp4') as file:
+    (stream,) = file.streams
+    assert (stream.height, stream.width) == (24, 32)
+    assert stream.sample_aspect_ratio == fractions.Fraction(4, 3)
+
+
 def test_failed_write_leaves_nothing(tmp_path):
   def frames():
     yield _grey(50)

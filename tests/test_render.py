@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import full_disks
 from vidcolor import masks
 from vidcolor.render import heat
 from vidcolor.render import overlay
@@ -373,3 +374,28 @@ def test_table_sets_the_best_in_bold(tmp_path, best, first, second):
   assert shown == {
       'bear': first, 'camel': [*second, ''], 'empty': ['', '', '']
   }  # fmt: skip
+
+
+@pytest.mark.parametrize('size', [(60, 8192), (8192, 60), (1, 4000), (48, 64)])
+def test_stills_of_any_shape_make_a_picture_that_can_be_read(tmp_path, size):
+  frame = np.full((*size, 3), 90, np.uint8)
+  strips = {
+      'grid': panels.still_grid([frame] * 8, ['0: 0.0 s'] * 8),
+      'samples': panels.sample_grid(
+          {name: np.stack([panels.thumbnail(frame, 160)] * 8) for name in 'abc'}
+      ),
+  }
+  for name, strip in strips.items():
+    assert max(strip.shape) < 3000
+    panels.write_picture(tmp_path / f'{name}.jpg', strip)
+    written = cv2.imread(str(tmp_path / f'{name}.jpg'))
+    assert written.shape == strip.shape
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):
+  picture = np.zeros((2, 70_000, 3), np.uint8)  # Beyond JPEG.
+  with pytest.raises((ValueError, cv2.error)):
+    panels.write_picture(tmp_path / 'a.jpg', picture)
+  with full_disks.files_of_at_most(10), pytest.raises(OSError):
+    panels.write_picture(tmp_path / 'a.png', picture[:, :90])
+  assert not list(tmp_path.iterdir())

@@ -228,3 +228,78 @@ def test_picture_of_another_size(tmp_path):
   assert len([next(frames), next(frames)]) == 2
   with pytest.raises(errors.UserError, match='3.png is 60x50, .* are 64x48: '):
     next(frames)
+
+
+def test_a_url_is_to_be_downloaded():
+  with pytest.raises(errors.UserError, match='^gs://a/b.mp4 is a URL: downlo'):
+    video_source.VideoSource('gs://a/b.mp4')
+
+
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  odd_videos.write(tmp_path / 'a.mp4')
+  assert video_source.VideoSource('~/a.mp4').path == tmp_path / 'a.mp4'
+
+
+_CUT_OFF = {
+    'a.mkv': {'options': {'g': '1'}},
+    'a.webm': {'codec': 'libvpx', 'options': {'g': '1'}},
+    'a.mp4': {'container': {'movflags': 'faststart'}, 'options': {'g': '1'}},
+    'a.mov': {'codec': 'mjpeg', 'pix_fmt': 'yuvj420p', 'options': {'g': '1'}},
+    'a.flv': {'options': {'g': '1'}},
+}
+
+
+@pytest.mark.parametrize('name', _CUT_OFF)
+def test_a_film_that_is_cut_off_is_not_whole(tmp_path, name):
+  options = _CUT_OFF[name]
+  if name == 'a.mov':
+    options = options | {'container': {'movflags': 'faststart'}}
+  noise = np.random.default_rng(0).integers(0, 255, (8, 48, 64, 3), np.uint8)
+  odd_videos.write(tmp_path / name, noise, **options)
+  whole = video_source.ReadablePart(video_source.VideoSource(tmp_path / name))
+  assert len(list(whole)) == 8 and whole.fault is None
+  data = (tmp_path / name).read_bytes()
+  (tmp_path / name).write_bytes(data[: -len(data) // 3])
+  part = video_source.ReadablePart(video_source.VideoSource(tmp_path / name))
+  count = len(list(part))
+  assert 3 < count < 7
+  seconds = f'{0.08 * (count - 1):.1f}'
+  assert str(part.fault).startswith(
+      f'cannot read {tmp_path / name} beyond {seconds} s: '
+  )
+
+
+@pytest.mark.parametrize(
+    ('degrees', 'aspect', 'shown'),
+    [(0, 2, ((48, 128), (24, 64))), (90, 0.5, ((48, 32), (96, 64)))],
+)
+def test_pixels_keep_their_shape(tmp_path, degrees, aspect, shown):
+  def set_up(stream):
+    stream.codec_context.sample_aspect_ratio = 2
+    stream.set_display_rotation(degrees)
+
+  turned = [
+      np.ascontiguousarray(np.rot90(odd_videos.picture(level), -degrees // 90))
+      for level in _LEVELS
+  ]
+  odd_videos.write(tmp_path / 'a.mp4', turned, set_up=set_up)
+  with pytest.warns(UserWarning, match='in its own 64 x 48 pixels'):
+    source = video_source.VideoSource(tmp_path / 'a.mp4')
+  assert (source.size, source.pixel_aspect) == ((48, 64), aspect)
+  assert source.shown_sizes == shown
+  assert _levels(source) == _LEVELS
+
+
+def test_hidden_colors_of_films_are_black(tmp_path):
+  def hide(frame):
+    rgba = frame.to_ndarray()
+    rgba[:, :32, 0] = 0  # Alpha comes first.
+    return av.VideoFrame.from_ndarray(rgba, format='argb')
+
+  white = [np.full((48, 64, 3), 255, np.uint8)] * 2
+  odd_videos.write(
+      tmp_path / 'a.mov', white, codec='qtrle', pix_fmt='argb', edit=hide
+  )
+  for frame in video_source.VideoSource(tmp_path / 'a.mov'):
+    assert frame.rgb[:, :32].max() == 0 and frame.rgb[:, 32:].min() == 255

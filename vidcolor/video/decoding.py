@@ -59,7 +59,7 @@ _MAX_STEP, _MAX_PAUSE = 10.0, 86_400.0
 # FFmpeg's names of the formats whose times are those of a clock.
 _CLOCKED = ('mpegts', 'mpegtsraw', 'mpeg')
 # Seconds. Files may end this much before their headers say.
-_END_SLACK = 0.2
+_END_SLACK = 0.1
 # Seconds. Matroska rounds times to a millisecond, so a frame may be that late.
 _TIME_SLACK = 1e-3
 # Frames per second. No camera has a rate outside of this range. If a header
@@ -443,7 +443,7 @@ def _to_the_end(frames, end):
   for frame in frames:
     if frame.pts is not None:
       period = frame.duration or 0
-      slack = max(_END_SLACK / frame.time_base, 3 * period)
+      slack = max(_END_SLACK / frame.time_base, 1.5 * period)
       latest = frame.pts + period + slack
     yield frame
   if end and latest is not None and latest < end:
