@@ -10,7 +10,6 @@ import cv2
 import jax
 import numpy as np
 
-from vidcolor import files
 from vidcolor import network
 from vidcolor.benchmarks.davis import analysis
 from vidcolor.benchmarks.davis import data as davis_data
@@ -81,9 +80,9 @@ def draw(
       _embedding_video(trained, drawn[0].sequence.frames),
       _VIDEO_RATE,
   )
-  _write_image(output_dir / 'tracked.png', _strips(drawn))
+  panels_lib.write_picture(output_dir / 'tracked.png', _strips(drawn))
   colors = _colors(trained, [t.sequence.frames for t in drawn])
-  _write_image(output_dir / 'colors.png', colors)
+  panels_lib.write_picture(output_dir / 'colors.png', colors)
   metrics = telemetry.read_metrics(workdir)
   plots.loss_curve(metrics['step'], metrics['loss'], output_dir / 'loss.png')
   plots.j_by_frame(_curves(tracked), output_dir / 'j_by_frame.png')
@@ -254,8 +253,3 @@ def write_page(
           ),
       ],
   )
-
-
-def _write_image(path, image):
-  with files.atomic_write(path) as temporary:
-    cv2.imwrite(str(temporary), image[..., ::-1])

@@ -19,7 +19,6 @@ import tqdm
 
 from vidcolor import color
 from vidcolor import errors
-from vidcolor import files
 from vidcolor.benchmarks.colorization import metrics
 from vidcolor.data import images
 from vidcolor.data import records
@@ -272,8 +271,7 @@ def _draw(drawn, output_dir):
     rows.append([_square(frames[0]), *panels])
   columns = zip(('given colors', *titles), zip(*rows, strict=True), strict=True)
   picture = panels_lib.sample_grid({name: np.stack(c) for name, c in columns})
-  with files.atomic_write(output_dir / 'colors.png') as temporary:
-    cv2.imwrite(str(temporary), picture[..., ::-1])
+  panels_lib.write_picture(output_dir / 'colors.png', picture)
   return {
       'colors.mp4': 'Copied from one reference frame.',
       'colors.png': (
