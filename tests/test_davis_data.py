@@ -273,6 +273,23 @@ def test_the_coding_of_a_sequence_holds_where_an_object_fades(tmp_path):
   assert coding == masks.Coding.SOFT and found == [1, 0, 0]
 
 
+@pytest.mark.parametrize('number', [4, 200])
+@pytest.mark.parametrize('mode', ['L', 'RGB', 'LA'])
+def test_a_thin_object_is_no_soft_edge_of_the_void(tmp_path, mode, number):
+  """If it is solid in another mask of the sequence."""
+  thin, solid = np.zeros((2, 24, 32), np.uint8)
+  thin[2:10, 2:20] = solid[2:10, 2:20] = 255
+  thin[15, 4:7] = solid[12:20, 4:9] = number
+  pictures = [Image.fromarray(x).convert(mode) for x in (thin, solid, thin)]
+  _write_sequence(tmp_path, 'bear', pictures)
+  for year, value in (2016, 1), (2017, number):
+    (bear,) = davis_data.read_davis(tmp_path, year=year)
+    # In 2017, void is left for the metrics to take off.
+    areas = [np.count_nonzero(mask == value) for mask in bear.masks]
+    assert areas == [3, 40, 3]
+    assert {*np.unique(bear.masks[0])} <= {0, value, 255}
+
+
 def _remove_frames_folder(root):
   (root / 'JPEGImages').rename(root / 'elsewhere')
 

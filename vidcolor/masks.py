@@ -65,7 +65,7 @@ def palette() -> UInt8[np.ndarray, '256 3']:
 class Coding(enum.IntEnum):
   """What the values of a grey mask mean.
 
-  The highest coding in the masks of a sequence holds for all of them.
+  One coding holds for all masks of a sequence: see `common_coding`.
   """
 
   EMPTY = 0  # All pixels are background.
@@ -74,31 +74,39 @@ class Coding(enum.IntEnum):
   SOFT = 3  # One object with soft edges.
 
 
-def coding(path: str | os.PathLike) -> Coding:
-  """Returns the coding of a mask, seen by itself.
-
-  The indices of a palette with colors are object numbers.
-
-  Raises:
-    UserError: The file is missing, or it is no picture.
-  """
-
-  def decode(data):
-    with Image.open(io.BytesIO(data)) as picture:
-      if picture.mode == 'P' and not _has_white(picture):
-        return Coding.NUMBERS  # Pixels need not be decoded.
-    return _load(data).coding()
-
-  return _attempt(path, decode)
-
-
 def common_coding(paths: Iterable[str | os.PathLike]) -> Coding:
-  """Returns the coding of a sequence: see `Coding`.
+  """Returns the coding of a sequence of masks, or of one.
+
+  It is the highest one of all masks, seen by themselves. But an object that is
+  thin in one mask looks like a soft edge of the void beside it. If it is solid
+  in another, all are numbers. The indices of a palette with colors are object
+  numbers.
 
   Raises:
-    UserError: As `coding`.
+    UserError: A file is missing, or it is no picture.
   """
-  return max(map(coding, paths), default=Coding.EMPTY)
+  found = [_attempt(path, _examine) for path in paths]
+  highest = max((coding for coding, *_ in found), default=Coding.EMPTY)
+  if all(coding != Coding.NUMBERS for coding, *_ in found):
+    return highest
+  greys = set().union(*(greys for _, greys, _ in found))
+  solid = set().union(*(solid for _, _, solid in found))
+  is_solid = greys <= solid and len(greys) <= _MAX_SOLID_NUMBERS
+  return Coding.NUMBERS if is_solid else highest
+
+
+def _examine(data):
+  """Returns the coding of a mask, its greys, and those that fill squares."""
+  with Image.open(io.BytesIO(data)) as picture:
+    if picture.mode == 'P' and not _has_white(picture):
+      return Coding.NUMBERS, set(), set()  # Pixels need not be decoded.
+  picture = _load(data)
+  coding = picture.coding()
+  if coding < Coding.NUMBERS or picture.pixels.ndim == 3:
+    return coding, set(), set()
+  greys = set(np.unique(picture.pixels).tolist()) - {0, picture.white}
+  solid = () if picture.is_lossy else _solid(picture.pixels).tolist()
+  return coding, greys, set(solid)
 
 
 def read(

@@ -288,10 +288,15 @@ def find_sequence(
   frames, mask_paths = _find_files(
       pathlib.Path(data_dir), name, resolution, is_sparse
   )
-  # As in the first mask, so that no frame's void is taken for an object. If it
-  # may be empty, as in all of them.
-  coded = list(mask_paths.values())[: None if is_sparse else 1]
-  coding = functools.cache(lambda: masks.common_coding(coded))
+  paths = list(mask_paths.values())
+
+  @functools.cache
+  def coding():
+    # As in the first mask, so that no frame's void is taken for an object.
+    first = masks.common_coding(paths[:1])
+    is_clear = first in (masks.Coding.WHITE, masks.Coding.NUMBERS)
+    return first if is_clear else masks.common_coding(paths)
+
   read_mask = lambda path: masks.read(
       path, one_object=year == 2016, coding=coding()
   )
@@ -299,7 +304,7 @@ def find_sequence(
   return AnnotatedSequence(
       name,
       lazy_sequence.LazySequence(list(frames.values()), folders.read_frame),
-      lazy_sequence.LazySequence(list(mask_paths.values()), read_mask),
+      lazy_sequence.LazySequence(paths, read_mask),
       stems,
       [stems.index(stem) for stem in mask_paths] if is_sparse else None,
   )
