@@ -1,7 +1,7 @@
 """Files that all benchmarks read and write."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import os
 import pathlib
@@ -10,9 +10,13 @@ import tempfile
 import cv2
 from jaxtyping import UInt8
 import numpy as np
+from PIL import Image
 
 from vidcolor import errors
+from vidcolor import lazy_sequence
 from vidcolor.data import images
+
+_ORIENTATION = 0x0112  # Exif's tag. From 5 on, a picture lies on its side.
 
 
 def read_frame(
@@ -29,6 +33,40 @@ def read_frame(
     raise errors.UserError(
         f'cannot read the frame {path}: restore it'
     ) from error
+
+
+def picture_size(path: str | os.PathLike[str]) -> str:
+  """Returns the size of an upright picture, such as '854x480'.
+
+  Raises:
+    UserError: The file is missing, or it is no picture.
+  """
+  try:
+    with Image.open(path) as picture:
+      width, height = picture.size
+      # In a PNG, Exif data may be behind the pixels, which Pillow would decode.
+      is_jpeg = picture.format != 'PNG'
+      if is_jpeg and picture.getexif().get(_ORIENTATION, 1) >= 5:
+        width, height = height, width
+      return f'{width}x{height}'
+  except OSError as error:
+    raise errors.UserError(f'{path} is no picture: restore it') from error
+
+
+def find_frames(paths: Sequence[pathlib.Path]) -> lazy_sequence.LazySequence:
+  """Returns the frames of a video, which `read_frame` reads on access.
+
+  Raises:
+    UserError: A file is missing or no picture, or sizes differ.
+  """
+  sizes = list(map(picture_size, paths))
+  for path, size in zip(paths, sizes, strict=True):
+    if size != sizes[0]:
+      raise errors.UserError(
+          f'{path} is {size}, but {paths[0].name} {sizes[0]}: make all frames'
+          ' of one size'
+      )
+  return lazy_sequence.LazySequence(paths, read_frame)
 
 
 def read_words(path: str | os.PathLike[str]) -> list[list[str]]:

@@ -13,7 +13,6 @@ import pathlib
 
 from jaxtyping import UInt8
 import numpy as np
-from PIL import Image
 
 from vidcolor import errors
 from vidcolor import files
@@ -303,7 +302,7 @@ def find_sequence(
   stems = list(frames)
   return AnnotatedSequence(
       name,
-      lazy_sequence.LazySequence(list(frames.values()), folders.read_frame),
+      folders.find_frames(list(frames.values())),
       lazy_sequence.LazySequence(paths, read_mask),
       stems,
       [stems.index(stem) for stem in mask_paths] if is_sparse else None,
@@ -338,9 +337,10 @@ def _find_files(data_dir, name, resolution, is_sparse):
     mask = existing.get(stem, masks_dir / f'{stem}.png')
     if not mask.exists():
       raise errors.UserError(f'no mask {mask} for {frames[stem]}: restore it')
-    if _size(mask) != _size(frames[stem]):
+    size, frame_size = map(folders.picture_size, (mask, frames[stem]))
+    if size != frame_size:
       raise errors.UserError(
-          f'{mask} is {_size(mask)} but its frame is {_size(frames[stem])}:'
+          f'{mask} is {size} but its frame is {frame_size}:'
           ' replace the mask by one of the same size'
       )
   return frames, existing
@@ -357,11 +357,3 @@ def _by_name(folder, suffixes):
       )
     paths[path.stem] = path
   return paths
-
-
-def _size(path):
-  try:
-    with Image.open(path) as picture:
-      return f'{picture.width}x{picture.height}'
-  except OSError as error:
-    raise errors.UserError(f'{path} is no picture: restore it') from error

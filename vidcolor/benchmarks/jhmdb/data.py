@@ -16,7 +16,6 @@ from scipy import io
 
 from vidcolor import errors
 from vidcolor import files
-from vidcolor import lazy_sequence
 from vidcolor.benchmarks import folders
 
 # In the order of the annotations. Right is the person's own right.
@@ -181,5 +180,4 @@ def _find_sequence(data_dir, name):
       raise errors.UserError(
           f'no frame {frame}, one of {len(joints)} annotated: restore it'
       )
-  frames = lazy_sequence.LazySequence(frames, folders.read_frame)
-  return JointSequence(name, frames, joints, frame_names)
+  return JointSequence(name, folders.find_frames(frames), joints, frame_names)
