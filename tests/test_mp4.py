@@ -140,6 +140,14 @@ def test_pixels_have_the_shape_of_the_source(tmp_path):
     assert stream.sample_aspect_ratio == fractions.Fraction(4, 3)
 
 
+def test_frames_that_are_too_wide_are_shrunk(tmp_path):
+  wide = _grey(90, 8, 32_768)
+  with pytest.warns(UserWarning, match='shrunk to 16384 x 4 pixels'):
+    mp4.write(tmp_path / 'a.mp4', [wide] * 2, 10.0)
+  read = next(decoding.read_frames(tmp_path / 'a.mp4'))
+  assert read.shape == (4, 16_384, 3) and abs(read.mean() - 90) < 4
+
+
 def test_failed_write_leaves_nothing(tmp_path):
   def frames():
     yield _grey(50)

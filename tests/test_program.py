@@ -1,10 +1,14 @@
 """How every program reads its flags and ends."""
 
+import errno
+import os
 import pathlib
 import sys
 import warnings
 
+from absl import app
 from absl import flags
+from absl import logging
 from ml_collections import config_flags
 import pytest
 
@@ -94,3 +98,19 @@ def test_a_warning_is_one_line(capsys, monkeypatch):
     monkeypatch.setattr(warnings, 'showwarning', program._show_warning)
     warnings.warn('numbers are new', stacklevel=1)
   assert capsys.readouterr().err == 'warning: numbers are new\n'
+
+
+def test_a_full_disk_ends_any_program_in_one_line(monkeypatch, capsys):
+  monkeypatch.setattr(app, 'run', lambda main, flags_parser: main(['program']))
+  monkeypatch.setattr(logging, 'set_verbosity', lambda _: None)
+  monkeypatch.setattr(warnings, 'showwarning', warnings.showwarning)
+
+  def main():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'a.png')
+
+  with pytest.raises(SystemExit) as ended:
+    program.run(main)
+  assert ended.value.code == 2
+  line = capsys.readouterr().err
+  assert line.startswith('error: the disk cannot be written to any more (No sp')
+  assert line.count('\n') == 1

@@ -118,11 +118,10 @@ def run(
       logging.set_verbosity(logging.FATAL)
     try:
       _require_config_file()
-      if takes_arguments:
-        return main(argv[1:])
-      if len(argv) > 1:
+      if len(argv) > 1 and not takes_arguments:
         raise errors.UserError(f'{argv[1]} is not a flag; see --help')
-      return main()
+      with files.report_full_disk('the disk'):
+        return main(argv[1:]) if takes_arguments else main()
     except errors.UserError as error:
       _exit(error)
     except errors.PreemptedError as error:

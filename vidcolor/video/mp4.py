@@ -6,9 +6,11 @@ import fractions
 import io
 import itertools
 import os
+import warnings
 
 import av
 import av.filter
+import cv2
 from jaxtyping import UInt8
 import numpy as np
 
@@ -21,6 +23,7 @@ from vidcolor.video import video_source
 _TICK = fractions.Fraction(1, 90_000)
 # As good and as large as x264's default preset, in a third of the time.
 _ENCODER = {'preset': 'veryfast', 'crf': '21'}
+_MAX_SIDE = 16_384  # Pixels that x264 takes.
 # FFmpeg's names of the audio codecs that MP4 can hold and browsers play.
 _COPIED_SOUND = ('aac', 'mp3', 'opus')
 _SOUND_RATE = 48_000
@@ -39,7 +42,7 @@ def write(
   """Writes RGB frames as an H.264 file that browsers play.
 
   The encoder needs even sides. If a side is odd, the last row or column is
-  repeated.
+  repeated. Frames with a side over 16,384 pixels are shrunk, with a warning.
 
   Args:
     path: The file to write, in one atomic step.
@@ -113,10 +116,20 @@ def _encode(path, first, rest, source, default_step):
 
 
 class _VideoStream:
-  """Writes the frames of a file, padded to even sides."""
+  """Writes the frames of a file, padded to even sides, shrunk if too large."""
 
   def __init__(self, container, first, default_step, pixel_aspect):
     height, width = first.shape[:2]
+    self._size = None
+    if max(height, width) > _MAX_SIDE:
+      scale = _MAX_SIDE / max(height, width)
+      height, width = (max(1, round(side * scale)) for side in (height, width))
+      self._size = width, height
+      warnings.warn(
+          f'the film is shrunk to {width} x {height} pixels: H.264 takes no'
+          f' side over {_MAX_SIDE}',
+          stacklevel=2,
+      )
     self._container = container
     self._padding = ((0, height % 2), (0, width % 2), (0, 0))
     self._stream = container.add_stream('libx264', options=_ENCODER)
@@ -141,7 +154,10 @@ class _VideoStream:
     return float((self._last + self._step) * _TICK)
 
   def write(self, frame):
-    rgb = np.pad(frame.rgb, self._padding, 'edge')
+    rgb = frame.rgb
+    if self._size:
+      rgb = cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA)
+    rgb = np.pad(rgb, self._padding, 'edge')
     picture = av.VideoFrame.from_ndarray(rgb, format='rgb24').reformat(
         format='yuv420p', dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
     )
