@@ -7,8 +7,14 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep.kinetics import kinetics
+from tests import kept_processes
 from vidcolor import errors
 from vidcolor.video import mp4
+
+
+@pytest.fixture(autouse=True)
+def keep_processes(monkeypatch):
+  kept_processes.keep(monkeypatch)
 
 
 def _write(path, num_frames=24, height=48, width=64, frames_per_second=12.0):
