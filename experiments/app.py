@@ -287,8 +287,12 @@ def _errors_shown(path):
   try:
     yield
   except errors.UserError as error:
-    message = str(error).replace(f'{pathlib.Path(path).parent}/', '')
+    message = _without_folder(str(error), path)
     raise gr.Error(message, print_exception=False) from error
+
+
+def _without_folder(line, path):
+  return line.replace(f'{pathlib.Path(path).parent}/', '')
 
 
 @contextlib.contextmanager

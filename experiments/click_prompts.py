@@ -80,14 +80,17 @@ class ClickPrompt(NamedTuple):
     return f'{marked}. **Click Track**, or {place} for one more.'
 
   def draw(self) -> Frame:
-    """Returns the frame with the prompt drawn over it, in the film's colors."""
+    """Returns the frame with the prompt drawn over it, as films show it."""
     mask = np.zeros(self.frame.shape[:2], np.uint8)
     for index in box_to_mask.largest_first(self.masks):
       mask[self.masks[index]] = index + 1
     points = self.positions
     if self.is_boxes:
       points = () if self.first_corner is None else (self.first_corner,)
-    frame = overlay.draw_masks(self.frame, mask)
+    colors = overlay.contrasting_colors(self.frame, mask)
+    frame = overlay.draw_masks(self.frame, mask, colors=colors)
+    if len(self.masks) > 1:
+      frame = overlay.draw_numbers(frame, mask, range(1, len(self.masks) + 1))
     if not points:
       return frame
     return overlay.draw_points(

@@ -25,17 +25,88 @@ def test_palette_is_that_of_pascal_voc():
   assert len(np.unique(colors, axis=0)) == 256
 
 
+def _two_objects(number=1):
+  mask = np.zeros((96, 128), np.uint8)
+  mask[20:60, 10:50], mask[20:60, 70:110] = number, number + 1
+  mask[80:90], mask[70, 5:8] = 255, number
+  return mask
+
+
 def test_masks_tint_objects_and_leave_the_rest():
-  frame = np.full((40, 60, 3), 100, np.uint8)
-  mask = np.zeros((40, 60), np.uint8)
-  mask[5:25, 5:25], mask[5:25, 30:50], mask[30:38, :] = 1, 2, 255
-  drawn = overlay.draw_masks(frame, mask, opacity=0.25)
+  frame = np.full((96, 128, 3), 100, np.uint8)
+  mask = _two_objects()
+  colors = np.zeros((256, 3), np.uint8)
+  colors[1:3] = (128, 0, 40), (0, 128, 240)
+  drawn = overlay.draw_masks(frame, mask, opacity=0.25, colors=colors)
   is_object = (mask == 1) | (mask == 2)
   np.testing.assert_array_equal(drawn[~is_object], frame[~is_object])
-  assert drawn[15, 15].tolist() == [107, 75, 75]
-  assert drawn[15, 40].tolist() == [75, 107, 75]
-  assert drawn[5, 15].tolist() == [192, 128, 128]  # The contour.
+  assert drawn[40, 30].tolist() == [107, 75, 85]
+  assert drawn[40, 90].tolist() == [75, 107, 135]
+  assert drawn[20, 30].tolist() == [128, 0, 40]  # The contour.
   assert frame.max() == 100
+
+
+def _lab(rgb):
+  pixel = np.asarray(rgb, np.float32).reshape(1, 1, 3) / 255
+  return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0]
+
+
+@pytest.mark.parametrize('number', [1, 7, 253])
+@pytest.mark.parametrize(
+    'look',
+    [(200, 30, 30), (128, 0, 0), (0, 200, 200), (70, 70, 255), (250,) * 3],
+)
+def test_colors_contrast_with_objects_and_one_another(look, number):
+  rng = np.random.default_rng(0)
+  frame = rng.integers(80, 120, (96, 128, 3)).astype(np.uint8)
+  mask = _two_objects(number)
+  frame[mask == number] = look
+  colors = overlay.contrasting_colors(frame, mask)
+  one, other = colors[number], colors[number + 1]
+  for color, beside in (one, look), (one, other), (one, (100,) * 3):
+    assert np.linalg.norm(_lab(color) - _lab(beside)) > 50
+  untouched = np.setdiff1d(np.arange(256), [number, number + 1])
+  expected = overlay.object_colors()
+  np.testing.assert_array_equal(colors[untouched], expected[untouched])
+
+
+def test_colors_of_objects_are_bright_and_differ():
+  colors = overlay.object_colors()[1:]
+  assert len(np.unique(colors, axis=0)) == 255
+  assert min(_lab(color)[0] for color in colors) > 45
+  for number, color in enumerate(colors[:8]):
+    for other in colors[:number]:
+      assert np.linalg.norm(_lab(color) - _lab(other)) > 20
+
+
+def test_numbers_are_on_objects_or_beside_small_ones():
+  frame = np.full((96, 128, 3), 100, np.uint8)
+  mask = _two_objects()
+  mask[2:4, 120:124], mask[92:, 0] = 7, 123
+  changed = lambda drawn: np.any(drawn != frame, axis=-1)
+  for number, (y, x) in {1: (40, 30), 2: (40, 90)}.items():
+    drawn = changed(overlay.draw_numbers(frame, mask, [number]))
+    assert drawn[y - 8 : y + 9, x - 8 : x + 9].sum() == drawn.sum() > 20
+  for number in 7, 123:
+    drawn = changed(overlay.draw_numbers(frame, mask, [number]))
+    assert drawn.sum() > 20 and not drawn[mask == number].any()
+  assert not changed(overlay.draw_numbers(frame, mask, [5])).any()
+  assert frame.max() == 100
+
+
+def test_tracks_are_numbered_if_there_are_several():
+  frame = np.full((96, 128, 3), 100, np.uint8)
+  mask = _two_objects()
+  tracks = {'masks': mask[None], 'position': np.zeros((1, 2, 2))}
+  seen = {'numbers': np.array([1, 2]), 'visible': np.ones((1, 2), bool)}
+  both = overlay.draw_tracks(frame, 0, **tracks, **seen)
+  expected = overlay.draw_numbers(overlay.draw_masks(frame, mask), mask, [1, 2])
+  np.testing.assert_array_equal(both, expected)
+  mask[mask == 2] = 0
+  seen = {'numbers': np.array([1]), 'visible': np.ones((1, 1), bool)}
+  tracks['position'] = np.zeros((1, 1, 2))
+  one = overlay.draw_tracks(frame, 0, **tracks, **seen)
+  np.testing.assert_array_equal(one, overlay.draw_masks(frame, mask))
 
 
 def test_skeletons_end_at_joints_and_leave_out_what_is_lost():

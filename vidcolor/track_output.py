@@ -104,16 +104,17 @@ def draw(
     UserError: The video cannot be read, or the file cannot be written.
   """
   video = video_tracker.open_video(video)
+  colors = _choose_colors(video, result)
   if isinstance(video, video_source.VideoSource):
     files.refuse_to_replace(video.path, path)
     frames = (
-        frame._replace(rgb=draw_frame(frame.rgb, number, result, limbs))
+        frame._replace(rgb=draw_frame(frame.rgb, number, result, limbs, colors))
         for number, frame in enumerate(video_source.ReadablePart(video))
     )
     mp4.write_like(path, frames, video)
   else:
     frames = (
-        draw_frame(rgb, number, result, limbs)
+        draw_frame(rgb, number, result, limbs, colors)
         for number, rgb in enumerate(video)
     )
     mp4.write(path, frames, _FRAMES_PER_SECOND)
@@ -124,6 +125,7 @@ def draw_frame(
     number: int,
     result: video_tracker.TrackResult,
     limbs: Sequence[tuple[int, int]] = (),
+    colors: overlay.Colors | None = None,
 ) -> UInt8[np.ndarray, 'height width 3']:
   """Draws what was tracked over one frame.
 
@@ -132,6 +134,7 @@ def draw_frame(
     number: The number of the frame in the video.
     result: What was tracked.
     limbs: Pairs of point indices, to draw as a skeleton.
+    colors: The color of each object. Default: `overlay.object_colors`.
 
   Returns:
     A new frame.
@@ -144,7 +147,18 @@ def draw_frame(
       position=result.position,
       visible=result.visible,
       limbs=limbs,
+      colors=colors,
   )
+
+
+def _choose_colors(video, result):
+  """Returns colors for the first frame that shows most objects, or None."""
+  if result.masks is None:
+    return None
+  number = int(result.visible.sum(axis=1).argmax())
+  is_source = isinstance(video, video_source.VideoSource)
+  frame = video.frame(number)[1].rgb if is_source else video[number]
+  return overlay.contrasting_colors(frame, result.masks[number])
 
 
 def _write_masks(tracked, folder):
@@ -186,11 +200,11 @@ def _write_pictures(output_dir, video, result, limbs, progress):
   readable = video_source.ReadablePart(video)
   frames = progress(readable, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
-  seconds, stills = [], []
+  seconds, stills, colors = [], [], _choose_colors(video, result)
 
   def drawn():
     for number, frame in enumerate(frames):
-      rgb = draw_frame(frame.rgb, number, result, limbs)
+      rgb = draw_frame(frame.rgb, number, result, limbs, colors)
       seconds.append(frame.seconds)
       if number in still_numbers:
         stills.append(rgb)

@@ -4,6 +4,8 @@ import cv2
 from jaxtyping import Float, UInt8
 import numpy as np
 
+from vidcolor.render import text
+
 Frame = UInt8[np.ndarray, 'height width 3']
 
 # The scale is logarithmic, from 1/1000 to 1. On a linear scale, most of an
@@ -14,7 +16,6 @@ _FRAME_BRIGHTNESS = 0.5
 # on the frame.
 _MIN_LEVEL = 110
 _MARK_COLOR, _EDGE_COLOR = (0, 230, 255), (0, 0, 0)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_affinity(
@@ -68,24 +69,9 @@ def mark_points(frame: Frame, points: Float[np.ndarray, 'points 2']) -> Frame:
     if len(points) > 1:
       # Without room at the right, the number goes to the left.
       right = x + 4 * arm < frame.shape[1]
-      origin = x + arm if right else x - 3 * arm, max(y - arm // 2, 2 * arm)
-      _write(drawn, str(number), origin, arm / 11)
+      beside = x + 2 * arm if right else x - 2 * arm, y - 3 * arm // 2
+      text.write_centred(drawn, str(number), beside, 2 * arm, _MARK_COLOR)
   return drawn
-
-
-def _write(frame, text, origin, size):
-  """Draws text with a black outline, in place; `origin` is its bottom left.
-
-  The outline is the same text in black, drawn first at four shifted positions.
-  OpenCV's `thickness` alone draws no outline.
-  """
-  x, y = origin
-  _, (_, width) = _lines(frame)
-  style = 2 * width, cv2.LINE_AA
-  for dx, dy in (-1, -1), (-1, 1), (1, -1), (1, 1):
-    place = x + dx * width, y + dy * width
-    cv2.putText(frame, text, place, _FONT, size, _EDGE_COLOR, *style)
-  cv2.putText(frame, text, origin, _FONT, size, _MARK_COLOR, *style)
 
 
 def _lines(frame):

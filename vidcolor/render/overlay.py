@@ -3,32 +3,91 @@
 Positions are (x, y) in pixels. Pixel centres have whole coordinates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+import functools
 
 import cv2
 from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
 
 from vidcolor import masks as masks_lib
+from vidcolor.render import text
 
 # Pixels. OpenCV draws nothing for points farther away than this.
 _MAX_COORDINATE = 2.0**15
 _TRAIL_LENGTH = 12  # Frames.
+_MAX_SAMPLES = 500  # Number of pixels that a color is compared with.
+_LUMINANCE = 0.42  # Of colors to draw with, at least.
+_MIN_DIGIT = 9  # Height in pixels.
 
 Frame = UInt8[np.ndarray, 'height width 3']
+Colors = UInt8[np.ndarray, '256 3']
+
+
+@functools.cache
+def object_colors() -> Colors:
+  """Returns a vivid RGB color for each object number, close ones far apart.
+
+  The colors of mask files, those of PASCAL VOC, are too dark to draw over
+  video.
+  """
+  numbers = np.arange(256)
+  golden_ratio = (5**0.5 - 1) / 2
+  hue = (0.5 + golden_ratio * (numbers - 1)) % 1  # Object 1 is cyan.
+  saturation, value = 1 - numbers // 8 % 3 / 5, 1 - numbers // 24 % 3 / 8
+  hsv = np.stack([360 * hue, saturation, value], axis=-1).astype(np.float32)
+  rgb = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
+  # Blue and red are darker than the others: white makes up for it.
+  luminance = rgb @ np.array([0.2126, 0.7152, 0.0722], np.float32)[:, None]
+  white = np.maximum(0, _LUMINANCE - luminance) / (1 - luminance + 1e-6)
+  return (255 * (rgb + white * (1 - rgb))).round().astype(np.uint8)
+
+
+def contrasting_colors(
+    frame: Frame, mask: UInt8[np.ndarray, 'height width']
+) -> Colors:
+  """Returns colors that stand out from each object, and from one another.
+
+  Args:
+    frame: RGB.
+    mask: Object numbers. Objects that it lacks keep their `object_colors`.
+
+  Returns:
+    The RGB color of each object number.
+  """
+  colors = object_colors().copy()
+  candidates = _to_lab(object_colors()[1:])
+  reach = 2 * max(1, round(min(mask.shape) / 48)) + 1
+  chosen = []
+  for number in np.setdiff1d(mask, [0, masks_lib.VOID]):
+    # Its outline is drawn over what is beside it.
+    near = cv2.dilate((mask == number).view(np.uint8), np.ones((reach, reach)))
+    pixels = frame[near > 0]
+    pixels = _to_lab(pixels[:: 1 + len(pixels) // _MAX_SAMPLES])
+    # A quarter of what is there may be like the color.
+    contrast = np.percentile(_distances(candidates, pixels), 25, axis=1)
+    if chosen:
+      others = _distances(candidates, candidates[chosen]).min(axis=1)
+      contrast = np.minimum(contrast, others)
+    chosen.append(np.argmax(contrast))
+    colors[number] = object_colors()[1:][chosen[-1]]
+  return colors
 
 
 def draw_masks(
     frame: Frame,
     mask: UInt8[np.ndarray, 'height width'],
     opacity: float = 0.5,
+    *,
+    colors: Colors | None = None,
 ) -> Frame:
-  """Tints each object in its color and outlines it in a brighter one.
+  """Tints each object in its color and outlines it.
 
   Args:
     frame: RGB.
     mask: Object numbers. 0 (background) and 255 (void) are not drawn.
     opacity: Opacity of the tint, in 0 to 1.
+    colors: The RGB color of each object number. Default: `object_colors`.
 
   Returns:
     A new frame.
@@ -37,13 +96,48 @@ def draw_masks(
   # Contours lie inside the objects. Their width is 1/240 of the height.
   kernel = np.ones(2 * [2 * max(1, round(len(mask) / 240)) + 1], np.uint8)
   is_contour = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
-  colors = masks_lib.palette()
+  colors = object_colors() if colors is None else colors
   tinted = cv2.addWeighted(frame, 1 - opacity, colors[mask], opacity, 0)
   drawn = frame.copy()
   np.copyto(drawn, tinted, where=is_object[..., None])
-  bright = colors // 2 + 128
   is_contour &= is_object
-  drawn[is_contour] = bright[mask[is_contour]]
+  drawn[is_contour] = colors[mask[is_contour]]
+  return drawn
+
+
+def draw_numbers(
+    frame: Frame,
+    mask: UInt8[np.ndarray, 'height width'],
+    numbers: Iterable[int],
+) -> Frame:
+  """Writes numbers on their objects, or beside them if they are small.
+
+  Args:
+    frame: RGB.
+    mask: Object numbers.
+    numbers: The objects that are numbered. Those without pixels are left out.
+
+  Returns:
+    A new frame.
+  """
+  drawn = frame.copy()
+  height = max(_MIN_DIGIT, len(frame) // 24)
+  for number in numbers:
+    x, y, width, rows = cv2.boundingRect((mask == number).view(np.uint8))
+    if not width:
+      continue
+    crop = mask[y : y + rows, x : x + width] == number
+    crop = np.pad(crop, 1).view(np.uint8)
+    depth = cv2.distanceTransform(crop, cv2.DIST_L2, 3)
+    at_y, at_x = np.unravel_index(np.argmax(depth), depth.shape)
+    if depth.max() < 0.75 * height:
+      _, pieces = cv2.connectedComponents(crop)
+      is_piece = pieces == pieces[at_y, at_x]
+      top, bottom = np.flatnonzero(is_piece.any(axis=1))[[0, -1]]
+      is_room_above = y + top >= 2 * height
+      at_y = top - height if is_room_above else bottom + height
+    centre = int(x + at_x - 1), int(y + at_y - 1)
+    text.write_centred(drawn, str(number), centre, height, (255, 255, 255))
   return drawn
 
 
@@ -120,11 +214,12 @@ def draw_tracks(
     position: Float[np.ndarray, 'time tracked 2'],
     visible: Bool[np.ndarray, 'time tracked'],
     limbs: Sequence[tuple[int, int]] = (),
+    colors: Colors | None = None,
 ) -> Frame:
   """Draws what was tracked: objects, points, or joints if there are limbs.
 
-  An object is tinted, a lost one only outlined. A point is a disc with a trail,
-  a hidden one a ring.
+  An object is tinted, a lost one only outlined. If there are several, each has
+  its number on it. A point is a disc with a trail, a hidden one a ring.
 
   Args:
     frame: RGB.
@@ -135,6 +230,7 @@ def draw_tracks(
     position: (x, y) of each point.
     visible: Whether each object or point is visible.
     limbs: Pairs of point indices, to draw as a skeleton.
+    colors: The RGB color of each object number. Default: `object_colors`.
 
   Returns:
     A new frame.
@@ -143,8 +239,11 @@ def draw_tracks(
   if masks is not None:
     mask = masks[index]
     is_lost = np.isin(mask, numbers[~is_seen])
-    frame = draw_masks(frame, np.where(is_lost, mask, 0), 0.0)
-    return draw_masks(frame, np.where(is_lost, 0, mask))
+    frame = draw_masks(frame, np.where(is_lost, mask, 0), 0.0, colors=colors)
+    frame = draw_masks(frame, np.where(is_lost, 0, mask), colors=colors)
+    if len(numbers) > 1:
+      frame = draw_numbers(frame, mask, numbers.tolist())
+    return frame
   if limbs:
     joints = np.where(is_seen[:, None], position[index], np.nan)
     return draw_joints(frame, joints, limbs)
@@ -163,3 +262,12 @@ def _to_sixteenths(position):
   """Converts positions to sixteenths of a pixel, OpenCV's fixed-point unit."""
   position = np.nan_to_num(position).clip(-_MAX_COORDINATE, _MAX_COORDINATE)
   return (16 * position).round().astype(np.int32)
+
+
+def _to_lab(colors):
+  """Converts RGB colors [count, 3] to Lab."""
+  return cv2.cvtColor(colors[None] / np.float32(255), cv2.COLOR_RGB2LAB)[0]
+
+
+def _distances(colors, others):
+  return np.linalg.norm(colors[:, None] - others, axis=-1)
