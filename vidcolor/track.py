@@ -13,12 +13,14 @@ One of these flags marks the objects or points in frame --query_frame:
                                        "limbs": [["neck", "hip"], ...]}
 
 Tracking goes from there to both ends of the video. The video may be a folder of
-pictures, which is played at 25 frames a second.
+pictures or a TIFF stack, which are played at 25 frames a second, or an animated
+picture. If it is damaged, the results end there, and the exit code is 2.
 
 Writes overlay.mp4, strip.jpg, masks/<video>/00000.png ... (of objects, in the
-format of DAVIS), tracks.csv, tracks.npz and summary.json. The flags are in
-pixels of the video, results in pixels of the film, which --scale makes smaller.
-Frames and seconds count from 0 at --start.
+format of DAVIS), tracks.csv and tracks.npz (positions, and boxes and areas of
+objects) and summary.json. The flags are in pixels of the video, results in
+pixels of the film, which --scale makes smaller. Frames and seconds count from 0
+at --start.
 """
 
 import functools
