@@ -35,6 +35,19 @@ def test_a_file_is_there_only_once_whole(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ['a.txt']
 
 
+def test_paths_may_start_at_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  files.make_folder('~/a')
+  files.write_json('~/a/b.json', {})
+  with files.atomic_folder('~/c') as temporary:
+    (temporary / 'd.txt').touch()
+  with pytest.raises(errors.UserError, match='would be replaced'):
+    files.refuse_to_replace(tmp_path / 'a' / 'b.json', '~/a/b.json')
+  written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*')}
+  assert written == {'a', 'a/b.json', 'c', 'c/d.txt'}
+
+
 @pytest.mark.parametrize('output', ['video', 'video/a.mp4'])
 def test_no_output_replaces_its_source(tmp_path, output):
   source = tmp_path / 'video' / 'a.mp4'

@@ -51,9 +51,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
   So no reader ever sees a file that is only partly written.
 
   Args:
-    path: The file to write or replace. The temporary file is in the same
-      folder and has the same suffix, since some writers choose their format by
-      it. If `path` is a URL, the temporary file is local and is uploaded.
+    path: The file to write or replace; ~ is the home folder. The temporary
+      file is in the same folder and has the same suffix, since some writers
+      choose their format by it. If `path` is a URL, the temporary file is local
+      and is uploaded.
   """
   if is_url(path):
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +63,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
       system, remote = fsspec.url_to_fs(os.fspath(path))
       system.put_file(str(temporary), remote)
     return
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).expanduser()
   # Several processes may write the same file. Each has its own temporary one.
   unique = uuid.uuid4().hex[:8]
   temporary = path.with_name(f'.{path.stem}.{unique}.tmp{path.suffix}')
@@ -85,7 +86,7 @@ def atomic_folder(
   Raises:
     UserError: The folder that holds `path` cannot be made or written to.
   """
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).expanduser()
   make_folder(path.parent)
   temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
   temporary.mkdir()
@@ -103,11 +104,12 @@ def is_url(path: str | os.PathLike[str]) -> bool:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-  """Makes a folder, and its parents, unless they exist.
+  """Makes a folder, and its parents, unless they exist. ~ is the home folder.
 
   Raises:
     UserError: The folder cannot be made, or it is not writable.
   """
+  path = os.path.expanduser(path)
   try:
     os.makedirs(path, exist_ok=True)
   except OSError as error:
@@ -128,9 +130,9 @@ def refuse_to_replace(
   Raises:
     UserError: An output is the source, or a folder that holds the source.
   """
-  source = pathlib.Path(source).resolve()
+  source = pathlib.Path(source).expanduser().resolve()
   for output in map(pathlib.Path, outputs):
-    if output.resolve() in (source, *source.parents):
+    if output.expanduser().resolve() in (source, *source.parents):
       raise errors.UserError(
           f'{source} would be replaced by {output}: write to another folder'
       )

@@ -71,8 +71,8 @@ class Network:
         a network from it.
     """
     environment.enable_compilation_cache()
-    path = path or pretrained.SHIPPED
-    if os.fspath(path).endswith('.npz'):
+    path = os.path.expanduser(path or pretrained.SHIPPED)
+    if path.endswith('.npz'):
       return cls(*_read_npz(path, make_model))
     # Importing Orbax takes a second, which .npz files do not need.
     from vidcolor.training import checkpoint

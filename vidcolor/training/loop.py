@@ -65,6 +65,7 @@ def train(
         f'--workdir={workdir} is a URL, not a folder: mount the bucket on every'
         ' machine (with gcsfuse) and give a folder in it'
     )
+  workdir = os.path.expanduser(workdir)
   files.make_folder(workdir)
   environment.enable_compilation_cache()
   mesh = sharding.make_mesh(config.fsdp)
