@@ -11,8 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from tests import programs
 from tests import tiny
+from vidcolor import errors
+from vidcolor.training import loop
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +25,8 @@ def data_dir(tmp_path_factory):
   return tiny.build_dataset(tmp_path_factory.mktemp('videos'))
 
 
-def _start(data_dir, workdir, *flags, processes=1, devices=8, **changes):
-  """Starts processes that train together, each with some devices."""
+def _start(data_dir, workdir, *, devices, **changes):
+  """Starts two processes that train together, each with some devices."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
@@ -37,21 +38,19 @@ def _start(data_dir, workdir, *flags, processes=1, devices=8, **changes):
       '--config=experiments/configs/compact.py',
       f'--workdir={workdir}',
       *(f'--config.{name}={value}' for name, value in fields.items()),
-      *flags,
+      f'--coordinator=localhost:{port}',
+      '--num_processes=2',
   ]
-  if processes > 1:
-    command += [f'--coordinator=localhost:{port}']
-    command += [f'--num_processes={processes}']
   return [
       subprocess.Popen(
-          command + ([f'--process_id={index}'] if processes > 1 else []),
+          [*command, f'--process_id={index}'],
           cwd=ROOT,
           env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)},
           stdout=subprocess.PIPE,
           stderr=subprocess.PIPE,
           text=True,
       )
-      for index in range(processes)
+      for index in range(2)
   ]
 
 
@@ -64,28 +63,20 @@ def _ended(processes):
   ]
 
 
-def _train(*args, **options):
-  return _ended(_start(*args, **options))
-
-
 def _losses(workdir):
   lines = (workdir / 'metrics.jsonl').read_text().splitlines()
   return [json.loads(line)['loss'] for line in lines]
 
 
-def test_two_processes_train_save_and_resume_as_one_does(data_dir, tmp_path):
-  (one,) = _train(data_dir, tmp_path / 'one', steps=8, checkpoint_every=4)
-  assert one.returncode == 0, one.stderr
+def test_two_processes_train_save_and_resume_as_one_does(
+    data_dir, tmp_path, capsys
+):
+  changes = {'steps': 8, 'batch_size': 8, 'checkpoint_every': 4}
   davis_dir = tiny.write_davis(tmp_path / 'davis')
   evaluation = {'evaluation.data_dir': davis_dir, 'tracking.short_side': 32}
-  two = _train(
-      data_dir,
-      tmp_path / 'two',
-      processes=2,
-      devices=4,
-      steps=8,
-      checkpoint_every=4,
-      **evaluation,
+  loop.train(tiny.config(data_dir, **changes), tmp_path / 'one')
+  two = _ended(
+      _start(data_dir, tmp_path / 'two', devices=4, **changes, **evaluation)
   )
   for process in two:
     assert process.returncode == 0, process.stderr
@@ -96,20 +87,20 @@ def test_two_processes_train_save_and_resume_as_one_does(data_dir, tmp_path):
   np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
   # One process cannot continue the data of two, unless that is accepted.
-  (refused,) = _train(data_dir, tmp_path / 'two', steps=10)
-  assert refused.returncode == 2
-  assert 'num_processes=2 there, 1 here' in refused.stderr
-  assert '--config.restart_data' in refused.stderr
-  (alone,) = _train(
-      data_dir, tmp_path / 'two', '--config.restart_data', steps=10
-  )
-  assert alone.returncode == 0, alone.stderr
-  assert 'resumed from step 8' in alone.stdout
+  config = tiny.config(data_dir, **changes | {'steps': 10})
+  with pytest.raises(errors.UserError) as refused:
+    loop.train(config, tmp_path / 'two')
+  assert 'num_processes=2 there, 1 here' in str(refused.value)
+  assert '--config.restart_data' in str(refused.value)
+  config.restart_data = True
+  capsys.readouterr()
+  loop.train(config, tmp_path / 'two')
+  assert 'resumed from step 8' in capsys.readouterr().out
   assert len(_losses(tmp_path / 'two')) == 10
 
 
 def test_a_signal_to_one_process_stops_all_at_the_same_step(data_dir, tmp_path):
-  running = _start(data_dir, tmp_path, processes=2, devices=2, steps=10_000)
+  running = _start(data_dir, tmp_path, devices=2, steps=10_000)
   for line in running[0].stdout:
     if line.split()[1:2] == ['5/10000']:
       break
@@ -123,23 +114,13 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(data_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('flags', 'told'),
+    ('changes', 'told'),
     [
-        (['--num_processes=2'], '--process_id together'),
-        (['--config.fsdp=3'], 'config.fsdp=3 does not divide the 1 devices'),
-        (['--config.accumulate=8'], 'give a multiple of 8'),
+        ({'fsdp': 3}, 'config.fsdp=3 does not divide the 1 devices'),
+        ({'accumulate': 8}, 'give a multiple of 8'),
     ],
 )
-def test_wrong_numbers_of_processes_are_one_line(
-    data_dir, tmp_path, flags, told
-):
-  fields = tiny.overrides(data_dir) | {'batch_size': 12}
-  run = programs.run(
-      'vidcolor.train',
-      '--config=experiments/configs/compact.py',
-      f'--workdir={tmp_path}',
-      *(f'--config.{name}={value}' for name, value in fields.items()),
-      *flags,
-  )
-  assert run.returncode == 2
-  assert told in run.stderr and run.stderr.count('\n') == 1
+def test_what_does_not_divide_is_one_line(tmp_path, changes, told):
+  config = tiny.config('', batch_size=12, **changes)
+  with pytest.raises(errors.UserError, match=told):
+    loop.train(config, tmp_path)

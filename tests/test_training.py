@@ -1,11 +1,8 @@
-"""Trains for real: resumed after SIGKILL, on one and eight devices."""
+"""Trains for real: resumed, refused, on one and eight devices."""
 
 import contextlib
 import os
-import pathlib
-import random
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -21,11 +18,14 @@ from tensorboardX.proto import event_pb2
 from data_prep import palette as palette_lib
 from data_prep.synthetic_clips import synthetic_clips
 from experiments.configs import strong
+from tests import programs
 from tests import tiny
+from vidcolor import color
 from vidcolor import errors
 from vidcolor import network
 from vidcolor import sharding
 from vidcolor.benchmarks import davis
+from vidcolor.benchmarks.davis import during_training
 from vidcolor.data import synthetic
 from vidcolor.tracking import propagation
 from vidcolor.training import checkpoint
@@ -35,7 +35,7 @@ from vidcolor.training import telemetry
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parents[1]
+_FOUR_STEPS = {'steps': 4, 'checkpoint_every': 2, 'images_every': 0}
 
 
 @pytest.fixture(scope='module')
@@ -43,21 +43,23 @@ def data_dir(tmp_path_factory):
   return tiny.build_dataset(tmp_path_factory.mktemp('videos'))
 
 
-def _command(data_dir, workdir, **changes):
+@pytest.fixture(scope='module')
+def trained(data_dir, tmp_path_factory):
+  """A run of four steps. No test may change it."""
+  workdir = tmp_path_factory.mktemp('run')
+  loop.train(tiny.config(data_dir, **_FOUR_STEPS), workdir)
+  return workdir
+
+
+def _run(data_dir, workdir, *flags, **changes):
+  """Runs the program."""
   fields = tiny.overrides(data_dir) | changes
-  return [
-      sys.executable,
-      '-m',
+  return programs.run(
       'vidcolor.train',
       '--config=experiments/configs/compact.py',
       f'--workdir={workdir}',
       *(f'--config.{name}={value}' for name, value in fields.items()),
-  ]
-
-
-def _run(command, **options):
-  return subprocess.run(
-      command, cwd=ROOT, capture_output=True, text=True, timeout=300, **options
+      *flags,
   )
 
 
@@ -66,98 +68,43 @@ def _leaves(workdir):
   return [*jax.tree.leaves(nnx.state(model)), palette]
 
 
-def _first_step(output):
-  return int(output.split('\nstep ')[1].split('/')[0])
-
-
-def _break_off(command, kind, code):
-  """Sends a signal after 5 to 60 steps; returns the last step."""
-  process = subprocess.Popen(
-      command,
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-  )
-  steps, number = [], random.randint(5, 60)
-  for line in process.stdout:
-    if line.startswith('step'):
-      steps.append(int(line.split()[1].split('/')[0]))
-    if len(steps) == number:
-      process.send_signal(kind)
-  _, told = process.communicate(timeout=60)
-  assert process.returncode == code, told
-  if kind == signal.SIGTERM:
-    assert told == (
-        f'stopped after step {steps[-1]}: run the same command again to'
-        ' continue\n'
-    )
-  return steps[-1]
-
-
-def test_killed_and_resumed_run_ends_bit_identical(data_dir, tmp_path):
-  changes = {'steps': 200, 'checkpoint_every': 20, 'images_every': 50}
-  whole = _run(_command(data_dir, tmp_path / 'whole', **changes))
-  assert whole.returncode == 0, whole.stderr
-
-  broken = tmp_path / 'broken'
-  command = _command(data_dir, broken, **changes)
-  for kind, code in (
-      (signal.SIGTERM, os.EX_TEMPFAIL),
-      (signal.SIGKILL, -signal.SIGKILL),
-  ):
-    last_step = _break_off(command, kind, code)
-    print('broken off after step', last_step)
-  resumed = _run(command)
-  assert resumed.returncode == 0, resumed.stderr
-  assert 1 < _first_step(resumed.stdout) <= last_step + 1
-
-  for expected, actual in zip(
-      _leaves(tmp_path / 'whole'), _leaves(broken), strict=True
-  ):
-    np.testing.assert_array_equal(actual, expected)
-  metrics = [telemetry.read_metrics(tmp_path / d) for d in ('whole', 'broken')]
-  np.testing.assert_array_equal(metrics[0]['step'], np.arange(1, 201))
-  np.testing.assert_array_equal(metrics[0]['loss'], metrics[1]['loss'])
-  assert metrics[0]['loss'][-20:].mean() < 0.8 * metrics[0]['loss'][:10].mean()
-  assert list((tmp_path / 'whole').glob('events.out.tfevents*'))
-
-
 _LOSSES = """
-import sys
 import jax
-jax.config.update('jax_num_cpu_devices', int(sys.argv[1]))
+jax.config.update('jax_num_cpu_devices', 8)
 from absl import flags
 flags.FLAGS.mark_as_parsed()
 import numpy as np
-from experiments.configs import strong
 from tests import tiny
 from vidcolor import sharding
 from vidcolor.training import step as step_lib
 config = tiny.config('', batch_size=8)
-mesh = sharding.make_mesh(fsdp=int(sys.argv[2]))
-assert mesh.size == int(sys.argv[1])
-rng = np.random.default_rng(0)
-palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
-graphdef, state = step_lib.create_state(config, mesh)
-parts = [x.addressable_shards[0].data.size for x in jax.tree.leaves(state)]
-whole = [x.size for x in jax.tree.leaves(state)]
-assert (parts != whole) == (sys.argv[2] != '1')
-step = step_lib.make_train_step(config, graphdef, state, palette, mesh)
-for _ in range(8):
-  frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
-  state, metrics = step(state, sharding.global_batch(mesh, frames))
-  print(float(metrics['loss']))
+for devices, fsdp in ((1, 1), (8, 1), (8, 4)):
+  mesh = sharding.make_mesh(fsdp, jax.devices()[:devices])
+  assert mesh.size == devices
+  rng = np.random.default_rng(0)
+  palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
+  graphdef, state = step_lib.create_state(config, mesh)
+  parts = [x.addressable_shards[0].data.size for x in jax.tree.leaves(state)]
+  whole = [x.size for x in jax.tree.leaves(state)]
+  assert (parts != whole) == (fsdp > 1)
+  step = step_lib.make_train_step(config, graphdef, state, palette, mesh)
+  for _ in range(8):
+    frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
+    state, metrics = step(state, sharding.global_batch(mesh, frames))
+    print(float(metrics['loss']))
 """
 
 
 def test_any_number_of_devices_gives_the_same_losses():
   """Also where the state is split over some of them."""
-  losses = []
-  for devices, fsdp in (('1', '1'), ('8', '1'), ('8', '4')):
-    result = _run([sys.executable, '-c', _LOSSES, devices, fsdp])
-    assert result.returncode == 0, result.stderr
-    losses.append([float(line) for line in result.stdout.split()])
+  result = subprocess.run(
+      [sys.executable, '-c', _LOSSES],
+      cwd=programs.ROOT,
+      capture_output=True,
+      text=True,
+  )
+  assert result.returncode == 0, result.stderr
+  losses = np.reshape([float(x) for x in result.stdout.split()], (3, 8))
   assert len(set(losses[0])) == 8
   np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
   np.testing.assert_allclose(losses[2], losses[0], rtol=1e-5)
@@ -180,13 +127,21 @@ def test_gradients_of_the_parts_of_a_batch_are_averaged():
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-6)
 
 
-def test_another_models_checkpoint_is_refused(data_dir, tmp_path):
-  loop.train(tiny.config(data_dir, steps=1), tmp_path)
+@pytest.mark.parametrize(
+    ('changes', 'told'),
+    [
+        ({'model.width': 16}, 'width=8 there, 16 here'),
+        ({'clips.num_workers': 2}, 'num_workers=0 there, 2 here'),
+    ],
+)
+def test_another_models_or_datas_checkpoint_is_refused(
+    data_dir, trained, changes, told
+):
   with pytest.raises(errors.UserError) as error:
-    loop.train(tiny.config(data_dir, **{'model.width': 16}), tmp_path)
+    loop.train(tiny.config(data_dir, **changes), trained)
   message = str(error.value)
-  assert 'width=8 there, 16 here' in message
-  assert str(tmp_path) in message and '--workdir' in message
+  assert told in message
+  assert str(trained) in message and '--workdir' in message
 
 
 def _damage(checkpoint_dir, how):
@@ -198,45 +153,59 @@ def _damage(checkpoint_dir, how):
 
 
 @pytest.mark.parametrize('how', ['short', 'config gone'])
-def test_a_damaged_checkpoint_is_renamed(data_dir, tmp_path, capsys, how):
-  changes = {'checkpoint_every': 2, 'images_every': 100}
-  loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'whole')
-  expected = _leaves(tmp_path / 'whole')
-  shutil.copytree(tmp_path / 'whole', tmp_path / 'damaged')
-  _damage(tmp_path / 'damaged' / 'checkpoints' / '4', how)
-  capsys.readouterr()
-  loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'damaged')
+def test_a_damaged_checkpoint_is_renamed(
+    data_dir, trained, tmp_path, capsys, how
+):
+  config, damaged = tiny.config(data_dir, **_FOUR_STEPS), tmp_path / 'damaged'
+  shutil.copytree(trained, damaged)
+  _damage(damaged / 'checkpoints' / '4', how)
+  loop.train(config, damaged)
   told = capsys.readouterr().out.splitlines()
   assert 'checkpoints/4 is damaged and was renamed damaged_4' in told[0]
   assert told[1] == 'resumed from step 2'
-  assert sorted(os.listdir(tmp_path / 'damaged' / 'checkpoints')) == [
+  assert sorted(os.listdir(damaged / 'checkpoints')) == [
       '2', '4', 'damaged_4'
   ]  # fmt: skip
-  for whole, again in zip(expected, _leaves(tmp_path / 'damaged'), strict=True):
+  for whole, again in zip(_leaves(trained), _leaves(damaged), strict=True):
     np.testing.assert_array_equal(again, whole)
 
   for step in '24':
-    _damage(tmp_path / 'damaged' / 'checkpoints' / step, how)
+    _damage(damaged / 'checkpoints' / step, how)
   with pytest.raises(
       errors.UserError, match=r'none of the checkpoints .* \(step 4:'
   ):
-    loop.train(tiny.config(data_dir, steps=4, **changes), tmp_path / 'damaged')
+    loop.train(config, damaged)
 
 
-def test_other_clips_are_refused(data_dir, tmp_path):
-  loop.train(tiny.config(data_dir, steps=1), tmp_path)
-  with pytest.raises(errors.UserError, match='num_workers=0 there, 2 here'):
-    loop.train(tiny.config(data_dir, **{'clips.num_workers': 2}), tmp_path)
-
-
-def test_nan_stops_the_run_and_keeps_the_checkpoint_before(data_dir, tmp_path):
-  loop.train(tiny.config(data_dir, steps=2), tmp_path)
+def test_nan_stops_the_run_and_keeps_the_checkpoint_before(
+    data_dir, trained, tmp_path
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(trained, workdir)
   config = tiny.config(data_dir, steps=9)
   config.learning_rate = ((0.0, float('nan')), (1.0, float('nan')))
-  with pytest.raises(errors.UserError, match='loss is nan at step 4'):
-    loop.train(config, tmp_path)
-  assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['2']
-  assert all(np.isfinite(x).all() for x in _leaves(tmp_path))
+  with pytest.raises(errors.UserError, match='loss is nan at step 6'):
+    loop.train(config, workdir)
+  assert sorted(os.listdir(workdir / 'checkpoints')) == ['2', '4']
+  assert all(np.isfinite(x).all() for x in _leaves(workdir))
+
+
+def test_several_datasets_are_told_and_the_first_gives_the_palette(
+    data_dir, trained, tmp_path, capsys
+):
+  other = tmp_path / 'data'
+  shutil.copytree(data_dir, other)
+  other_palette = np.full((16, 2), 7, np.float32)
+  color.save_palette(
+      other / 'kinetics' / '2.0.0' / 'palette.npy', other_palette
+  )
+  config = tiny.config(f'{data_dir},{other}', steps=1)
+  loop.train(config, tmp_path / 'run')
+  told = capsys.readouterr().out.splitlines()[0]
+  assert told.startswith(f'data: {data_dir}/kinetics/2.0.0 (5 records, 50%), ')
+  assert told.endswith('the first gives the palette')
+  palettes = [_leaves(run)[-1] for run in (trained, tmp_path / 'run')]
+  np.testing.assert_array_equal(*palettes)
 
 
 def test_zero_switches_reports_off(data_dir, tmp_path, capsys):
@@ -252,7 +221,7 @@ def test_zero_switches_reports_off(data_dir, tmp_path, capsys):
 
 def test_the_strong_configs_network_sees_colours(data_dir, tmp_path):
   config = strong.get_config()
-  config.update_from_flattened_dict(tiny.overrides(data_dir))
+  config.update_from_flattened_dict(tiny.overrides(data_dir) | {'steps': 2})
   loop.train(config, tmp_path)
   model, _, config = checkpoint.load_model(tmp_path)
   losses = telemetry.read_metrics(tmp_path)['loss']
@@ -278,7 +247,7 @@ def test_workdir_without_checkpoint_is_one_line(tmp_path):
     ],
 )
 def test_wrong_config_field_is_one_line(tmp_path, field, told):
-  result = _run(_command('', tmp_path / 'run') + [field])
+  result = _run('', tmp_path / 'run', field)
   assert result.returncode == 2
   assert told in result.stderr
   assert len(result.stderr.strip().splitlines()) == 1
@@ -286,8 +255,9 @@ def test_wrong_config_field_is_one_line(tmp_path, field, told):
 
 
 def test_missing_config_is_one_line(tmp_path):
-  command = [sys.executable, '-m', 'vidcolor.train', '--config=nowhere.py']
-  result = _run([*command, f'--workdir={tmp_path / "run"}'])
+  result = programs.run(
+      'vidcolor.train', '--config=nowhere.py', f'--workdir={tmp_path / "run"}'
+  )
   assert result.returncode == 2
   assert result.stderr == 'error: --config=nowhere.py: there is no such file\n'
 
@@ -300,10 +270,10 @@ def test_workdir_in_a_bucket_is_one_line(tmp_path):
 
 
 def test_missing_dataset_is_one_line(tmp_path):
-  result = _run(_command(str(tmp_path / 'nowhere'), tmp_path / 'run'))
-  assert result.returncode == 2
-  assert len(result.stderr.strip().splitlines()) == 1
-  assert 'data_prep.build' in result.stderr
+  config = tiny.config(str(tmp_path / 'nowhere'))
+  with pytest.raises(errors.UserError, match='data_prep.build') as error:
+    loop.train(config, tmp_path / 'run')
+  assert '\n' not in str(error.value)
 
 
 def _read_events(path):
@@ -386,7 +356,7 @@ def test_flops_are_those_of_the_products():
   assert count(remat='blocks', accumulate=2) == count()
 
 
-def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
+def test_training_evaluates_and_traces(data_dir, tmp_path):
   davis_dir = tiny.write_davis(tmp_path / 'davis')
   changes = {
       'steps': 3,
@@ -394,8 +364,7 @@ def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
       'evaluation.every': 2,
       'tracking.short_side': 32,
   }
-  command = _command(data_dir, tmp_path / 'run', **changes)
-  result = _run([*command, '--profile=2:2'])
+  result = _run(data_dir, tmp_path / 'run', '--profile=2:2', **changes)
   assert result.returncode == 0, result.stderr
   lines = [x for x in result.stdout.splitlines() if x.startswith('after step')]
   assert [line.split()[2] for line in lines] == ['2', '3']
@@ -427,14 +396,19 @@ def test_training_evaluates_and_traces(data_dir, tmp_path, capsys):
     [
         ('--profile=20', 'the first and the last step'),
         ('--profile=3:2', 'the first and the last step'),
-        ('--config.evaluation.data_dir=nowhere', 'nowhere'),
-        ('--config.remat=all', 'config.remat=all: give one of'),
+        ('--num_processes=2', '--process_id together'),
     ],
 )
-def test_wrong_flags_are_one_line(data_dir, tmp_path, flag, told):
-  result = _run([*_command(data_dir, tmp_path / 'run'), flag])
+def test_wrong_flags_are_one_line(tmp_path, flag, told):
+  result = _run('', tmp_path / 'run', flag)
   assert result.returncode == 2
   assert told in result.stderr and result.stderr.count('\n') == 1
+
+
+def test_wrong_evaluations_are_one_line(tmp_path):
+  config = tiny.config('', **{'evaluation.data_dir': 'nowhere'})
+  with pytest.raises(errors.UserError, match='nowhere'):
+    during_training.make_evaluator(config, tmp_path)
 
 
 def test_a_torn_line_of_metrics_is_cut_off(tmp_path):
@@ -480,7 +454,13 @@ def test_a_minute_of_training_beats_none(tmp_path):
       '--config.checkpoint_every=150',
   ]
   # Here it is the run that takes long, not the compiler: see conftest.py.
-  run = _run(command, env=os.environ | {'XLA_FLAGS': ''})
+  run = subprocess.run(
+      command,
+      cwd=programs.ROOT,
+      env=os.environ | {'XLA_FLAGS': ''},
+      capture_output=True,
+      text=True,
+  )
   assert run.returncode == 0, run.stderr
   trained = network.Network.load(tmp_path / 'run')
   # Of other seeds than the training clips.
