@@ -176,3 +176,28 @@ def test_turned_pictures_of_more_than_8_bits_are_upright(tmp_path):
   wide.save(tmp_path / '0.png', exif=exif)
   (frame,) = video_source.VideoSource(tmp_path)
   np.testing.assert_array_equal(frame.rgb[..., 0], _ramp())
+
+
+@pytest.mark.parametrize('value', [np.nan, 7.0])
+def test_pictures_of_one_value_are_black(tmp_path, value):
+  _write(tmp_path / '0.tif', np.full((48, 64), value, np.float32))
+  source = None
+  if np.isnan(value):
+    source = video_source.VideoSource(tmp_path)
+  else:
+    with pytest.warns(UserWarning, match='values 7 to 7'):
+      source = video_source.VideoSource(tmp_path)
+  (frame,) = source
+  assert frame.rgb.max() == 0
+
+
+@pytest.mark.parametrize(
+    'name', ['a.webp', 'a.png', 'a.avif', 'a.tif', 'a.gif']
+)
+@pytest.mark.parametrize('part', [0.01, 0.7])
+def test_damaged_files_are_told_in_one_line(tmp_path, name, part):
+  _animate(tmp_path / name)
+  data = (tmp_path / name).read_bytes()
+  (tmp_path / name).write_bytes(data[: int(len(data) * part)])
+  with pytest.raises(errors.UserError, match=f'picture {tmp_path / name}: '):
+    assert 0 < len(list(video_source.VideoSource(tmp_path / name))) < 4

@@ -25,23 +25,14 @@ SUFFIXES = (
 # Pillow's names of the formats whose files may hold several pictures. It also
 # counts the depth map of a phone's photograph (MPO), which is no frame.
 _ANIMATED = ('WEBP', 'PNG', 'AVIF', 'GIF', 'TIFF')
+_UNREADABLE = 'cannot read the picture {}: restore it, or remove it'
 _JPEG = ('.jpg', '.jpeg')
 _ORIENTATION = 0x0112  # Exif's tag.
 # Seconds. Browsers show frames whose duration is at most the first for the
 # second.
 _MIN_DURATION, _DEFAULT_DURATION = 0.01, 0.1
-_TINY = np.finfo(np.float64).tiny
+_MAX_8_BIT = np.iinfo(np.uint8).max
 _MAX_16_BIT = np.iinfo(np.uint16).max
-# What Pillow and OpenCV raise for a file that is no picture, or a damaged one.
-_READ_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    Image.DecompressionBombError,
-    cv2.error,
-)
-
 # OpenCV prints its reasons on lines of their own, beside our one line.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -133,7 +124,7 @@ class Sequence:
   def _at_own_times(self, header):
     seconds = 0.0
     with _readable(self._path), Image.open(self._path) as picture:
-      for page in range(max(1, header.num_pages)):
+      for page in range(header.num_pages):
         picture.seek(page)
         picture.load()  # Only now does Pillow know its duration.
         yield seconds, self._path, functools.partial(_to_rgb, picture)
@@ -166,7 +157,7 @@ class _Header(NamedTuple):
 
   Attributes:
     num_pages: The number of pictures. 0 if it is none.
-    is_wide: Whether values have more than 8 bits.
+    is_wide: Whether values may have more than 8 bits.
     orientation: Exif's number.
   """
 
@@ -177,7 +168,8 @@ class _Header(NamedTuple):
 
 def _header(path):
   try:
-    with Image.open(path) as picture:
+    with warnings.catch_warnings(), Image.open(path) as picture:
+      warnings.simplefilter('ignore')  # Of damaged Exif data.
       # To look for Exif data behind the pixels of a PNG, Pillow decodes them.
       has_exif = picture.format != 'PNG' or 'exif' in picture.info
       exif = picture.getexif() if has_exif else {}
@@ -185,11 +177,13 @@ def _header(path):
       is_animated = picture.format in _ANIMATED
       num_pages = getattr(picture, 'n_frames', 1) if is_animated else 1
       return _Header(num_pages, _is_wide(picture), orientation)
-  except _READ_ERRORS:
-    # OpenCV reads some more TIFF files, all of which have more than 8 bits.
+  except Image.UnidentifiedImageError:
+    # OpenCV reads some more TIFF files.
     is_tiff = path.suffix.lower() in ('.tif', '.tiff')
-    count = cv2.imcount(str(path)) if is_tiff and path.exists() else 0
+    count = cv2.imcount(str(path)) if is_tiff else 0
     return _Header(count, count > 0)
+  except Exception:  # As in `_readable`.
+    return _Header(0, False)
 
 
 def _is_wide(picture):
@@ -247,6 +241,8 @@ def _require_right_count(path, count, is_in_folder):
         f'{path} holds {count} pictures: give this file by itself, or move it'
         ' out of the folder'
     )
+  if not is_in_folder and not count:
+    raise errors.UserError(_UNREADABLE.format(path))
   if not is_in_folder and count == 1:
     raise errors.UserError(
         f'{path} is one picture: give a video, or a folder of pictures'
@@ -266,6 +262,8 @@ def _find_levels(path, headers):
         kinds.add(kind)
   if low > high:
     return None
+  if kinds == {np.dtype(np.uint8)}:
+    return 0, _MAX_8_BIT
   low, high = float(low), float(high)
   if kinds == {np.dtype(np.uint16)} and high - low > _MAX_16_BIT / 2:
     return 0, _MAX_16_BIT
@@ -295,10 +293,10 @@ def _read_page(path, page, header, levels):
     with _readable(path), Image.open(path) as picture:
       return _to_rgb(picture)
   values, _ = _read_wide(path, page)
-  low, high = levels
+  low, high = levels or (0, 1)  # There is no level if no value is finite.
   finite = np.nan_to_num(values.astype(np.float64), True, low, high, low)
-  scaled = (finite - low) * (255 / max(high - low, _TINY))
-  grey_or_bgr = scaled.round().clip(0, 255).astype(np.uint8)
+  scaled = (finite - low) * (_MAX_8_BIT / (high - low or 1))
+  grey_or_bgr = scaled.round().clip(0, _MAX_8_BIT).astype(np.uint8)
   rgb = grey_or_bgr[..., ::-1] if grey_or_bgr.ndim == 3 else grey_or_bgr
   picture = Image.fromarray(np.ascontiguousarray(rgb))
   picture.getexif()[_ORIENTATION] = header.orientation
@@ -329,7 +327,6 @@ def _readable(path):
   """Turns an error of the libraries into a `UserError`."""
   try:
     yield
-  except _READ_ERRORS as error:
-    raise errors.UserError(
-        f'cannot read the picture {path}: restore it, or remove it'
-    ) from error
+  # Of damaged files, Pillow and OpenCV raise errors of any type.
+  except Exception as error:
+    raise errors.UserError(_UNREADABLE.format(path)) from error
