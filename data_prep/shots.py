@@ -101,7 +101,11 @@ def _measure(thumbnail, window) -> _Frame:
 
 
 def _distance(a: _Frame, b: _Frame) -> float:
-  """Returns the mean excess over the other's range, per mean brightness."""
+  """Returns how different two frames are, relative to their brightness.
+
+  A pixel counts by how far it is outside of the range of its neighbourhood in
+  the other frame.
+  """
   excess = max(_excess(a, b), _excess(b, a))
   return excess / (max(a.total, b.total) + _DARK * a.picture.size)
 

@@ -178,7 +178,10 @@ def _cut(array, y, x, reach_y, reach_x):
 
 
 def _tile_window(reach_y, reach_x, radius, square):
-  """Returns [targets, union], 0 where a target sees a position, else MASKED."""
+  """Returns the mask [targets, union] of a tile, to be added to the scores.
+
+  It is 0 where a position is in the target's window, else `MASKED`.
+  """
 
   def squared_distance(reach):
     union = jnp.arange(_TILE + 2 * reach) - reach

@@ -1,4 +1,4 @@
-"""The time of the import, and until the first frame is tracked."""
+"""Measures the time to import vidcolor, and to track a first frame."""
 
 import functools
 import os

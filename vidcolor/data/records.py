@@ -84,7 +84,7 @@ def parse(record: bytes) -> tuple[str, Sequence[bytes], Sequence[int]]:
 
 
 class _KeepEncoded(tfds.decode.SkipDecoding):
-  """Skips decoding, also in sequences, where TFDS's own class fails."""
+  """Leaves pictures encoded, also in a `Sequence`, unlike TFDS's own class."""
 
   def decode_batch_example_np(self, serialized_example):
     return serialized_example

@@ -12,9 +12,9 @@ from vidcolor.models import layers
 class Model(nnx.Module):
   """Residual blocks at strides 4 and 8 whose outputs are added at stride 4.
 
-  The embeddings have unit length. The blocks at stride 8 see more of the frame
-  for a quarter of the work. The blocks at stride 4 keep the detail that a
-  tracked outline needs.
+  The embeddings have unit length. A block at stride 8 sees more of the frame
+  and costs a quarter of a block at stride 4. The blocks at stride 4 keep the
+  detail that a tracked outline needs.
   """
 
   num_frames = 1

@@ -93,7 +93,7 @@ class OpticalFlow:
       yield tracking.TrackedPoints(position, inside.all(axis=1).astype(float))
 
   def _pairs(self, frames):
-    """Yields pairs of grey frames: a reference frame and the current frame."""
+    """Yields grey frames, each after the first frame or the one before it."""
     before = None
     for frame in frames:
       now = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)

@@ -240,7 +240,7 @@ class LabelPropagator:
   def step(
       self, state: PropagationState, frame: Any
   ) -> tuple[PropagationState, Float[Array, 'rows columns labels']]:
-    """Returns the next state and the labels of the next frame.
+    """Returns the next state, and the labels of `frame`.
 
     The labels have the resolution of the embeddings. The buffers of `state` are
     donated: it cannot be used again.

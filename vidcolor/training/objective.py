@@ -95,10 +95,10 @@ def predict_colors(
 ) -> Colorization:
   """Colorizes each clip's last frame from its other frames.
 
-  This is the objective of section 3 of the paper. A network that sees Lab sees
-  a third of the clips without a, a third without b and a third without both,
-  and must predict the hidden values. (Lai et al., "MAST", CVPR 2020, hide one
-  of the two.)
+  With grey frames and 'classes', this is the objective of section 3 of the
+  paper. If the network takes Lab frames, the channel `a` is hidden in a third
+  of the clips, `b` in a third, and both in a third. The network predicts what
+  is hidden. (Lai et al., "MAST", CVPR 2020, always hide one channel.)
 
   Args:
     model: An embedding network.

@@ -61,12 +61,12 @@ class Telemetry:
 
   @contextlib.contextmanager
   def waiting_for_data(self, metrics: Mapping[str, Any]) -> Iterator[None]:
-    """Counts the time within as time that the devices waited for data.
+    """Counts the time in the `with` block as time that devices waited for data.
 
     Args:
       metrics: Metrics of the step before, if any, as JAX arrays. If they are
-        not computed when the time is over, the devices were busy all along, and
-        no time counts.
+        not computed when the block ends, the devices were busy all along, and
+        no time is counted.
     """
     start = time.perf_counter()
     yield

@@ -376,7 +376,10 @@ def _reason(error):
 
 
 def _open(path):
-  """Returns a context of what FFmpeg opens: a local name, or an open file."""
+  """Returns a context manager that gives what PyAV opens.
+
+  That is the name of a local file, or else an open file.
+  """
   path = os.fspath(path)
   if not files.is_url(path):
     return contextlib.nullcontext(f'file:{path}')

@@ -80,11 +80,12 @@ def mean_by_attribute(
 
   Args:
     scores: Scores by sequence.
-    attributes: Attributes by sequence. It may hold more sequences.
+    attributes: Attributes by sequence. It may hold more sequences than
+      `scores`.
 
   Returns:
-    Means by attribute, in alphabetical order. Attributes of sequences without
-    scores are left out.
+    Means by attribute, in alphabetical order. Attributes that no scored
+    sequence has are left out.
   """
   by_attribute = {}
   for name, score in scores.items():

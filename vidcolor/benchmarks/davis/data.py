@@ -62,10 +62,10 @@ class AnnotatedSequence:
   def true_frames(self) -> Sequence[int]:
     """The indices of the frames to score.
 
-    In DAVIS, these are all but the first and the last one. Otherwise, they are
-    those with a mask after an object has started. If not all frames have masks,
-    a mask of only objects that start does not count: it does not tell where the
-    others are.
+    In DAVIS, these are all but the first and the last one. In other layouts,
+    they are the frames with a mask after that in which the first object starts.
+    If some frames have no mask, a mask that shows only starting objects is left
+    out: it does not tell where the other objects are.
     """
     return self._given_and_true[1]
 
@@ -116,7 +116,8 @@ def read_davis(
     year: 2016 merges all objects into one, as that year's benchmark does. 2017
       keeps them apart. Default: `latest_year`.
     split: Name of the list.
-    resolution: The folder that replaces 480p, such as Full-Resolution.
+    resolution: Name of the folder used instead of 480p, such as
+      Full-Resolution.
     sparse: Whether to also read the layout of YouTube-VOS, LVOS and MOSE. It
       has no folders 480p, some frames have no mask, and objects may start late.
 
@@ -127,7 +128,7 @@ def read_davis(
   Raises:
     UserError: A list, a sequence, a frame or a mask is missing or unreadable,
       or a mask and its frame differ in size. Pixels that cannot be decoded
-      raise it on access.
+      raise it when they are read.
   """
   data_dir = pathlib.Path(data_dir)
   frames_dir = data_dir / 'JPEGImages' / resolution

@@ -54,8 +54,8 @@ def evaluate(
 ) -> Results:
   """Tracks the objects of a split, and scores them as `score` does.
 
-  Objects that start in different frames are tracked apart. Where they overlap,
-  the one that started later covers the other.
+  Objects that start in different frames are tracked in separate runs. Where
+  they overlap, the one that started later covers the other.
 
   Args:
     tracker: The tracker.
@@ -66,7 +66,7 @@ def evaluate(
     split: As `data.read_davis` takes it.
     resolution: As `data.read_davis` takes it.
     color_failure: Whether to also measure if tracking fails where colorization
-      fails, with the tracker, a `LabelPropagator`. Doubles the time.
+      fails. The tracker must be a `LabelPropagator`. It takes twice the time.
     frames_of: Returns what the tracker gets as the frames of a sequence.
       Default: its frames.
 
@@ -217,7 +217,7 @@ def track_and_score(
 
   Returns:
     The tracked masks, and the scores of all frames. `Scores.counted` leaves out
-    the two frames that do not count.
+    the first and the last frame, as DAVIS does.
   """
   tracked = list(tracker.track(frames, true_masks[0]))
   num_objects = int(masks.without_void(true_masks[0]).max())
