@@ -57,6 +57,14 @@ def evaluate(tracker, tmp_path, monkeypatch):
   return evaluate
 
 
+def test_clips_of_one_tint_have_no_truth(evaluate):
+  tinted = _clip('sepia', 30) | {'grey': True}
+  results = evaluate([_clip('colored', 8) | {'grey': False}, tinted])
+  assert list(results['per_clip']) == ['colored']
+  with pytest.raises(errors.UserError, match='no colored clip'):
+    evaluate([tinted])
+
+
 def test_scores_by_horizon(evaluate):
   source = [_clip('long', 30), _clip('short', 8), _clip('too short', 3)]
   results = evaluate(source)

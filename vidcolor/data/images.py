@@ -20,7 +20,14 @@ def decode(data: bytes) -> UInt8[np.ndarray, 'height width 3']:
 def encode_jpeg(
     rgb: UInt8[np.ndarray, 'height width 3'], quality: int
 ) -> bytes:
-  """Encodes an RGB picture as JPEG, with a quality from 0 to 100."""
+  """Encodes an RGB picture as JPEG, with a quality from 0 to 100.
+
+  Raises:
+    ValueError: A side is longer than JPEG allows, 65,500 pixels.
+  """
   bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
   options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-  return cv2.imencode('.jpg', bgr, options)[1].tobytes()
+  is_encoded, data = cv2.imencode('.jpg', bgr, options)
+  if not is_encoded:
+    raise ValueError(f'JPEG cannot hold a picture of {rgb.shape}')
+  return data.tobytes()

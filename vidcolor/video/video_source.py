@@ -325,7 +325,12 @@ def _shrunk(rgb, limit):
 
 
 def _write_jpeg(path, rgb):
-  _, data = cv2.imencode('.jpg', rgb[..., ::-1], _JPEG)
+  is_encoded, data = cv2.imencode('.jpg', rgb[..., ::-1], _JPEG)
+  if not is_encoded:
+    raise errors.UserError(
+        f'frames of {rgb.shape[1]} x {rgb.shape[0]} pixels cannot be kept: mark'
+        ' the first frame, or shrink them'
+    )
   try:
     with open(path, 'wb') as file:
       file.write(data.tobytes())

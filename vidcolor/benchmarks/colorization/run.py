@@ -63,7 +63,8 @@ def evaluate(
   """Copies colors from each clip's third frame, or from its first three.
 
   Colors are scored at the resolution of the embeddings. The baseline copies the
-  color of the same position in the third frame.
+  color of the same position in the third frame. Clips without colors, or of one
+  tint such as sepia, are left out: they have no true colors.
 
   Args:
     tracker: The propagator of labels. If its memory holds fewer than three
@@ -95,7 +96,7 @@ def evaluate(
   ):
     record = source[index]
     jpegs = record['frames'][: _LAST_GIVEN + 1 + HORIZONS[-1]]
-    if len(jpegs) <= _LAST_GIVEN + 1:
+    if len(jpegs) <= _LAST_GIVEN + 1 or record.get('grey'):
       continue
     frames = [images.decode(jpeg) for jpeg in jpegs]
     tracked = {
@@ -108,8 +109,8 @@ def evaluate(
       drawn.append((frames[_LAST_GIVEN:], copied_ab))
   if not scores:
     raise errors.UserError(
-        f'no clip of four frames in {split} of kinetics in {data_dir}: give'
-        ' another split'
+        f'no colored clip of four frames in {split} of kinetics in {data_dir}:'
+        ' give another split'
     )
   results = _results(scores)
   if output_dir is not None:
