@@ -134,6 +134,7 @@ def test_features_track_as_the_network_that_made_them(davis, tmp_path):
             '--color_failure is not for the scoring of predictions on davis',
         ),
         (['--query_mode=strided'], '--query_mode is not for davis2017'),
+        (['--resolution=1080p'], 'that holds JPEGImages/1080p'),
         (['--dataset=davis'], '--dataset=davis: give one of davis2016, '),
         (['--dataset=jhmdb', '--split=4'], 'JHMDB has splits 1, 2 and 3'),
         (
