@@ -1,5 +1,6 @@
 """The table of ablations: trained, resumed, and computed right."""
 
+import functools
 import json
 
 import pytest
@@ -17,8 +18,8 @@ def folders(tmp_path_factory):
   return tiny.build_dataset(folder), tiny.write_davis(folder / 'davis')
 
 
-def _run(davis_dir, output_dir, *flags):
-  return programs.run(
+def _run(davis_dir, output_dir, *flags, run=programs.run):
+  return run(
       'experiments.ablate',
       f'--davis_dir={davis_dir}',
       f'--output_dir={output_dir}',
@@ -65,15 +66,16 @@ def test_trains_tracks_and_goes_on(folders, tmp_path):
 
   again = _run(davis_dir, tmp_path, *flags)
   assert not again.returncode and 'step ' not in again.stdout
-  other = _run(davis_dir, tmp_path, *flags, '--steps=3')
+  other = _run(davis_dir, tmp_path, *flags, '--steps=3', run=programs.run_here)
   assert other.returncode == 2 and 'is of another run' in other.stderr
 
 
 def test_mistakes_are_one_line(folders, tmp_path):
-  result = _run(folders[1], tmp_path)
+  run = functools.partial(_run, folders[1], tmp_path, run=programs.run_here)
+  result = run()
   assert result.returncode == 2
   assert 'give --data_dir or --workdir' in result.stderr
-  result = _run(folders[1], tmp_path, '--workdir=w', '--held_out=cat')
+  result = run('--workdir=w', '--held_out=cat')
   assert result.returncode == 2
   assert 'has no cat, but bear, dogs' in result.stderr
 

@@ -126,7 +126,7 @@ def test_a_benchmark_by_name_ends_in_tables(tmp_path):
 
 
 def test_an_unknown_benchmark_is_one_line(tmp_path):
-  done = programs.run(
+  done = programs.run_here(
       'experiments.benchmarks.run', 'speed', f'--output={tmp_path}/a.json'
   )
   assert done.returncode == 2
@@ -138,7 +138,7 @@ def test_an_unknown_benchmark_is_one_line(tmp_path):
 
 def test_the_folder_of_other_code_is_required(tmp_path):
   output = f'--output={tmp_path}/a.json'
-  done = programs.run('experiments.benchmarks.run', 'propagation', output)
+  done = programs.run_here('experiments.benchmarks.run', 'propagation', output)
   assert done.returncode == 2
   assert '--peers_dir' in done.stderr and done.stderr.count('\n') == 1
 

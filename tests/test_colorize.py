@@ -51,9 +51,9 @@ def fixture_folder(tmp_path_factory):
   return folder
 
 
-def _run(folder, *args):
+def _run(folder, *args, run=programs.run):
   args = [arg.replace('DIR', str(folder)) for arg in args]
-  return programs.run('vidcolor.colorize', *args)
+  return run('vidcolor.colorize', *args)
 
 
 def _colorize(folder, output_dir, *args):
@@ -136,7 +136,8 @@ _REFERENCE = '--reference=DIR/larger.png'
     ],
 )  # fmt: skip
 def test_wrong_input_ends_in_one_line(folder, tmp_path, args, message):
-  done = _run(folder, f'--output_dir={tmp_path / "out"}', *args)
+  output_dir = f'--output_dir={tmp_path / "out"}'
+  done = _run(folder, output_dir, *args, run=programs.run_here)
   assert done.returncode == 2, done.stderr
   # A progress bar may stand above it.
   *_, line = done.stderr.splitlines()

@@ -117,7 +117,7 @@ def test_docstring_has_the_line_that_trains(name, tmp_path):
       functools.reduce(lambda f, p: f.replace(p, str(places[p])), places, flag)
       for flag in flags
   ]
-  result = programs.run(module, *flags)
+  result = programs.run_here(module, *flags)
   # The command is right: only the data is missing.
   assert f'no dataset kinetics in {places["DATA_DIR"]}' in result.stderr
   assert result.returncode == 2

@@ -156,7 +156,9 @@ def test_features_track_as_the_network_that_made_them(davis, tmp_path):
     ],
 )
 def test_tells_what_is_wrong_in_one_line(davis, tmp_path, args, told):
-  done = _evaluate(*davis, *args, f'--output_dir={tmp_path / "out"}')
+  done = programs.run_here(
+      'vidcolor.evaluate', *davis, *args, f'--output_dir={tmp_path / "out"}'
+  )
   assert done.returncode == 2
   (line,) = [s for s in done.stderr.splitlines() if s.startswith('error: ')]
   assert told in line

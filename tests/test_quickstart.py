@@ -13,8 +13,8 @@ from vidcolor.video import mp4
 pytestmark = pytest.mark.slow
 
 
-def _quickstart(*args):
-  return programs.run('experiments.quickstart', *args)
+def _quickstart(*args, run=programs.run):
+  return run('experiments.quickstart', *args)
 
 
 def _assert_one_line_error(result, told):
@@ -81,7 +81,9 @@ def test_trains_tracks_and_reports(videos_and_davis, tmp_path):
 def test_no_videos_in_the_folder(tmp_path):
   (tmp_path / 'notes.txt').touch()
   result = _quickstart(
-      f'--clips_dir={tmp_path}', f'--output_dir={tmp_path / "out"}'
+      f'--clips_dir={tmp_path}',
+      f'--output_dir={tmp_path / "out"}',
+      run=programs.run_here,
   )
   _assert_one_line_error(result, f'no videos in {tmp_path}')
 
@@ -89,7 +91,9 @@ def test_no_videos_in_the_folder(tmp_path):
 def test_no_video_decodes(tmp_path):
   (tmp_path / 'broken.mp4').write_bytes(b'not a video')
   result = _quickstart(
-      f'--clips_dir={tmp_path}', f'--output_dir={tmp_path / "out"}'
+      f'--clips_dir={tmp_path}',
+      f'--output_dir={tmp_path / "out"}',
+      run=programs.run_here,
   )
   _assert_one_line_error(result, f'cannot read {tmp_path / "broken.mp4"}')
 
@@ -105,7 +109,9 @@ def test_mask_of_another_size(videos_and_davis, tmp_path):
   )
   cv2.imwrite(str(path), frame[:16, :, 0])
   result = _quickstart(
-      f'--davis_dir={davis}', f'--output_dir={tmp_path / "out"}'
+      f'--davis_dir={davis}',
+      f'--output_dir={tmp_path / "out"}',
+      run=programs.run_here,
   )
   _assert_one_line_error(result, str(path))
   assert '32' in result.stderr and '16' in result.stderr

@@ -33,8 +33,8 @@ def clip(tmp_path_factory):
   return folder.with_suffix('.mp4')
 
 
-def _track(video, output_dir, *flags):
-  return programs.run(
+def _track(video, output_dir, *flags, run=programs.run):
+  return run(
       'vidcolor.track', f'--video={video}', f'--output_dir={output_dir}', *flags
   )
 
@@ -113,7 +113,7 @@ def test_tracks_a_pose(clip, tmp_path):
 def test_its_own_film_is_not_replaced(clip, tmp_path):
   film = tmp_path / 'overlay.mp4'
   film.write_bytes(clip.read_bytes())
-  run = _track(film, tmp_path, '--points=40,40')
+  run = _track(film, tmp_path, '--points=40,40', run=programs.run_here)
   assert run.returncode == 2
   assert f'{film} would be replaced' in run.stderr
   assert film.read_bytes() == clip.read_bytes()
@@ -142,14 +142,11 @@ def test_masks_of_other_videos_stay(clip, tmp_path):
     ('flags', 'message'),
     [
         (('--mask=SMALL',), r'the mask is 10 x 10 and the frame 96 x 72'),
-        (('--points=200,20',), r'200,20 is outside of the frame'),
         (('--boxes=40,40,10,10',), r'upside down'),
         (('--mask=EMPTY',), r'marks no object'),
         ((), r'give one of --mask, --boxes, --points, --pose'),
         (('--points=1,1', '--boxes=1,1,9,9'), r'give only one of'),
-        (('--points=.5,.4',), r'not fractions of the frame'),
         (('--boxes=.3,.3,.7,.9',), r'not fractions of the frame'),
-        (('--points=1,1', '--query_frame=10'), r'the video has 10 frames'),
         (('--points=1,1', '--video=TEXT'), r'cannot read .*text.mp4'),
         (('--points=1,1', '--video=SOUND'), r'sound.mp4.* no video'),
         (('--points=1,1', '--output_dir=TEXT/out'), r'text.mp4/out'),
@@ -170,7 +167,22 @@ def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
   }.items():
     flags = [flag.replace(name, str(tmp_path / file)) for flag in flags]
   output_dir = tmp_path / 'out'
-  run = _track(clip, output_dir, *flags)
+  run = _track(clip, output_dir, *flags, run=programs.run_here)
   assert run.returncode == 2, run.stderr
   assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
   assert not list(output_dir.glob('*'))
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (('--points=200,20',), '200,20 is outside of the frame'),
+        (('--points=.5,.4',), 'not fractions of the frame'),
+        (('--points=1,1', '--query_frame=10'), 'the video has 10 frames'),
+    ],
+)
+def test_what_the_first_frames_tell_is_one_line(clip, tmp_path, flags, message):
+  run = _track(clip, tmp_path / 'out', *flags)
+  assert run.returncode == 2, run.stderr
+  assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
+  assert not list((tmp_path / 'out').glob('*'))

@@ -114,7 +114,7 @@ def test_training_checks_first(tmp_path):
 
 @pytest.mark.slow
 def test_the_program_ends_with_2(tmp_path):
-  result = programs.run(
+  result = programs.run_here(
       'vidcolor.train',
       '--config=experiments/configs/compact.py',
       f'--workdir={tmp_path / "run"}',

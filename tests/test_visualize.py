@@ -1,3 +1,5 @@
+import functools
+
 import cv2
 from jax import numpy as jnp
 import numpy as np
@@ -178,8 +180,8 @@ def clip(tmp_path_factory):
   return path
 
 
-def _run(clip, output_dir, *flags):
-  return programs.run(
+def _run(clip, output_dir, *flags, run=programs.run):
+  return run(
       'vidcolor.visualize', f'--video={clip}', f'--output_dir={output_dir}',
       *flags,
   )  # fmt: skip
@@ -210,14 +212,16 @@ def test_the_program_writes_three_films_a_strip_and_a_page(clip, tmp_path):
     ],
 )
 def test_wrong_flags_end_in_one_line(clip, tmp_path, flags, told):
-  _expect_line(_run(clip, tmp_path, *flags), told)
+  done = _run(clip, tmp_path, *flags, run=programs.run_here)
+  _expect_line(done, told)
 
 
 def test_what_cannot_be_read_or_written_ends_in_one_line(clip, tmp_path):
   sound = tmp_path / 'sound.mp4'
   odd_videos.write_audio(sound)
-  _expect_line(_run(sound, tmp_path), 'holds no video')
-  _expect_line(_run(clip, clip), f'cannot make the folder {clip}')
+  run = functools.partial(_run, run=programs.run_here)
+  _expect_line(run(sound, tmp_path), 'holds no video')
+  _expect_line(run(clip, clip), f'cannot make the folder {clip}')
 
 
 def _expect_line(done, told):
