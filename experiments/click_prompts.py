@@ -77,7 +77,15 @@ class ClickPrompt(NamedTuple):
       return f'**Click {place}.**'
     count = len(self.positions)
     marked = f'{count} {what}' if count == 1 else f'{count} {what}s'
-    return f'{marked}. **Click Track**, or {place} for one more.'
+    hint = f'{marked}. **Click Track**, or {place} for one more.'
+    if self.is_boxes and box_to_mask.is_whole(
+        self.masks[-1], self.positions[-1]
+    ):
+      hint += (
+          ' The last box was taken whole: no outline was found in it. Unless'
+          ' the object fills it, undo it, or choose another frame.'
+      )
+    return hint
 
   def draw(self) -> Frame:
     """Returns the frame with the prompt drawn over it, as films show it."""

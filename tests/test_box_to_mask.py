@@ -37,12 +37,26 @@ def test_finds_what_differs_from_the_surroundings():
   assert mask.shape == truth.shape
   assert _iou(mask, truth) > 0.9
   assert mask[:, :46].sum() + mask[:, 92:].sum() == 0
+  assert not box_to_mask.is_whole(mask, box)
+
+
+def test_a_box_with_much_room_finds_the_same():
+  frame, truth, embed = _ball()
+  assert (
+      _iou(box_to_mask.from_box(embed, frame, (40, 20, 100, 80)), truth) > 0.85
+  )
+
+
+def test_colors_tell_apart_what_has_the_same_embeddings():
+  frame, truth, _ = _ball()
+  embed = lambda frame: np.ones((_HEIGHT // 4, _WIDTH // 4, 8), np.float32)
+  assert _iou(box_to_mask.from_box(embed, frame, (46, 26, 94, 74)), truth) > 0.8
 
 
 def test_embeddings_tell_apart_what_has_the_same_colour():
   frame, truth, embed = _ball()
   grey = np.full_like(frame, 128)
-  assert _iou(box_to_mask.from_box(embed, grey, (48, 28, 92, 72)), truth) > 0.85
+  assert _iou(box_to_mask.from_box(embed, grey, (48, 28, 92, 72)), truth) > 0.8
 
 
 def test_length_of_embeddings_makes_no_difference():
@@ -67,6 +81,7 @@ def test_box_over_the_edge_is_cut_off():
   assert _iou(mask[:, :64], truth) > 0.8
 
 
+@pytest.mark.filterwarnings('ignore:the box .* was taken whole')
 @pytest.mark.parametrize(
     'box',
     [
@@ -92,7 +107,10 @@ def test_nothing_that_differs_gives_the_box():
   # Each cell is like one elsewhere, none like its neighbours.
   tile = rng.normal(size=(4, 4, 8)).astype(np.float32)
   embeddings = np.tile(tile, (4, 4, 1))
-  mask = box_to_mask.from_box(lambda frame: embeddings, frame, (24, 24, 40, 40))
+  box = 24, 24, 40, 40
+  with pytest.warns(UserWarning, match='box 24,24,40,40 was taken whole'):
+    mask = box_to_mask.from_box(lambda frame: embeddings, frame, box)
+  assert box_to_mask.is_whole(mask, box)
   expected = np.zeros((64, 64), bool)
   expected[24:40, 24:40] = True
   np.testing.assert_array_equal(mask, expected)
@@ -102,14 +120,18 @@ def test_a_stray_detail_is_not_the_object():
   frame = np.full((_HEIGHT, _WIDTH, 3), 90, np.uint8)
   embeddings = np.ones((_HEIGHT // 4, _WIDTH // 4, 8), np.float32)
   embeddings[12, 17] *= -1
-  mask = box_to_mask.from_box(lambda frame: embeddings, frame, (48, 28, 92, 72))
+  box = 48, 28, 92, 72
+  with pytest.warns(UserWarning, match='taken whole'):
+    mask = box_to_mask.from_box(lambda frame: embeddings, frame, box)
   assert mask.sum() == 44 * 44
 
 
 def test_one_cell_for_the_whole_frame_gives_the_box():
   frame = np.zeros((8, 8, 3), np.uint8)
   embed = lambda frame: np.ones((1, 1, 4), np.float32)
-  assert box_to_mask.from_box(embed, frame, (2, 2, 5, 6)).sum() == 12
+  with pytest.warns(UserWarning, match='taken whole'):
+    mask = box_to_mask.from_box(embed, frame, (2, 2, 5, 6))
+  assert mask.sum() == 12
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_two_clicks_of_any_order_are_a_box(frame):
   assert clicked.undo().positions == clicked.undo().masks == ()
 
 
+def test_a_box_that_was_taken_whole_is_told():
+  plain = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+  embed = lambda frame: np.ones((1, 1, 3), np.float32)
+  clicked = click_prompts.ClickPrompt(plain, is_boxes=True)
+  with pytest.warns(UserWarning, match='taken whole'):
+    clicked = clicked.click(8.0, 8.0, embed).click(40.0, 40.0, embed)
+  assert 'box was taken whole' in clicked.hint()
+  assert 'whole' not in clicked.undo().hint()
+
+
 @pytest.mark.parametrize('is_boxes', [False, True])
 def test_a_prompt_is_in_pixels_of_the_video_as_it_is(frame, tmp_path, is_boxes):
   mp4.write(tmp_path / 'clip.mp4', 3 * [frame], 10.0)

@@ -77,6 +77,7 @@ def test_points_are_tracked_to_both_ends(tracker):
   assert result.visible.all()
 
 
+@pytest.mark.filterwarnings('ignore:the box .* was taken whole')
 def test_an_object_in_a_box_is_tracked(tracker):
   video, masks = _video()
   result = tracker.track(video, boxes=[[8, 8, 31, 31], [8, 48, 39, 79]])
@@ -85,6 +86,7 @@ def test_an_object_in_a_box_is_tracked(tracker):
   assert overlap > 0.5 * (masks[-1] == 7).sum()
 
 
+@pytest.mark.filterwarnings('ignore:the box .* was taken whole')
 def test_of_overlapping_boxes_each_keeps_its_number(tracker):
   video, _ = _video(2)
   small, large = [8, 48, 24, 64], [8, 48, 39, 79]

@@ -123,8 +123,9 @@ class VideoTracker(Generic[_Propagator]):
         objects cover earlier ones.
       points: [points 2], (x, y) in pixels.
       boxes: [boxes 4], (x0, y0, x1, y1) in pixels. `tracking.box_to_mask` finds
-        the object in each box, which is then tracked as a mask. Where two
-        objects overlap, the smaller one is on top.
+        the object in each box, which is then tracked as a mask, and warns
+        where it takes a box whole. Where two objects overlap, the smaller one
+        is on top.
       query_frame: The number of the marked frame. Tracking goes from there to
         both ends of the video.
 

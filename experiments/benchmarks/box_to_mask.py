@@ -1,14 +1,17 @@
 """Compares masks from boxes with those of simpler methods, on DAVIS.
 
-python -m experiments.benchmarks.box_to_mask --data_dir=DAVIS
+python -m experiments.benchmarks.box_to_mask --data_dir=DAVIS --split=train
 
-The boxes are the bounds of the annotated masks in the first frame and in the
-20th and 40th after it. Each side is moved by up to 5% of the box's size.
+The boxes are the bounds of the annotated masks in every tenth frame: as they
+are; with each side moved by up to 5% of the box's size; and with each side
+moved out by 10% of it.
 """
 
 from collections.abc import Callable, Mapping
+import itertools
 import statistics
 import time
+import warnings
 
 from absl import flags
 import cv2
@@ -22,15 +25,16 @@ from vidcolor.tracking import box_to_mask
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of DAVIS 2016.', required=True
 )
+_SPLIT = flags.DEFINE_string(
+    'split', 'val', 'Name of the list of sequences: val, train.'
+)
 
-_FRAMES = 0, 20, 40
-_JITTER = 0.05
-# These sequences were not used to choose anything.
-_HELD_OUT = 'camel', 'horsejump-high', 'soapbox'
+_EVERY = 10
+_KINDS = 'exact', 'moved', 'loose'
 
 
 def main() -> None:
-  """Prints each method's mean IoU over sequences and its time."""
+  """Prints each method's mean IoU over sequences, its time and whole boxes."""
   embed = vidcolor.load_pretrained().propagator.embed
   methods = {
       'box': _filled,
@@ -38,51 +42,68 @@ def main() -> None:
       'grabcut': _grabcut,
       'from_box': lambda frame, box: box_to_mask.from_box(embed, frame, box),
   }
-  scores, seconds = _measure(_DATA_DIR.value, methods)
-  print(
-      f'{"method":10}{"tuned on":>11}{"held out":>10}{"all":>7}{"seconds":>9}'
+  sequences = davis_data.read_davis(
+      _DATA_DIR.value, year=2016, split=_SPLIT.value
   )
-  for method, by_name in scores.items():
-    held_out = [by_name[name] for name in _HELD_OUT if name in by_name]
-    others = [by_name[name] for name in by_name if name not in _HELD_OUT]
-    print(
-        f'{method:10}{_mean(others):11.3f}{_mean(held_out):10.3f}'
-        f'{_mean(by_name.values()):7.3f}'
-        f'{statistics.median(seconds[method]):9.2f}'
-    )
+  warnings.simplefilter('ignore')  # Whole boxes are counted.
+  header = ''.join(f'{kind:>8}' for kind in (*_KINDS, 'all'))
+  results = {method: {} for method in methods}
+  print(f'{"from_box":20}{header}', flush=True)
+  for sequence in sequences:
+    measured = _measure(sequence, methods)
+    for method, of_sequence in measured.items():
+      results[method][sequence.name] = of_sequence
+    print(f'{sequence.name:20}{_columns([measured["from_box"]])}', flush=True)
+  print(f'\n{"method":20}{header}{"seconds":>9}')
+  for method, by_name in results.items():
+    seconds = statistics.median(second for _, second, _ in _boxes(by_name))
+    print(f'{method:20}{_columns(by_name.values())}{seconds:9.2f}')
+  boxes = _boxes(results['from_box'])
+  whole = statistics.fmean(is_whole for _, _, is_whole in boxes)
+  print(f'from_box took {whole:.1%} of {len(boxes)} boxes whole')
+
+
+def _boxes(by_name):
+  return [box for kinds in by_name.values() for box in itertools.chain(*kinds)]
 
 
 def _measure(
-    data_dir: str, methods: Mapping[str, Callable]
-) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
-  """Returns IoU by method and sequence, and each call's seconds by method."""
+    sequence: davis_data.AnnotatedSequence, methods: Mapping[str, Callable]
+) -> dict[str, list[list[tuple[float, float, bool]]]]:
+  """Returns by method and kind: each box's IoU, seconds and wholeness."""
   rng = np.random.default_rng(0)
-  scores, seconds = {method: {} for method in methods}, {
-      method: [] for method in methods
-  }
-  for sequence in davis_data.read_davis(data_dir, year=2016):
-    ious = {method: [] for method in methods}
-    for index in filter(lambda index: index < len(sequence.masks), _FRAMES):
-      truth = np.asarray(sequence.masks[index]) == 1
-      frame = sequence.frames[index]
-      x, y, width, height = cv2.boundingRect(truth.view(np.uint8))
-      size = np.array([width, height, width, height])
-      box = np.array([x, y, x + width, y + height]) + size * rng.uniform(
-          -_JITTER, _JITTER, 4
-      )
+  measured = {method: [[] for _ in _KINDS] for method in methods}
+  for index in range(0, len(sequence.masks), _EVERY):
+    truth = np.asarray(sequence.masks[index]) == 1
+    if not truth.any():
+      continue
+    frame = sequence.frames[index]
+    x, y, width, height = cv2.boundingRect(truth.view(np.uint8))
+    exact = np.array([x, y, x + width, y + height])
+    size = np.array([width, height, width, height])
+    moves = 0, rng.uniform(-0.05, 0.05, 4), np.array([-0.1, -0.1, 0.1, 0.1])
+    for kind, move in enumerate(moves):
+      box = exact + size * move
       for method, mask_of in methods.items():
         start = time.perf_counter()
         mask = mask_of(frame, box)
-        seconds[method].append(time.perf_counter() - start)
-        ious[method].append((mask & truth).sum() / (mask | truth).sum())
-    for method in methods:
-      scores[method][sequence.name] = _mean(ious[method])
-  return scores, seconds
+        seconds = time.perf_counter() - start
+        iou = (mask & truth).sum() / (mask | truth).sum()
+        is_whole = box_to_mask.is_whole(mask, box)
+        measured[method][kind].append((iou, seconds, is_whole))
+  return measured
 
 
-def _mean(values):
-  values = list(values)
-  return statistics.fmean(values) if values else float('nan')
+def _columns(by_sequence) -> str:
+  """Formats the mean IoU over sequences for each kind of box, and for all."""
+  by_kind = [
+      statistics.fmean(
+          statistics.fmean(iou for iou, _, _ in boxes) for boxes in of_kind
+      )
+      for of_kind in zip(*by_sequence, strict=True)
+  ]
+  values = *by_kind, statistics.fmean(by_kind)
+  return ''.join(f'{value:8.3f}' for value in values)
 
 
 def _filled(frame, box):
