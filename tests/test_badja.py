@@ -134,7 +134,7 @@ def test_lost_joints_are_wrong_and_a_sequence_may_have_no_score(tree, tmp_path):
   (bear,) = badja_data.read_badja(tree)
   names = ['00001', '00003', '00004']
   lost = np.full((3, 20, 2), np.nan)
-  badja_data.write_joints(
+  badja_data.write_annotations(
       tmp_path / 'bear.json',
       badja_data.Annotations(names, lost, np.zeros((3, 20), bool)),
   )
@@ -187,7 +187,7 @@ def test_says_what_is_wrong_with_a_folder(tree, spoil, message):
 def test_says_which_prediction_is_wrong(tree, tmp_path):
   with pytest.raises(errors.UserError, match='no prediction .*bear.json'):
     badja.score(tmp_path, tree)
-  badja_data.write_joints(
+  badja_data.write_annotations(
       tmp_path / 'bear.json',
       badja_data.Annotations(
           ['00001'], np.zeros((1, 20, 2)), np.ones((1, 20), bool)
@@ -201,11 +201,13 @@ def test_distances_are_in_roots_of_the_masks_area():
   truth = np.zeros((3, 2, 2))
   truth[0, 1] = np.nan
   predicted = truth + [[[0, 0]], [[3, 4]], [[0, 1]]]
-  distances = badja_metrics.normalized_distances(
+  distances = badja_metrics.distances_by_area(
       predicted, truth, np.ones((3, 2), bool), np.array([1.0, 100, 25])
   )
   np.testing.assert_array_equal(distances, [[0.5, np.nan], [0.2, np.nan]])
-  assert badja_metrics.pck(distances) == 0  # Less than 0.2, as published.
+  assert (
+      badja_metrics.pck_by_area(distances) == 0
+  )  # Less than 0.2, as published.
 
 
 @pytest.mark.parametrize(

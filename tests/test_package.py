@@ -36,7 +36,7 @@ def test_import_alone_imports_nothing_heavy():
   assert not set(_HEAVY) & set(loaded)
 
 
-@pytest.mark.parametrize('benchmark', ['davis', 'jhmdb', 'tapvid'])
+@pytest.mark.parametrize('benchmark', ['davis', 'jhmdb', 'badja', 'tapvid'])
 def test_metrics_need_no_jax(benchmark):
   module = f'vidcolor.benchmarks.{benchmark}.metrics'
   assert 'jax' not in _python(f'import sys, {module}; print(*sys.modules)')

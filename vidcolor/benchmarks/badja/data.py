@@ -139,12 +139,12 @@ def read_badja(
         stacklevel=2,
     )
   return [
-      _find_sequence(davis_dir, resolution, name, read_joints(paths[name]))
+      _find_sequence(davis_dir, resolution, name, read_annotations(paths[name]))
       for name in found
   ]
 
 
-def read_joints(path: str | os.PathLike[str]) -> Annotations:
+def read_annotations(path: str | os.PathLike[str]) -> Annotations:
   """Reads a file of joints.
 
   It is a list of annotated frames. Each is a dict of `image_path`, whose name
@@ -175,10 +175,10 @@ def read_joints(path: str | os.PathLike[str]) -> Annotations:
   return Annotations(names, joints, visible & known)
 
 
-def write_joints(
+def write_annotations(
     path: str | os.PathLike[str], annotations: Annotations
 ) -> None:
-  """Writes joints as `read_joints` reads them, in one atomic step."""
+  """Writes joints as `read_annotations` reads them, in one atomic step."""
   indices = list(JOINTS.values())
   entries = []
   for name, joints, visible in zip(*annotations, strict=True):

@@ -16,7 +16,7 @@ import numpy as np
 THRESHOLD = 0.2
 
 
-def normalized_distances(
+def distances_by_area(
     predicted: Float[np.ndarray, 'frames joints 2'],
     truth: Float[np.ndarray, 'frames joints 2'],
     visible: Bool[np.ndarray, 'frames joints'],
@@ -41,11 +41,11 @@ def normalized_distances(
   return np.where(counts, distance / root, np.nan)
 
 
-def pck(distances: Float[np.ndarray, 'frames joints']) -> float:
+def pck_by_area(distances: Float[np.ndarray, 'frames joints']) -> float:
   """Returns the fraction of distances below the threshold; NaN if none counts.
 
   Args:
-    distances: Result of `normalized_distances`.
+    distances: Result of `distances_by_area`.
   """
   counted = distances[~np.isnan(distances)]
   return float(np.mean(counted < THRESHOLD)) if counted.size else np.nan

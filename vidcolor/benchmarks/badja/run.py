@@ -140,7 +140,7 @@ def _size(sequence):
 def _write(predictions_dir, sequence, joints):
   names = [sequence.frame_names[index] for index in sequence.annotated]
   joints = data.from_frame(joints, sequence.full_size, _size(sequence))
-  data.write_joints(
+  data.write_annotations(
       predictions_dir / f'{sequence.name}.json',
       data.Annotations(names, joints, ~np.isnan(joints[..., 0])),
   )
@@ -150,7 +150,7 @@ def _read(predictions_dir, sequence):
   path = predictions_dir / f'{sequence.name}.json'
   if not path.is_file():
     raise errors.UserError(f'no prediction {path}: write it')
-  given = data.read_joints(path)
+  given = data.read_annotations(path)
   names = [sequence.frame_names[index] for index in sequence.annotated]
   if given.frame_names != names:
     raise errors.UserError(
@@ -177,8 +177,8 @@ def _score(predictions_dir, sequences, output_dir):
 
 def _measure(sequence, joints):
   areas = np.array([mask.sum() for mask in sequence.masks], float)
-  return metrics.pck(
-      metrics.normalized_distances(
+  return metrics.pck_by_area(
+      metrics.distances_by_area(
           joints, sequence.joints, sequence.visible, areas
       )
   )
