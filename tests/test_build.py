@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from data_prep import build
 from data_prep import palette
+from tests import kept_processes
 from tests import odd_videos
 from tests import programs
 from vidcolor import color
@@ -24,8 +25,9 @@ _COLORS = np.array(
 
 
 @pytest.fixture
-def flags(tmp_path):
+def flags(tmp_path, monkeypatch):
   """Builds a dataset of one video of four quarters, each of another colour."""
+  kept_processes.keep(monkeypatch)
   quarters = _COLORS.reshape(2, 2, 3).repeat(64, 0).repeat(64, 1)
   mp4.write(tmp_path / 'videos.mp4', [quarters] * 4, 6.0)
   with flagsaver.flagsaver(
@@ -37,6 +39,13 @@ def flags(tmp_path):
     yield tmp_path / 'data' / 'kinetics' / '2.0.0'
 
 
+@pytest.fixture
+def few_pixels(monkeypatch):
+  """Palettes of fewer pixels, which take less time."""
+  monkeypatch.setattr(palette, '_NUM_PIXELS', 1 << 12)
+
+
+@pytest.mark.usefixtures('few_pixels')
 def test_build_fits_the_palette_once(flags, capsys):
   build.main([])
   assert 'train: 1 records\nleft out: 0' in capsys.readouterr().out
@@ -44,9 +53,12 @@ def test_build_fits_the_palette_once(flags, capsys):
   assert color.load_palette(path).shape == (16, 2)
   color.save_palette(path, np.ones((16, 2), np.float32))
   build.main([])
+  told = capsys.readouterr().out
+  assert told.startswith(f'{flags} is built already, and stays as it is\n')
   assert color.load_palette(path).max() == 1
 
 
+@pytest.mark.usefixtures('few_pixels')
 def test_palette_is_of_the_videos_colours(flags):
   build.main([])
   fitted = palette.fit(flags, num_colors=4, num_frames=32, seed=1)
