@@ -157,7 +157,7 @@ def test_one_of_several_pictures_is_not_taken_for_all(tmp_path):
   with pytest.raises(errors.UserError, match='0.webp holds 4 pictures: give'):
     video_source.VideoSource(tmp_path)
   with pytest.raises(errors.UserError, match='0.webp holds 4 pictures: give'):
-    pictures.read(tmp_path / '0.webp')
+    pictures.read_picture(tmp_path / '0.webp')
 
 
 def test_a_damaged_animation_ends_at_the_damage(tmp_path):

@@ -51,7 +51,7 @@ def read_reference(
     UserError: The picture cannot be read, has another aspect ratio than the
       video, or is grey.
   """
-  reference = pictures.read(path)
+  reference = pictures.read_picture(path)
   height, width = video.size
   own_height, own_width, _ = reference.shape
   if not any(

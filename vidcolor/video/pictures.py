@@ -39,7 +39,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 Rgb = UInt8[np.ndarray, 'height width 3']
 
 
-class Sequence:
+class PictureSequence:
   """The pictures of a folder in the order of their names, or those of a file.
 
   A file of several pictures is an animated WebP, PNG, GIF or AVIF, or a TIFF
@@ -97,12 +97,12 @@ class Sequence:
     else:
       timed = self._at_own_times(header)
     shape = None
-    for seconds, path, read_picture in timed:
+    for seconds, path, read_one in timed:
       if seconds >= end:
         return
       if seconds < start:
         continue
-      rgb = read_picture()
+      rgb = read_one()
       shape = shape or rgb.shape
       if rgb.shape != shape:
         raise errors.UserError(
@@ -118,8 +118,8 @@ class Sequence:
         for page in range(max(1, header.num_pages))
     )
     for number, place in enumerate(pages):
-      read_picture = functools.partial(_read_page, *place, self._levels)
-      yield number * self._period, place[0], read_picture
+      read_one = functools.partial(_read_page, *place, self._levels)
+      yield number * self._period, place[0], read_one
 
   def _at_own_times(self, header):
     seconds = 0.0
@@ -131,8 +131,8 @@ class Sequence:
         seconds += _duration(picture) or self._period
 
 
-def read(path: str | os.PathLike) -> Rgb:
-  """Reads a picture, as a sequence of one: see `Sequence`.
+def read_picture(path: str | os.PathLike) -> Rgb:
+  """Reads a picture, as a sequence of one: see `PictureSequence`.
 
   Raises:
     UserError: The file is missing, is no picture, or holds several.

@@ -52,7 +52,7 @@ class VideoSource:
   """A video file, or the pictures of a folder or of one file.
 
   Each iteration reads the upright frames again, one at a time.
-  `pictures.Sequence` says which pictures are read, and how.
+  `pictures.PictureSequence` says which pictures are read, and how.
 
   A film may have pixels that are not square. Its frames keep the size that the
   file has, in which most tools draw masks. A warning says so.
@@ -63,8 +63,8 @@ class VideoSource:
     size: Height and width of the frames in pixels.
     full_size: Height and width of the frames before they are shrunk.
     pixel_aspect: How many times as wide as high a pixel is.
-    num_frames: Number of frames: exact for a folder, estimated for a file,
-      None if the file does not tell.
+    num_frames: Number of frames: exact for a folder, estimated for a file by
+      its header or its packets, None if it has none.
   """
 
   def __init__(
@@ -102,9 +102,9 @@ class VideoSource:
     self.path, self.start = pathlib.Path(path).expanduser(), start
     self._end = math.inf if end is None else end
     self._check(scale, frames_per_second)
-    self._pictures: pictures.Sequence | None = None
+    self._pictures: pictures.PictureSequence | None = None
     if self.path.is_dir() or pictures.is_picture_file(self.path):
-      self._pictures = pictures.Sequence(self.path, frames_per_second)
+      self._pictures = pictures.PictureSequence(self.path, frames_per_second)
     # The longest short side of a frame, in pixels.
     self._limit = None
     self.start, rgb = self._first()
@@ -183,7 +183,7 @@ class VideoSource:
         _write_jpeg(name(len(times)), frame.rgb)
         times.append(frame.seconds)
       for index in reversed(range(len(times))):
-        yield VideoFrame(pictures.read(name(index)), times[index])
+        yield VideoFrame(pictures.read_picture(name(index)), times[index])
         os.remove(name(index))
 
   def _check(self, scale, frames_per_second):
@@ -273,7 +273,7 @@ class VideoSource:
   def _timed(self):
     start, end = self.start - _SLACK, self._end - _SLACK
     if self._pictures:
-      for seconds, rgb in self._pictures.read(start, end):
+      for seconds, rgb in self._pictures.read_picture(start, end):
         yield seconds, _shrunk(rgb, self._limit)
       return
     converter = decoding.Converter()
