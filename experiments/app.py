@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import tempfile
 import threading
 import time
 from typing import NamedTuple
+import warnings
 
 from absl import flags
 import gradio as gr
+from gradio import context
+from gradio import utils
 import tqdm
 
 from experiments import click_prompts
@@ -120,7 +124,7 @@ def build(
 
   def open_video(path, is_boxes, request: gr.Request):
     turns.stop(request.session_hash)  # The video before this one.
-    with _errors_shown(path):
+    with _errors_shown():
       video = video_source.VideoSource(path, max_short_side=_MAX_SHORT_SIDE)
       frame = next(iter(video)).rgb
     clicked = click_prompts.ClickPrompt(frame, is_boxes)
@@ -133,13 +137,13 @@ def build(
     )
 
   def choose_frame(session, number, is_boxes):
-    with _errors_shown(session.video.path):
+    with _errors_shown():
       number, frame = session.video.frame(number)
     clicked = click_prompts.ClickPrompt(frame.rgb, is_boxes)
     return *_show(Session(session.video, number, clicked)), number
 
   def click(session, event: gr.SelectData):
-    with _errors_shown(session.video.path):
+    with _errors_shown():
       clicked = session.clicked.click(*event.index, tracker.propagator.embed)
     return _show(session._replace(clicked=clicked))
 
@@ -156,7 +160,7 @@ def build(
 
   def track(session, request: gr.Request, bar=gr.Progress()):  # noqa: B008
     with (
-        _errors_shown(session.video.path),
+        _errors_shown(),
         tempfile.TemporaryDirectory(prefix='vidcolor_') as folder,
     ):
       with turns.turn(request.session_hash, lambda text: bar(0, text)):
@@ -282,17 +286,34 @@ def _progress(bar, check):
 
 
 @contextlib.contextmanager
-def _errors_shown(path):
-  """Shows a `UserError` on the page, without the folder of the uploads."""
+def _errors_shown():
+  """Shows a `UserError` on the page."""
   try:
     yield
   except errors.UserError as error:
-    message = _without_folder(str(error), path)
+    message = _without_folder(str(error))
     raise gr.Error(message, print_exception=False) from error
 
 
-def _without_folder(line, path):
-  return line.replace(f'{pathlib.Path(path).parent}/', '')
+def _show_warnings():
+  """Shows warnings on the page of the person whose click gave rise to them."""
+  show_elsewhere = warnings.showwarning
+
+  def show(message, category, *args, **kwargs):
+    # Gradio sets it in the threads of events.
+    if category is UserWarning and context.LocalContext.event_id.get(None):
+      gr.Warning(_without_folder(str(message)))
+    else:
+      show_elsewhere(message, category, *args, **kwargs)
+
+  warnings.showwarning = show
+  warnings.simplefilter('always', UserWarning)  # Each person sees them.
+
+
+def _without_folder(line):
+  """Returns a line that names uploads without their folders."""
+  folder = re.escape(utils.get_upload_folder() + os.sep)
+  return re.sub(rf'{folder}\w+[/\\]', '', line)
 
 
 @contextlib.contextmanager
@@ -318,8 +339,10 @@ def main() -> None:
   tracker = vidcolor.load_pretrained(flags.FLAGS.checkpoint)
   fonts = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['monospace']}
   turns = Turns()
+  _show_warnings()
   with temporary_files_in_one_folder() as folder:
     # Gradio copies results to it. It takes what is there already for a copy.
+    folder = os.path.realpath(folder)
     os.environ['GRADIO_TEMP_DIR'] = os.path.join(folder, 'gradio')
     try:
       build(tracker, turns).launch(

@@ -273,7 +273,7 @@ class VideoSource:
   def _timed(self):
     start, end = self.start - _SLACK, self._end - _SLACK
     if self._pictures:
-      for seconds, rgb in self._pictures.read_picture(start, end):
+      for seconds, rgb in self._pictures.read(start, end):
         yield seconds, _shrunk(rgb, self._limit)
       return
     converter = decoding.Converter()
