@@ -164,7 +164,7 @@ def _break_off(command, rng, startup, workdir):
   return last_step or 0
 
 
-def test_ten_random_kills_change_nothing(data_dir, whole, tmp_path):
+def test_twenty_random_kills_change_nothing(data_dir, whole, tmp_path):
   seed = random.randrange(1000)
   print('seed', seed)
   rng = random.Random(seed)
@@ -175,7 +175,7 @@ def test_ten_random_kills_change_nothing(data_dir, whole, tmp_path):
     startup = time.monotonic() - start
   last_steps = [
       _break_off(command, rng, startup if number % 2 else None, tmp_path)
-      for number in range(10)
+      for number in range(20)
   ]
   assert 0 < max(last_steps) < STEPS
 
