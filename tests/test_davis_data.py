@@ -273,6 +273,14 @@ def test_the_coding_of_a_sequence_holds_where_an_object_fades(tmp_path):
   assert coding == masks.Coding.SOFT and found == [1, 0, 0]
 
 
+def test_a_soft_mask_below_128_shows_no_object(tmp_path):
+  soft, _ = _soft()
+  Image.fromarray(soft // 3).save(tmp_path / 'mask.png')
+  assert not masks.read(tmp_path / 'mask.png', one_object=True).any()
+  with pytest.raises(errors.UserError, match='mask.png has greys between'):
+    masks.read(tmp_path / 'mask.png')
+
+
 @pytest.mark.parametrize('number', [4, 200])
 @pytest.mark.parametrize('mode', ['L', 'RGB', 'LA'])
 def test_a_thin_object_is_no_soft_edge_of_the_void(tmp_path, mode, number):

@@ -30,10 +30,12 @@ _THRESHOLD = 128  # Of white, in a picture of black, white and greys.
 # Compression changes the values of these pictures' pixels.
 _LOSSY_FORMATS = ('JPEG', 'MPO', 'AVIF')
 
-# Object numbers in grey pictures are at most this if objects are not solid, and
-# at most so many if they are. Pictures with other greys have soft edges.
-_MAX_THIN_NUMBER = 20
+# In grey pictures, at most so many objects are solid, and at most so many are
+# not. Beside more white, numbers of objects that are not solid are at most this.
+# Pictures with other greys have soft edges.
 _MAX_SOLID_NUMBERS = 64
+_MAX_THIN_OBJECTS = 8
+_MAX_THIN_NUMBER = 20
 
 # A drawn mask has at most this share of its pixels in smooth edges. A picture
 # with more is a photograph.
@@ -273,16 +275,18 @@ class _Picture:
     numbers = values[is_number]
     if not len(numbers):
       return Coding(int(values[-1] > 0))
+    if not self.has_greys:
+      return Coding.NUMBERS
+    num_thin = np.count_nonzero(~np.isin(numbers, _solid(self.pixels)))
+    if not num_thin and len(numbers) <= _MAX_SOLID_NUMBERS:
+      return Coding.NUMBERS
+    if num_thin > _MAX_THIN_OBJECTS:
+      return Coding.SOFT
     has_white = values[-1] == self.white
     is_low = numbers[-1] <= _MAX_THIN_NUMBER
     if is_low and (not has_white or areas[is_number].sum() >= areas[-1]):
       return Coding.NUMBERS
-    if not self.has_greys or values[-1] < _THRESHOLD:
-      return Coding.NUMBERS
-    is_solid = np.isin(numbers, _solid(self.pixels)).all()
-    if is_solid and len(numbers) <= _MAX_SOLID_NUMBERS:
-      return Coding.NUMBERS
-    return Coding.SOFT
+    return Coding.NUMBERS if values[-1] < _THRESHOLD else Coding.SOFT
 
   @property
   def white(self) -> int:
