@@ -273,9 +273,11 @@ def test_the_coding_of_a_sequence_holds_where_an_object_fades(tmp_path):
   assert coding == masks.Coding.SOFT and found == [1, 0, 0]
 
 
-def test_a_soft_mask_below_128_shows_no_object(tmp_path):
+@pytest.mark.parametrize('scale', [1, 257])
+def test_a_soft_mask_below_half_shows_no_object(tmp_path, scale):
   soft, _ = _soft()
-  Image.fromarray(soft // 3).save(tmp_path / 'mask.png')
+  faint = (soft // 3).astype(np.uint8 if scale == 1 else np.uint16) * scale
+  Image.fromarray(faint).save(tmp_path / 'mask.png')
   assert not masks.read(tmp_path / 'mask.png', one_object=True).any()
   with pytest.raises(errors.UserError, match='mask.png has greys between'):
     masks.read(tmp_path / 'mask.png')

@@ -31,8 +31,8 @@ _THRESHOLD = 128  # Of white, in a picture of black, white and greys.
 _LOSSY_FORMATS = ('JPEG', 'MPO', 'AVIF')
 
 # In grey pictures, at most so many objects are solid, and at most so many are
-# not. Beside more white, numbers of objects that are not solid are at most this.
-# Pictures with other greys have soft edges.
+# not. Beside more white, numbers of objects that are not solid are at most the
+# third number. Pictures with other greys have soft edges.
 _MAX_SOLID_NUMBERS = 64
 _MAX_THIN_OBJECTS = 8
 _MAX_THIN_NUMBER = 20
@@ -275,9 +275,12 @@ class _Picture:
     numbers = values[is_number]
     if not len(numbers):
       return Coding(int(values[-1] > 0))
-    if not self.has_greys:
-      return Coding.NUMBERS
     num_thin = np.count_nonzero(~np.isin(numbers, _solid(self.pixels)))
+    if not self.has_greys:
+      # Soft edges of 16 bits may end below white. Most labels are solid.
+      is_soft = num_thin > max(_MAX_THIN_OBJECTS, len(numbers) / 2)
+      is_soft &= self.pixels.dtype != np.uint8 and values[-1] < self.white
+      return Coding.SOFT if is_soft else Coding.NUMBERS
     if not num_thin and len(numbers) <= _MAX_SOLID_NUMBERS:
       return Coding.NUMBERS
     if num_thin > _MAX_THIN_OBJECTS:
