@@ -138,14 +138,14 @@ class VideoSource:
       number: The number of the frame, from 0.
 
     Raises:
-      UserError: As an iteration.
+      UserError: The video cannot be read up to this frame.
     """
-    sought = self._seek(number)
-    if sought:
-      return sought
-    frames = enumerate(itertools.islice(self, number + 1))
-    ((number, frame),) = collections.deque(frames, maxlen=1)
-    return number, frame
+    if not self.is_film:
+      return _last(enumerate(itertools.islice(self, number + 1)))
+    frames = enumerate(itertools.islice(self._decoded(), number + 1))
+    number, frame = self._seek(number) or _last(frames)
+    rgb = decoding.Converter().rgb(frame, self._limit)
+    return number, VideoFrame(rgb, frame.time - self.start)
 
   @property
   def is_film(self) -> bool:
@@ -236,8 +236,11 @@ class VideoSource:
     return decoding.estimate_num_frames(self.path, self.start, end)
 
   def _seek(self, number):
-    """Returns what `frame` does, or None if that takes an iteration."""
-    times = decoding.frame_times(self.path) if self.is_film else None
+    """Returns the number and the decoded frame, or None if it must be counted.
+
+    If there are fewer frames, it is the last one.
+    """
+    times = decoding.frame_times(self.path)
     end = self._end - _SLACK
     times = [t for t in times or [] if self.start - _SLACK <= t < end]
     if not times:
@@ -255,8 +258,7 @@ class VideoSource:
     frame = found[-1]
     if {frame.height, frame.width} != set(self.full_size):
       return None  # Files may change their size. Iterations keep the first one.
-    rgb = decoding.Converter().rgb(frame, self._limit)
-    return number, VideoFrame(rgb, frame.time - self.start)
+    return number, frame
 
   def _read(self):
     """Yields times, in seconds of the file, and frames."""
@@ -271,16 +273,20 @@ class VideoSource:
       raise
 
   def _timed(self):
-    start, end = self.start - _SLACK, self._end - _SLACK
     if self._pictures:
+      start, end = self.start - _SLACK, self._end - _SLACK
       for seconds, rgb in self._pictures.read(start, end):
         yield seconds, _shrunk(rgb, self._limit)
       return
     converter = decoding.Converter()
+    for frame in self._decoded():
+      yield frame.time, converter.rgb(frame, self._limit)
+
+  def _decoded(self):
+    start, end = self.start - _SLACK, self._end - _SLACK
     frames = decoding.decode_frames(self.path, self.start, as_stored=True)
-    for frame in itertools.takewhile(lambda f: f.time < end, frames):
-      if frame.time >= start:
-        yield frame.time, converter.rgb(frame, self._limit)
+    frames = itertools.takewhile(lambda frame: frame.time < end, frames)
+    return (frame for frame in frames if frame.time >= start)
 
 
 class ReadablePart(Generic[_T]):
@@ -313,6 +319,11 @@ class ReadablePart(Generic[_T]):
     if self.fault is None:
       return None
     return f'{self.fault}: the results hold the {num_frames} frames before it'
+
+
+def _last(items):
+  (last,) = collections.deque(items, maxlen=1)
+  return last
 
 
 def _shrunk(rgb, limit):
