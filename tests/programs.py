@@ -93,23 +93,22 @@ def run_here(module: str, *args: str) -> subprocess.CompletedProcess:
 @contextlib.contextmanager
 def _flags_of_one_program():
   """Takes away the flags of our programs, of which many have the same names."""
-
-  def take():
-    module = lambda name: flags.FLAGS.find_module_defining_flag(name) or ''
-    names = [
-        name
-        for name in flags.FLAGS
-        if _OURS.search(module(name)) or name.startswith('config.')
-    ]
-    taken = {name: flags.FLAGS[name] for name in names}
-    for name in names:
-      delattr(flags.FLAGS, name)
-    return taken
-
-  others = take()
+  others = _take_flags()
   try:
     yield
   finally:
-    take()
-    for name, flag in others.items():
-      flags.FLAGS[name] = flag
+    _take_flags()
+    for flag, module in others:
+      flags.FLAGS[flag.name] = flag
+      flags.FLAGS.register_flag_by_module(module, flag)
+
+
+def _take_flags():
+  """Removes the flags of our programs; returns them with their modules."""
+  taken = []
+  for name in list(flags.FLAGS):
+    module = flags.FLAGS.find_module_defining_flag(name) or ''
+    if _OURS.search(module) or name.startswith('config.'):
+      taken.append((flags.FLAGS[name], module))
+      delattr(flags.FLAGS, name)
+  return taken
