@@ -1,20 +1,26 @@
 """Files that all benchmarks read and write."""
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 import cv2
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 import numpy as np
 from PIL import Image
 
 from vidcolor import errors
 from vidcolor import lazy_sequence
 from vidcolor.data import images
+from vidcolor.render import overlay
+from vidcolor.render import panels as panels_lib
+from vidcolor.video import mp4
+
+_Frame = UInt8[np.ndarray, 'height width 3']
 
 _ORIENTATION = 0x0112  # Exif's tag. From 5 on, a picture lies on its side.
 
@@ -103,3 +109,49 @@ def predictions_dir(
   folder = pathlib.Path(output_dir) / 'predictions'
   folder.mkdir(parents=True, exist_ok=True)
   yield folder
+
+
+def write_best_and_worst(
+    output_dir: str | os.PathLike[str],
+    ranked: Sequence[Sequence[Any]],
+    draw: Callable[..., Iterable[_Frame]],
+    rate: float,
+) -> dict[str, str]:
+  """Writes best.mp4 and worst.mp4, if there is anything to draw.
+
+  Args:
+    output_dir: The folder to write to.
+    ranked: The arguments of `draw` for each sequence, the worst first. The
+      first argument is the sequence.
+    draw: Returns the frames of a video.
+    rate: Frames per second.
+
+  Returns:
+    The captions of the videos, by file name.
+  """
+  captions = {}
+  ends = zip(('best', 'worst'), [*ranked[-1:], *ranked[:1]], strict=False)
+  for title, arguments in ends:
+    path = pathlib.Path(output_dir) / f'{title}.mp4'
+    mp4.write(path, draw(*arguments), rate)
+    captions[path.name] = f'The {title} of all: {arguments[0].name}.'
+  return captions
+
+
+def true_beside_tracked(
+    frames: Iterable[_Frame],
+    true_joints: Float[np.ndarray, 'time joints 2'],
+    tracked: Float[np.ndarray, 'time joints 2'],
+    limbs: Sequence[tuple[int, int]],
+) -> Iterator[_Frame]:
+  """Yields frames with the true joints beside the tracked ones.
+
+  Args:
+    frames: RGB frames.
+    true_joints: (x, y) in pixels.
+    tracked: (x, y) in pixels.
+    limbs: Pairs of indices of joints, to draw as a skeleton.
+  """
+  for frame, *poses in zip(frames, true_joints, tracked, strict=True):
+    panels = [overlay.draw_joints(frame, pose, limbs) for pose in poses]
+    yield panels_lib.hstack(panels, ['true joints', 'tracked'])

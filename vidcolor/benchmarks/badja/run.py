@@ -17,10 +17,7 @@ from vidcolor import tracking
 from vidcolor.benchmarks import folders
 from vidcolor.benchmarks.badja import data
 from vidcolor.benchmarks.badja import metrics
-from vidcolor.render import overlay
-from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
-from vidcolor.video import mp4
 
 _VIDEO_RATE = 4.0  # Annotated frames per second.
 _MEASURE = f'PCK@{metrics.THRESHOLD}'
@@ -171,7 +168,12 @@ def _score(predictions_dir, sequences, output_dir):
   if output_dir is not None:
     ranked = [s for s in sequences if not np.isnan(scores[s.name])]
     ranked.sort(key=lambda s: scores[s.name])
-    results['media'] = _write_videos(ranked, tracked, output_dir)
+    results['media'] = folders.write_best_and_worst(
+        output_dir,
+        [(s, tracked[s.name]) for s in ranked],
+        _draw_video,
+        _VIDEO_RATE,
+    )
   return results
 
 
@@ -184,23 +186,8 @@ def _measure(sequence, joints):
   )
 
 
-def _write_videos(ranked, tracked, output_dir):
-  """Writes videos of the best and worst sequence; returns their captions."""
-  captions = {}
-  ends = zip(('best', 'worst'), ranked[-1:] + ranked[:1], strict=False)
-  for title, sequence in ends:
-    path = pathlib.Path(output_dir) / f'{title}.mp4'
-    drawn = _draw_video(sequence, tracked[sequence.name])
-    mp4.write(path, drawn, _VIDEO_RATE)
-    captions[path.name] = f'The {title} of all: {sequence.name}.'
-  return captions
-
-
 def _draw_video(sequence, tracked):
-  """Yields annotated frames with the true joints beside the tracked ones."""
-  for number, *poses in zip(
-      sequence.annotated, sequence.joints, tracked, strict=True
-  ):
-    frame = sequence.frames[number]
-    panels = [overlay.draw_joints(frame, pose, data.LIMBS) for pose in poses]
-    yield panels_lib.hstack(panels, ['true joints', 'tracked'])
+  frames = (sequence.frames[number] for number in sequence.annotated)
+  return folders.true_beside_tracked(
+      frames, sequence.joints, tracked, data.LIMBS
+  )

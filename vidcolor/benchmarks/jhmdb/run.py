@@ -17,10 +17,7 @@ from vidcolor import tracking
 from vidcolor.benchmarks import folders
 from vidcolor.benchmarks.jhmdb import data
 from vidcolor.benchmarks.jhmdb import metrics
-from vidcolor.render import overlay
-from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
-from vidcolor.video import mp4
 
 _VIDEO_RATE = 12.0  # Frames per second.
 
@@ -159,24 +156,20 @@ def _score(predictions_dir, sequences, output_dir):
   tracked = [_read_prediction(predictions_dir, s) for s in sequences]
   results = _measure(sequences, tracked)
   if output_dir is not None:
-    results['media'] = _write_videos(sequences, tracked, results, output_dir)
+    ranked = _ranked(sequences, tracked, results)
+    results['media'] = folders.write_best_and_worst(
+        output_dir, ranked, _draw_video, _VIDEO_RATE
+    )
   return results
 
 
-def _write_videos(sequences, tracked, results, output_dir):
-  """Writes videos of the best and the worst video; returns their captions."""
+def _ranked(sequences, tracked, results):
+  """Returns pairs of a sequence and its tracked joints, the worst first."""
   total = lambda pair: sum(results['per_sequence'][pair[0].name].values())
   pairs = zip(sequences, tracked, strict=True)
-  ranked = sorted(
+  return sorted(
       (pair for pair in pairs if not np.isnan(total(pair))), key=total
   )
-  captions = {}
-  ends = zip(('best', 'worst'), ranked[-1:] + ranked[:1], strict=False)
-  for title, (sequence, joints) in ends:
-    path = pathlib.Path(output_dir) / f'{title}.mp4'
-    mp4.write(path, _draw_video(sequence, joints), _VIDEO_RATE)
-    captions[path.name] = f'The {title} of all: {sequence.name}.'
-  return captions
 
 
 def _measure(sequences, tracked) -> Results:
@@ -211,8 +204,6 @@ def _row(values):
 
 
 def _draw_video(sequence, tracked):
-  """Yields frames with the true joints beside the tracked ones."""
-  triples = zip(sequence.frames, sequence.joints, tracked, strict=True)
-  for frame, *poses in triples:
-    panels = [overlay.draw_joints(frame, pose, data.LIMBS) for pose in poses]
-    yield panels_lib.hstack(panels, ['true joints', 'tracked'])
+  return folders.true_beside_tracked(
+      sequence.frames, sequence.joints, tracked, data.LIMBS
+  )

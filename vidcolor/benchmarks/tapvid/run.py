@@ -29,7 +29,6 @@ from vidcolor.benchmarks.tapvid import metrics
 from vidcolor.render import overlay
 from vidcolor.render import panels as panels_lib
 from vidcolor.render import report
-from vidcolor.video import mp4
 
 _VIDEO_RATE = 24.0  # Frames per second.
 _TRAIL = 12  # Frames.
@@ -131,7 +130,9 @@ def score(
       'per_sequence': per_sequence,
   }
   if output_dir is not None:
-    results['media'] = _write_videos(ranked, pathlib.Path(output_dir))
+    results['media'] = folders.write_best_and_worst(
+        output_dir, [drawn for _, *drawn in ranked], _draw_video, _VIDEO_RATE
+    )
   return results
 
 
@@ -199,16 +200,6 @@ def _sequences(data_dir, title):
         )
       names.add(sequence.name)
       yield sequence
-
-
-def _write_videos(ranked, output_dir):
-  """Writes videos of the best and the worst; returns their captions."""
-  captions = {}
-  for title, (_, *drawn) in ('best', ranked[-1]), ('worst', ranked[0]):
-    path = output_dir / f'{title}.mp4'
-    mp4.write(path, _draw_video(*drawn), _VIDEO_RATE)
-    captions[path.name] = f'The {title} of all: {drawn[0].name}.'
-  return captions
 
 
 def _track(tracker, frames, sequence, queries, query_mode):
