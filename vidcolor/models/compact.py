@@ -61,7 +61,7 @@ class Model(nnx.Module):
     options = {'dtype': dtype, 'rngs': rngs}
     self.channels, self.stride = channels, stride
     self.stem = layers.Stem(channels, width // 2, **options)
-    self.stem_norm = nnx.BatchNorm(width // 2, **options)
+    self.stem_norm = layers.BatchNorm(width // 2, **options)
 
     def stage(channels_in, channels_out, blocks):
       return nnx.List(

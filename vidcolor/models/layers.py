@@ -53,6 +53,76 @@ class Stem(nnx.Module):
     return out.reshape(*batch, height // 2, width // 2, channels_out)
 
 
+class BatchNorm(nnx.BatchNorm):
+  """`nnx.BatchNorm`, computed in float32 and rounded once.
+
+  Then XLA sums both gradients of the parameters in one pass, in float32. The
+  mean and the variance are those of the whole batch, also where it is split
+  over devices.
+  """
+
+  def __call__(
+      self, x: Float[Array, '*batch channels']
+  ) -> Float[Array, '*batch channels']:
+    """Normalizes over all axes but the last; training updates the averages."""
+    x = x.astype(jnp.float32)
+    if self.use_running_average:
+      mean, var = self.mean[...], self.var[...]
+    else:
+      axes = tuple(range(x.ndim - 1))
+      mean, square = x.mean(axes), jnp.square(x).mean(axes)
+      var = jnp.maximum(square - jnp.square(mean), 0)
+      for average, new in ((self.mean, mean), (self.var, var)):
+        kept = self.momentum * average[...]
+        average[...] = kept + (1 - self.momentum) * lax.stop_gradient(new)
+    scale = self.scale[...] * lax.rsqrt(var + self.epsilon)
+    offset = self.bias[...] - mean * scale
+    scale, offset = (jnp.broadcast_to(v, x.shape) for v in (scale, offset))
+    return (x * scale + offset).astype(self.dtype)
+
+
+class SpaceConv(nnx.Conv):
+  """A 1 x 3 x 3 convolution of clips, computed as a 3 x 3 one of frames.
+
+  XLA computes it several times faster in two dimensions than in three.
+  """
+
+  def __call__(
+      self, x: Float[Array, 'batch time height width channels']
+  ) -> Float[Array, 'batch time height width features']:
+    """Convolves; zeros surround each frame."""
+    _, *dilation = self.kernel_dilation
+    out = lax.conv_general_dilated(
+        x.reshape(-1, *x.shape[2:]).astype(self.dtype),
+        self.kernel[0].astype(self.dtype),
+        window_strides=(1, 1),
+        padding='SAME',
+        rhs_dilation=dilation,
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+    return out.reshape(*x.shape[:-1], -1)
+
+
+class TimeConv(nnx.Conv):
+  """A 3 x 1 x 1 convolution of clips, computed as products of matrices.
+
+  The zeros before and after the clip are not multiplied.
+  """
+
+  def __call__(
+      self, x: Float[Array, 'batch time height width channels']
+  ) -> Float[Array, 'batch time height width features']:
+    """Convolves; zeros surround the clip."""
+    before, same, after = self.kernel[:, 0, 0].astype(self.dtype)
+    x = x.astype(self.dtype)
+    pad = lambda *frames: ((0, 0), frames, (0, 0), (0, 0), (0, 0))
+    return (
+        x @ same
+        + jnp.pad(x[:, :-1] @ before, pad(1, 0))
+        + jnp.pad(x[:, 1:] @ after, pad(0, 1))
+    )
+
+
 def check_options(channels: int, dtype: DTypeLike, **counts: int) -> None:
   """Checks options that embedding networks have in common.
 
@@ -136,7 +206,7 @@ class BasicBlock(Block):
           rngs=rngs,
       )
 
-    norm = lambda: nnx.BatchNorm(channels_out, dtype=dtype, rngs=rngs)
+    norm = lambda: BatchNorm(channels_out, dtype=dtype, rngs=rngs)
     self.conv1, self.norm1 = conv(channels_in, 3, stride), norm()
     self.conv2, self.norm2 = conv(channels_out, 3, 1), norm()
     self.project = (

@@ -45,7 +45,7 @@ class Model(nnx.Module):
     layers.check_options(channels, dtype, embedding_dim=embedding_dim)
     self.channels = channels
     self.stem = layers.Stem(channels, 64, dtype=dtype, rngs=rngs)
-    self.stem_norm = nnx.BatchNorm(64, dtype=dtype, rngs=rngs)
+    self.stem_norm = layers.BatchNorm(64, dtype=dtype, rngs=rngs)
     self.blocks = nnx.List()
     channels = 64
     for width, stride in _STAGES:
@@ -99,8 +99,8 @@ class _TemporalBlock(layers.Block):
   def __init__(self, channels_in, dilation, *, dtype, rngs):
     super().__init__()
 
-    def conv(channels, size, kernel_dilation):
-      return nnx.Conv(
+    def conv(kind, channels, size, kernel_dilation):
+      return kind(
           channels,
           256,
           size,
@@ -111,10 +111,12 @@ class _TemporalBlock(layers.Block):
           rngs=rngs,
       )
 
-    self.space = conv(channels_in, (1, 3, 3), (1, dilation, dilation))
-    self.space_norm = nnx.BatchNorm(256, dtype=dtype, rngs=rngs)
-    self.time = conv(256, (3, 1, 1), 1)
-    self.time_norm = nnx.BatchNorm(256, dtype=dtype, rngs=rngs)
+    self.space = conv(
+        layers.SpaceConv, channels_in, (1, 3, 3), (1, dilation, dilation)
+    )
+    self.space_norm = layers.BatchNorm(256, dtype=dtype, rngs=rngs)
+    self.time = conv(layers.TimeConv, 256, (3, 1, 1), 1)
+    self.time_norm = layers.BatchNorm(256, dtype=dtype, rngs=rngs)
 
   def _apply(self, x):
     x = nnx.relu(self.space_norm(self.space(x)))
