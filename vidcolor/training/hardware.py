@@ -1,4 +1,4 @@
-"""Peak speed and memory of the devices."""
+"""Peak speed, clock and memory of the devices."""
 
 import resource
 
@@ -25,13 +25,35 @@ _PEAK_TFLOPS = {
     'Tesla V100': 125.0,
     'Tesla T4': 65.0,
 }
+# The clock with which the matrix units reach this peak: they do 2**17 FLOPs a
+# cycle in a v5e, 2**18 in a v5p and 2**19 in a v6e.
+_CLOCK_GHZ = {'TPU v5 lite': 1.5, 'TPU v5': 1.75, 'TPU v6 lite': 1.75}
+# GiB that a program may use, as the compiler states them.
+_MEMORY_GIB = {'TPU v5 lite': 15.75, 'TPU v5': 95.73, 'TPU v6 lite': 31.24}
 
 
 def peak_flops(device_kind: str) -> float | None:
   """Returns the peak FLOP/s of a kind of device, or None if it is unknown."""
-  for kind, tflops in _PEAK_TFLOPS.items():
+  tflops = _find(_PEAK_TFLOPS, device_kind)
+  return tflops and tflops * 1e12
+
+
+def clock(device_kind: str) -> float | None:
+  """Returns cycles a second of a kind of TPU, or None if it is unknown."""
+  ghz = _find(_CLOCK_GHZ, device_kind)
+  return ghz and ghz * 1e9
+
+
+def memory(device_kind: str) -> int | None:
+  """Returns the bytes that a program may use, or None if it is unknown."""
+  gib = _find(_MEMORY_GIB, device_kind)
+  return gib and int(gib * (1 << 30))
+
+
+def _find(table, device_kind):
+  for kind, value in table.items():
     if device_kind.startswith(kind):
-      return tflops * 1e12
+      return value
   return None
 
 

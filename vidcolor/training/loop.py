@@ -69,7 +69,7 @@ def train(
   files.make_folder(workdir)
   environment.enable_compilation_cache()
   mesh = sharding.make_mesh(config.fsdp)
-  _check_batch_size(config, mesh)
+  validation.check_batch_size(config, mesh.size)
 
   records = records_lib.open_records(**config.dataset)
   palette = color.load_palette(records.folder / 'palette.npy')
@@ -161,13 +161,3 @@ def train(
 def _due(step, every, last):
   """Returns whether something is done after a step; never if `every` is 0."""
   return every > 0 and (step % every == 0 or step == last)
-
-
-def _check_batch_size(config, mesh):
-  parts = mesh.size * config.accumulate
-  if config.batch_size % parts:
-    raise errors.UserError(
-        f'config.batch_size={config.batch_size} is not divisible by {mesh.size}'
-        f' devices times config.accumulate={config.accumulate}: give a multiple'
-        f' of {parts}'
-    )

@@ -121,6 +121,21 @@ def check_config(
   _check_model(config, make_model)
 
 
+def check_batch_size(config: ml_collections.ConfigDict, devices: int) -> None:
+  """Checks that the batch can be split over a number of devices.
+
+  Raises:
+    UserError: It cannot.
+  """
+  parts = devices * config.accumulate
+  if config.batch_size % parts:
+    raise errors.UserError(
+        f'config.batch_size={config.batch_size} is not divisible by {devices}'
+        f' devices times config.accumulate={config.accumulate}: give a multiple'
+        f' of {parts}'
+    )
+
+
 def _flat(config):
   return {
       f'{part}.{field}' if isinstance(values, dict) else part: value
