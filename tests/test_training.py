@@ -343,16 +343,20 @@ def test_flops_are_those_of_the_products():
 
   def count(**changes):
     config = tiny.config('', **changes)
-    graphdef, state = step_lib.create_state(config, sharding.make_mesh())
-    return step_lib.count_flops(config, graphdef, state)
+    mesh, palette = sharding.make_mesh(), np.zeros((16, 2), np.float32)
+    graphdef, state = step_lib.create_state(config, mesh)
+    step = step_lib.make_train_step(config, graphdef, state, palette, mesh)
+    return step_lib.count_flops(config, step, state, mesh)
 
   # What two more channels of the embedding cost: their part in the last
-  # convolutions, at strides 4 and 8, and in the affinity of 64 cells.
+  # convolutions, at strides 4 and 8, in the affinity of 64 cells, and in the
+  # enlargement from 4 x 4 cells, whose weights have no gradient.
   frames, cells, pairs = 4, 64, 2
   convolutions = 2 * frames * 2 * (cells * 8 + cells // 4 * 16)
   affinity = 2 * pairs * 2 * cells**2
+  enlargement = 2 * frames * 2 * (8 * 4 * 4 + 8 * 8 * 4)
   more = count(**{'model.embedding_dim': 10}) - count()
-  assert more == pytest.approx(3 * (convolutions + affinity), rel=0.2)
+  assert more == 3 * (convolutions + affinity) + 2 * enlargement
   assert count(remat='blocks', accumulate=2) == count()
 
 

@@ -276,8 +276,8 @@ def measure_step(
   shape = config.batch_size, config.clips.num_frames, size, size, 3
   frames = rng.integers(0, 256, shape, np.uint8)
   graphdef, state = step_lib.create_state(config, mesh)
-  flops = step_lib.count_flops(config, graphdef, state)
   step: Any = step_lib.make_train_step(config, graphdef, state, palette, mesh)
+  flops = step_lib.count_flops(config, step, state, mesh)
   frames = sharding.global_batch(mesh, frames)
   step = step.lower(state, frames).compile()
   state, _ = _timed(step, state, frames, 2)

@@ -96,20 +96,20 @@ def train(
   ):
     state, palette = checkpoints.restore_latest(state, palette, batches)
     first_step = int(state.step)
+    train_step = step_lib.make_train_step(
+        config, graphdef, state, palette, mesh, loss
+    )
     telemetry = telemetry_lib.Telemetry(
         workdir,
         first_step=first_step,
         last_step=config.steps,
         batch_size=config.batch_size,
-        flops=step_lib.count_flops(config, graphdef, state, loss),
+        flops=step_lib.count_flops(config, train_step, state, mesh),
     )
     if first_step:
       telemetry.print(f'resumed from step {first_step}')
     elif records.summary:
       telemetry.print(f'data: {records.summary}; the first gives the palette')
-    train_step = step_lib.make_train_step(
-        config, graphdef, state, palette, mesh, loss
-    )
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
     inference = step_lib.make_inference(graphdef, mesh)
 

@@ -17,6 +17,7 @@ from vidcolor import errors
 from vidcolor import models
 from vidcolor import sharding
 from vidcolor.models import layers
+from vidcolor.training import flops
 from vidcolor.training import objective
 
 
@@ -91,7 +92,8 @@ def make_train_step(
 ) -> jax.stages.Wrapped:
   """Returns the jitted `step(state, frames) -> (state, metrics)`.
 
-  The step donates the state. Metrics are scalars by name.
+  The step donates the state. Metrics are scalars by name. A third argument
+  replaces config.remat.
 
   Args:
     config: As in experiments/configs.
@@ -113,16 +115,16 @@ def make_train_step(
   optimizer = make_optimizer(config)
   schedule = learning_rate(config)
 
-  def loss_fn(params, batch_stats, frames):
+  def loss_fn(remat, params, batch_stats, frames):
     model = nnx.merge(graphdef, params, batch_stats, copy=True)
-    model = nnx.view(model, remat=config.remat, raise_if_not_found=False)
+    model = nnx.view(model, remat=remat, raise_if_not_found=False)
     value, metrics = loss(model, frames, jnp.asarray(palette))
     _, _, batch_stats = nnx.split(model, nnx.Param, ...)
     return value, (batch_stats, {'loss': value} | metrics)
 
-  def step(state, frames):
+  def step(state, frames, remat=config.remat):
     gradients, batch_stats, metrics = _accumulate(
-        loss_fn, state, frames, config.accumulate
+        functools.partial(loss_fn, remat), state, frames, config.accumulate
     )
     updates, opt_state = optimizer.update(
         gradients, state.opt_state, state.params
@@ -143,6 +145,7 @@ def make_train_step(
   of_state = sharding.of_state(mesh, jax.eval_shape(lambda: state))
   return jax.jit(
       step,
+      static_argnames='remat',
       in_shardings=(of_state, sharding.over_batch(mesh)),
       out_shardings=(of_state, sharding.replicated(mesh)),
       donate_argnums=0,
@@ -151,31 +154,30 @@ def make_train_step(
 
 def count_flops(
     config: ml_collections.ConfigDict,
-    graphdef: nnx.GraphDef,
+    step: jax.stages.Wrapped,
     state: TrainState,
-    loss: objective.Loss | None = None,
-) -> float:
-  """Counts the FLOPs of a step, of all devices together, with XLA.
+    mesh: jax.sharding.Mesh,
+) -> int:
+  """Counts the FLOPs of a step, of all devices together, as `flops.count`.
 
-  XLA counts them for a CPU, because it has no count for TPUs and misses most
-  operations on GPUs. It counts one iteration of a loop. The count is therefore
-  without gradient accumulation, and too small for a copy operation that works
-  in blocks or windows.
+  What config.remat recomputes does not count.
+
+  Args:
+    config: The config of the step.
+    step: From `make_train_step`.
+    state: Gives the shapes of the state. Its values are not used.
+    mesh: The devices.
   """
-  config = config.copy_and_resolve_references()
-  config.remat, config.accumulate = 'none', 1
   side = config.clips.crop_size
   frames = jax.ShapeDtypeStruct(
-      (config.batch_size, config.clips.num_frames, side, side, 3), jnp.uint8
+      (config.batch_size, config.clips.num_frames, side, side, 3),
+      jnp.uint8,
+      # As the frames of training, so that JAX traces the step only once.
+      sharding=sharding.over_batch(mesh),
   )
-  mesh = sharding.make_mesh(devices=jax.local_devices(backend='cpu')[:1])
-  # The number of colours hardly matters.
-  palette = np.zeros((16, 2), np.float32)
-  step = make_train_step(config, graphdef, state, palette, mesh, loss)
-  # Without its values, the state needs no devices.
-  shapes = jax.eval_shape(lambda: state)
-  cost: Any = step.lower(shapes, frames).cost_analysis()
-  return cost['flops']
+  remat = () if config.remat == 'none' else ('none',)
+  # pyrefly: ignore[missing-attribute]
+  return flops.count(step.trace(state, frames, *remat).jaxpr.jaxpr)
 
 
 def _accumulate(loss_fn, state, frames, parts):
