@@ -61,7 +61,7 @@ def of_training(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
   step = step_lib.make_train_step(
       config, graphdef, state, palette.astype(np.float32), mesh
   )
-  flops = step_lib.count_flops(config, graphdef, state) / mesh.size
+  flops = step_lib.count_flops(config, step, state, mesh) / mesh.size
   try:
     found = report(step.lower(state, frames), flops)
   except errors.UserError as error:

@@ -10,7 +10,7 @@ def count(jaxpr: core.Jaxpr) -> int:
   """Counts the FLOPs of all matrix products and convolutions.
 
   A product and its sum are two FLOPs. Products with zeros of padding or
-  dilation do not count. All iterations of a `scan` do, but of a `while` loop one.
+  dilation do not count. All iterations of a `scan` do, but one of a `while`.
   Other operations are left out: they are few in a network.
   """
   return sum(map(_of_equation, jaxpr.eqns))
