@@ -5,8 +5,13 @@ python -m vidcolor.train --config=experiments/configs/compact.py --workdir=DIR
 To train on a cluster, run the same command on every machine. With --cluster,
 JAX finds the other machines (on TPU pods, SLURM and GKE). Elsewhere, give
 --coordinator=HOST:PORT, --num_processes and --process_id.
+
+With --compile_for=v5e:16x16 added, the same command compiles the training step
+for 256 chips that this machine need not have, and tells whether they have
+enough memory and how fast the compiler expects them to be. It reads no data.
 """
 
+import pathlib
 import re
 
 from absl import flags
@@ -17,6 +22,7 @@ from vidcolor import errors
 from vidcolor import files
 from vidcolor import program
 from vidcolor.benchmarks.davis import during_training
+from vidcolor.training import compiled
 from vidcolor.training import loop
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -26,7 +32,13 @@ _WORKDIR = flags.DEFINE_string(
     'workdir',
     None,
     'Folder of checkpoints and logs. Training resumes from its checkpoints.',
-    required=True,
+)
+_COMPILE_FOR = flags.DEFINE_string(
+    'compile_for',
+    None,
+    'Devices such as v5e:2x4, v5e-256, v6e:4x4 or v5p:2x2x1. The step is only'
+    ' compiled for them, nothing is run, and --workdir may be left out. With'
+    ' it, the report is written there as compiled.json.',
 )
 _PROFILE = flags.DEFINE_string(
     'profile',
@@ -53,6 +65,11 @@ _PROCESS_ID = flags.DEFINE_integer(
 def main() -> None:
   """Trains. Running the same command again resumes."""
   config, workdir = _CONFIG.value, _WORKDIR.value
+  if _COMPILE_FOR.value is not None:
+    _compile(config, _COMPILE_FOR.value, workdir)
+    return
+  if workdir is None:
+    raise errors.UserError('give --workdir=DIR, the folder of the run')
   profile_steps = _profile_steps()
   _join_processes()
   with files.report_full_disk(workdir):
@@ -62,6 +79,15 @@ def main() -> None:
         evaluate=during_training.make_evaluator(config, workdir),
         profile_steps=profile_steps,
     )
+
+
+def _compile(config, devices, workdir):
+  if workdir is not None:
+    files.make_folder(workdir)
+  found = compiled.of_training(config, devices)
+  print(compiled.in_words(found))
+  if workdir is not None:
+    files.write_json(pathlib.Path(workdir) / 'compiled.json', found)
 
 
 def _profile_steps():

@@ -9,6 +9,7 @@ print(compiled.in_words(compiled.on_one_chip(function, *arguments)))
 from collections.abc import Callable
 import pathlib
 import re
+import sys
 import time
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from vidcolor import errors
 from vidcolor import sharding
+from vidcolor.training import flops as flops_lib
 from vidcolor.training import hardware
 from vidcolor.training import hlo
 from vidcolor.training import step as step_lib
@@ -26,7 +28,7 @@ from vidcolor.training import topologies
 from vidcolor.training import validation
 
 _NUM_COLORS = 16  # As in the palettes that `data_prep.palette` fits.
-_ROOT = pathlib.Path(__file__).parents[2]
+_PACKAGE = pathlib.Path(__file__).parents[1]
 _KERNEL = 'tpu_custom_call'  # One that is written in Pallas.
 
 
@@ -56,7 +58,9 @@ def of_training(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
   palette = np.random.default_rng(0).uniform(-60, 60, (_NUM_COLORS, 2))
   side = config.clips.crop_size
   frames = jax.ShapeDtypeStruct(
-      (config.batch_size, config.clips.num_frames, side, side, 3), jnp.uint8
+      (config.batch_size, config.clips.num_frames, side, side, 3),
+      jnp.uint8,
+      sharding=sharding.over_batch(mesh),
   )
   step = step_lib.make_train_step(
       config, graphdef, state, palette.astype(np.float32), mesh
@@ -94,7 +98,9 @@ def on_one_chip(
   shapes = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=chip), arguments
   )
-  return report(jax.jit(function).lower(*shapes))
+  traced = jax.jit(function).trace(*shapes)
+  count = flops_lib.count(traced.jaxpr.jaxpr)
+  return report(traced.lower(), count)
 
 
 def report(
@@ -215,13 +221,11 @@ def _about(operation, cycles, clock):
 
 
 def _source(positions):
-  """Returns the innermost file and line of this project, if there is one."""
+  """Returns the innermost file and line that is of no other library."""
   for path, line in positions:
-    path = pathlib.Path(path)
-    if 'site-packages' not in path.parts and path.is_relative_to(_ROOT):
-      return f'{path.relative_to(_ROOT)}:{line}'
-  for path, line in positions:
-    return f'{pathlib.Path(path).name}:{line}'
+    is_ours = path.startswith(f'{_PACKAGE}/') and path != __file__
+    if is_ours or not ('-packages/' in path or path.startswith(sys.prefix)):
+      return f'{path.removeprefix(f"{_PACKAGE.parent}/")}:{line}'
   return ''
 
 
@@ -248,7 +252,7 @@ def in_words(found: dict[str, Any], operations: int = 10) -> str:
     lines.insert(
         0,
         f'{found["topology"]}: {found["devices"]} chips in'
-        f' {found["hosts"]} hosts',
+        f' {found["hosts"]} host' + 's' * (found['hosts'] > 1),
     )
   memory = found['memory_per_device']
   limit = memory['limit']
