@@ -36,9 +36,9 @@ _WORKDIR = flags.DEFINE_string(
 _COMPILE_FOR = flags.DEFINE_string(
     'compile_for',
     None,
-    'Devices such as v5e:2x4, v5e-256, v6e:4x4 or v5p:2x2x1. The step is only'
-    ' compiled for them, nothing is run, and --workdir may be left out. With'
-    ' it, the report is written there as compiled.json.',
+    'Devices such as v5e:2x4, v5e-256, v6e:4x4, v5p:2x2x1 or h100x8. The step'
+    ' is only compiled for them, nothing is run, and --workdir may be left out.'
+    ' With it, the report is written there as compiled.json.',
 )
 _PROFILE = flags.DEFINE_string(
     'profile',

@@ -169,22 +169,24 @@ def _compile(lowered):
   try:
     return lowered.compile()
   except jax.errors.JaxRuntimeError as error:
-    # libtpu writes 19.00G for GiB.
     sizes = re.search(
-        r'\(([\d.]+)([KMGT]?)\) exceeds.*?\(([\d.]+)G\)', str(error)
+        r'\(([\d.]+)([KMGT])\) exceeds .*?\(([\d.]+)G\)', str(error)
     )
     if 'RESOURCE_EXHAUSTED' not in str(error) or not sizes:
       raise
-    needed = float(sizes[1]) * 1024 ** ' KMGT'.index(sizes[2] or ' ') / 1e9
-    largest = ', '.join(
-        f'{size / 1e9:.2f} GB for {contents}'
-        for size, contents in topologies.largest_buffers()
-    )
-    raise errors.UserError(
-        f'a device needs {needed:.1f} GB of memory and has'
-        f' {float(sizes[3]) * 1024**3 / 1e9:.1f} GB'
-        + (f'; the largest buffers are {largest}' if largest else '')
-    ) from error
+    needed = float(sizes[1]) * 1024 ** (1 + 'KMGT'.index(sizes[2]))
+    raise _out_of_memory(needed, float(sizes[3]) * 1024**3) from error
+
+
+def _out_of_memory(needed, limit):
+  largest = ', '.join(
+      f'{_gb(size)} for {contents}'
+      for size, contents in topologies.largest_buffers()
+  )
+  return errors.UserError(
+      f'a device needs {_gb(needed)} of memory and has {_gb(limit)}'
+      + (f'; the largest buffers are {largest}' if largest else '')
+  )
 
 
 def _device_kind(program):
@@ -194,18 +196,18 @@ def _device_kind(program):
 
 def _memory(program, kind):
   memory = program.memory_analysis()
-  arguments = memory.argument_size_in_bytes
-  # An argument that is donated holds a result too.
-  results = memory.output_size_in_bytes - memory.alias_size_in_bytes
-  code = memory.generated_code_size_in_bytes
-  return {
-      'arguments': arguments,
-      'results': results,
+  limit = hardware.memory(kind)
+  sizes = {
+      'arguments': memory.argument_size_in_bytes,
+      # An argument that is donated holds a result too.
+      'results': memory.output_size_in_bytes - memory.alias_size_in_bytes,
       'temporaries': memory.temp_size_in_bytes,
-      'code': code,
-      'total': arguments + results + memory.temp_size_in_bytes + code,
-      'limit': hardware.memory(kind),
+      'code': memory.generated_code_size_in_bytes,
   }
+  total = sum(sizes.values())
+  if limit and total > limit:  # The compiler for GPUs does not check it.
+    raise _out_of_memory(total, limit)
+  return sizes | {'total': total, 'limit': limit}
 
 
 def _about(operation, cycles, clock):
@@ -244,6 +246,7 @@ def in_words(found: dict[str, Any], operations: int = 10) -> str:
     found: As from `report`.
     operations: Number of operations to list.
   """
+  unit = 'chip' if found['device_kind'].startswith('TPU') else 'GPU'
   lines = [
       f'compiled for {found["device_kind"]} in'
       f' {found["compile_seconds"]:.0f} s; nothing was run'
@@ -251,20 +254,20 @@ def in_words(found: dict[str, Any], operations: int = 10) -> str:
   if 'devices' in found:
     lines.insert(
         0,
-        f'{found["topology"]}: {found["devices"]} chips in'
+        f'{found["topology"]}: {found["devices"]} {unit}s in'
         f' {found["hosts"]} host' + 's' * (found['hosts'] > 1),
     )
   memory = found['memory_per_device']
   limit = memory['limit']
   share = f' of {_gb(limit)} ({memory["total"] / limit:.0%})' if limit else ''
   lines.append(
-      f'memory a chip: {_gb(memory["total"])}{share}: arguments'
+      f'memory a {unit}: {_gb(memory["total"])}{share}: arguments'
       f' {_gb(memory["arguments"])}, temporaries {_gb(memory["temporaries"])}'
   )
   if found['flops_per_device']:
-    lines.append(f'GFLOP a chip: {found["flops_per_device"] / 1e9:.4g}')
+    lines.append(f'GFLOP a {unit}: {found["flops_per_device"] / 1e9:.4g}')
   if found['bytes_per_device']:
-    lines.append(f'bytes accessed a chip: {_gb(found["bytes_per_device"])}')
+    lines.append(f'bytes accessed a {unit}: {_gb(found["bytes_per_device"])}')
   for kind, collective in found['collectives'].items():
     lines.append(
         f'{collective["count"]} {kind} of {collective["bytes"] / 1e6:.4g} MB'

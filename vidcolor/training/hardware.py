@@ -28,8 +28,14 @@ _PEAK_TFLOPS = {
 # The clock with which the matrix units reach this peak: they do 2**17 FLOPs a
 # cycle in a v5e, 2**18 in a v5p and 2**19 in a v6e.
 _CLOCK_GHZ = {'TPU v5 lite': 1.5, 'TPU v5': 1.75, 'TPU v6 lite': 1.75}
-# GiB that a program may use, as the compiler states them.
-_MEMORY_GIB = {'TPU v5 lite': 15.75, 'TPU v5': 95.73, 'TPU v6 lite': 31.24}
+# GiB that a program may use: as the TPU compiler states them, and the three
+# quarters that JAX takes of a GPU unless it is told otherwise.
+_MEMORY_GIB = {
+    'TPU v5 lite': 15.75,
+    'TPU v5': 95.73,
+    'TPU v6 lite': 31.24,
+    'NVIDIA H100': 60.0,
+}
 
 
 def peak_flops(device_kind: str) -> float | None:

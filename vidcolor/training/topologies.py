@@ -24,7 +24,48 @@ _ENVIRONMENT = {
     'TPU_WORKER_HOSTNAMES': 'localhost',
     'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
 }
-_HELP = 'give v5e:2x4, v5e-8, v5e-256, v6e:4x4 or v5p:2x2x1, for example'
+# From NVIDIA's data sheet of the H100 SXM, and the limits of CUDA for it.
+_H100 = """
+platform_name: "CUDA"
+device_description_str: "NVIDIA H100 80GB HBM3"
+dnn_version_info { major: 9 minor: 10 }
+runtime_version { major: 12 minor: 9 }
+gpu_device_info {
+  name: "NVIDIA H100 80GB HBM3"
+  device_vendor: "NVIDIA Corporation"
+  cuda_compute_capability { major: 9 minor: 0 }
+  core_count: 132
+  fpus_per_core: 128
+  clock_rate_ghz: 1.98
+  device_memory_size: 85899345920
+  memory_bandwidth: 3350000000000
+  l2_cache_size: 52428800
+  shared_memory_per_core: 233472
+  shared_memory_per_block: 49152
+  shared_memory_per_block_optin: 232448
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+  threads_per_warp: 32
+  threads_per_core_limit: 2048
+  threads_per_block_limit: 1024
+  thread_dim_limit_x: 1024
+  thread_dim_limit_y: 1024
+  thread_dim_limit_z: 64
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  device_address_bits: 64
+}
+"""
+# XLA tries on the GPU which kernels are the fastest. Without one, Triton's
+# kernels for products may have no valid size, so that cuBLAS's are taken.
+_GPU_FLAGS = '--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false'
+_GPUS_PER_HOST = 8
+_CUDA_PLUGINS = 'jax_cuda12_plugin', 'jax_cuda13_plugin'
+_HELP = (
+    'give v5e:2x4, v5e-8, v5e-256, v6e:4x4, v5p:2x2x1, h100 or h100x8, for'
+    ' example'
+)
 
 # libtpu writes to its log what an error leaves out.
 _logs: tempfile.TemporaryDirectory | None = None
@@ -34,7 +75,7 @@ class Topology(NamedTuple):
   """Devices that can be compiled for.
 
   Attributes:
-    name: Such as 'v5e:2x4'.
+    name: Such as 'v5e:2x4' or 'h100x8'.
     devices: Devices for a mesh. Nothing can run on them.
     hosts: Number of machines that the devices are in.
   """
@@ -50,22 +91,35 @@ def describe(name: str) -> Topology:
   Call it before JAX looks for devices.
 
   Args:
-    name: A kind of TPU and a slice, as in 'v5e:16x16' or 'v5p:2x2x1', or a kind
-      and a number of chips, as in 'v5e-256'.
+    name: A kind of TPU and a slice, as in 'v5e:16x16' or 'v5p:2x2x1', a kind
+      and a number of chips, as in 'v5e-256', or 'h100' or 'h100x8'.
 
   Raises:
-    UserError: There are no such devices, or libtpu is missing.
+    UserError: There are no such devices, or their compiler is not installed.
   """
-  match = re.fullmatch(r'(v5e|v6e|v5p)(?:-(\d+)|:(\d+(?:x\d+)*))', name)
-  if not match:
+  if match := re.fullmatch(r'(v5e|v6e|v5p)(?:-(\d+)|:(\d+(?:x\d+)*))', name):
+    full_name, options = _tpus(name, *match.groups())
+  elif match := re.fullmatch(r'h100(?:x(\d+))?', name):
+    full_name, options = _gpus(name, int(match[1] or 1))
+  else:
     raise errors.UserError(f'there are no devices named {name}: {_HELP}')
-  kind, chips, shape = match.groups()
+  jax.config.update('jax_platforms', 'cpu')
+  try:
+    devices = topologies.get_topology_desc(**options).devices
+  except (RuntimeError, ValueError) as error:  # The compiler's version is new.
+    raise errors.UserError(
+        f'the compiler does not know {name}: {str(error).splitlines()[0]}'
+    ) from error
+  hosts = len({device.process_index for device in devices})
+  return Topology(full_name, devices, hosts)
+
+
+def _tpus(name, kind, chips, shape):
+  """Returns the full name of a slice, and the arguments to describe it."""
   if chips:
     shape = _slice_of(kind, int(chips))
-  elif not _exists(kind, shape):
-    shape = None
-  if shape is None:
-    known = ', '.join(_SLICES) if kind != 'v5p' else '2x2x1, 2x2x2, 4x4x8 ...'
+  if shape is None or not _exists(kind, shape):
+    known = '2x2x1, 2x2x2, 4x4x8 ...' if kind == 'v5p' else ', '.join(_SLICES)
     raise errors.UserError(
         f'there is no slice {name}: give {kind}: and one of {known}'
     )
@@ -76,19 +130,32 @@ def describe(name: str) -> Topology:
   global _logs
   _logs = _logs or tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
   os.environ.update(_ENVIRONMENT, TPU_LOG_DIR=_logs.name)
-  jax.config.update('jax_platforms', 'cpu')
-  # A slice of 2x4 is one machine; larger ones are of machines of 2x2.
-  options: dict = {'chips_per_host_bounds': (2, 4, 1)} if shape == '2x4' else {}
-  try:
-    devices = topologies.get_topology_desc(
-        platform='tpu', topology_name=f'{kind}:{shape}', **options
-    ).devices
-  except (RuntimeError, ValueError) as error:  # Of another version of libtpu.
+  options: dict = {'platform': 'tpu', 'topology_name': f'{kind}:{shape}'}
+  if shape == '2x4':  # One machine. Larger slices are of machines of 2x2.
+    options['chips_per_host_bounds'] = (2, 4, 1)
+  return f'{kind}:{shape}', options
+
+
+def _gpus(name, count):
+  """Returns the full name of GPUs, and the arguments to describe them."""
+  hosts, rest = divmod(count, _GPUS_PER_HOST)
+  if count < 1 or (hosts and rest):
     raise errors.UserError(
-        f'libtpu does not know {name}: {str(error).splitlines()[0]}'
-    ) from error
-  hosts = len({device.process_index for device in devices})
-  return Topology(f'{kind}:{shape}', devices, hosts)
+        f'there are no devices named {name}: give h100x1 to h100x8, or a'
+        ' multiple of 8 GPUs'
+    )
+  if not any(map(importlib.util.find_spec, _CUDA_PLUGINS)):
+    raise errors.UserError(
+        f"compiling for {name} needs JAX's plugin for CUDA: pip install"
+        " 'vidcolor[cuda]'"
+    )
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_GPU_FLAGS}'
+  return f'h100x{count}', {
+      'platform': 'cuda',
+      'topology_name': 'h100',
+      'target_config': _H100,
+      'topology': f'1x{hosts or 1}x{_GPUS_PER_HOST if hosts else rest}',
+  }
 
 
 def _slice_of(kind, chips):
