@@ -1,5 +1,7 @@
 """Layers of the embedding networks."""
 
+import functools
+
 from flax import nnx
 import jax
 from jax import lax
@@ -40,6 +42,9 @@ class Stem(nnx.Module):
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
     kernel = kernel.reshape(taps, taps, 4 * channels_in, channels_out)
     *batch, height, width, _ = x.shape
+    # Without the barrier, XLA for TPUs splits the rows of a plane before it
+    # computes the plane, which takes half a million cycles in the paper's step.
+    x = lax.optimization_barrier(x)
     patches = x.reshape(-1, height // 2, 2, width // 2, 2, channels_in)
     patches = patches.transpose(0, 1, 3, 2, 4, 5)
     patches = patches.reshape(-1, height // 2, width // 2, 4 * channels_in)
@@ -56,8 +61,7 @@ class Stem(nnx.Module):
 class BatchNorm(nnx.BatchNorm):
   """`nnx.BatchNorm`, computed in float32 and rounded once.
 
-  Then XLA sums both gradients of the parameters in one pass, in float32. The
-  mean and the variance are those of the whole batch, also where it is split
+  The mean and the variance are those of the whole batch, also where it is split
   over devices.
   """
 
@@ -65,20 +69,61 @@ class BatchNorm(nnx.BatchNorm):
       self, x: Float[Array, '*batch channels']
   ) -> Float[Array, '*batch channels']:
     """Normalizes over all axes but the last; training updates the averages."""
-    x = x.astype(jnp.float32)
+    x, scale, bias = x.astype(self.dtype), self.scale[...], self.bias[...]
     if self.use_running_average:
-      mean, var = self.mean[...], self.var[...]
-    else:
-      axes = tuple(range(x.ndim - 1))
-      mean, square = x.mean(axes), jnp.square(x).mean(axes)
-      var = jnp.maximum(square - jnp.square(mean), 0)
-      for average, new in ((self.mean, mean), (self.var, var)):
-        kept = self.momentum * average[...]
-        average[...] = kept + (1 - self.momentum) * lax.stop_gradient(new)
-    scale = self.scale[...] * lax.rsqrt(var + self.epsilon)
-    offset = self.bias[...] - mean * scale
-    scale, offset = (jnp.broadcast_to(v, x.shape) for v in (scale, offset))
-    return (x * scale + offset).astype(self.dtype)
+      inverse = lax.rsqrt(self.var[...] + self.epsilon)
+      return _scale_and_shift(x, self.mean[...], scale * inverse, bias)
+    y, mean, var = _normalize(x, scale, bias, self.epsilon)
+    for average, new in ((self.mean, mean), (self.var, var)):
+      kept = self.momentum * average[...]
+      average[...] = kept + (1 - self.momentum) * lax.stop_gradient(new)
+    return y
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _normalize(x, scale, bias, epsilon):
+  """Returns the normalized batch, its mean and its variance.
+
+  The gradient is written out, so that the backward pass keeps `x` in its own
+  type alone, and computes both sums over the batch in one pass, in float32.
+  """
+  return _normalize_forward(x, scale, bias, epsilon)[0]
+
+
+def _normalize_forward(x, scale, bias, epsilon):
+  mean, square = _mean(x), _mean(jnp.square(x.astype(jnp.float32)))
+  var = jnp.maximum(square - jnp.square(mean), 0)
+  inverse = lax.rsqrt(var + epsilon)
+  y = _scale_and_shift(x, mean, scale * inverse, bias)
+  return (y, mean, var), (x, mean, inverse, scale)
+
+
+def _normalize_backward(epsilon, residuals, gradients):
+  del epsilon
+  x, mean, inverse, scale = residuals
+  gradient = gradients[0].astype(jnp.float32)
+  # The mean and the variance only update averages: they have no gradient.
+  normal = _scale_and_shift(x.astype(jnp.float32), mean, inverse, 0 * mean)
+  mean_gradient, mean_product = _mean(gradient), _mean(gradient * normal)
+  count = x.size // x.shape[-1]
+  broadcast = lambda v: jnp.broadcast_to(v, x.shape)
+  x_gradient = broadcast(scale * inverse) * (
+      gradient - broadcast(mean_gradient) - normal * broadcast(mean_product)
+  )
+  return x_gradient.astype(x.dtype), count * mean_product, count * mean_gradient
+
+
+_normalize.defvjp(_normalize_forward, _normalize_backward)
+
+
+def _mean(x):
+  return x.astype(jnp.float32).mean(axis=tuple(range(x.ndim - 1)))
+
+
+def _scale_and_shift(x, mean, scale, bias):
+  shift = jnp.broadcast_to(bias - mean * scale, x.shape)
+  scaled = x.astype(jnp.float32) * jnp.broadcast_to(scale, x.shape)
+  return (scaled + shift).astype(x.dtype)
 
 
 class SpaceConv(nnx.Conv):
@@ -104,10 +149,7 @@ class SpaceConv(nnx.Conv):
 
 
 class TimeConv(nnx.Conv):
-  """A 3 x 1 x 1 convolution of clips, computed as products of matrices.
-
-  The zeros before and after the clip are not multiplied.
-  """
+  """A 3 x 1 x 1 convolution of clips, computed as products of matrices."""
 
   def __call__(
       self, x: Float[Array, 'batch time height width channels']
@@ -152,7 +194,7 @@ def check_options(channels: int, dtype: DTypeLike, **counts: int) -> None:
 REMAT_POLICIES = {
     'none': None,
     'norms': lambda primitive, *_, **__: primitive
-    is lax.conv_general_dilated_p,
+    in (lax.conv_general_dilated_p, lax.dot_general_p),
     'blocks': jax.checkpoint_policies.nothing_saveable,
 }
 
@@ -190,7 +232,16 @@ class Block(nnx.Module):
 class BasicBlock(Block):
   """The residual block of ResNet-18, two convolutions on each frame."""
 
-  def __init__(self, channels_in, channels_out, *, stride=1, dtype, rngs):
+  def __init__(
+      self,
+      channels_in,
+      channels_out,
+      *,
+      stride=1,
+      norm_momentum=0.99,
+      dtype,
+      rngs,
+  ):
     super().__init__()
 
     def conv(channels, size, strides):
@@ -206,7 +257,9 @@ class BasicBlock(Block):
           rngs=rngs,
       )
 
-    norm = lambda: BatchNorm(channels_out, dtype=dtype, rngs=rngs)
+    norm = lambda: BatchNorm(
+        channels_out, momentum=norm_momentum, dtype=dtype, rngs=rngs
+    )
     self.conv1, self.norm1 = conv(channels_in, 3, stride), norm()
     self.conv2, self.norm2 = conv(channels_out, 3, 1), norm()
     self.project = (

@@ -28,6 +28,7 @@ class Model(nnx.Module):
       *,
       channels: int = 1,
       embedding_dim: int = 64,
+      norm_momentum: float = 0.99,
       dtype: DTypeLike = jnp.float32,
       rngs: nnx.Rngs,
   ):
@@ -36,6 +37,8 @@ class Model(nnx.Module):
     Args:
       channels: 1 to see grey, 3 to see Lab.
       embedding_dim: Size of an embedding.
+      norm_momentum: Share of the running mean and variance that batch
+        normalization keeps at each step. Short runs need less than 0.99.
       dtype: Type of the computation. The parameters are float32.
       rngs: Source of the initial parameters.
 
@@ -43,16 +46,24 @@ class Model(nnx.Module):
       ValueError: An option has a value that the network cannot use.
     """
     layers.check_options(channels, dtype, embedding_dim=embedding_dim)
+    if not 0 <= norm_momentum < 1:
+      raise ValueError(f'norm_momentum={norm_momentum}: give one in [0, 1)')
     self.channels = channels
-    self.stem = layers.Stem(channels, 64, dtype=dtype, rngs=rngs)
-    self.stem_norm = layers.BatchNorm(64, dtype=dtype, rngs=rngs)
+    options = {'dtype': dtype, 'rngs': rngs}
+    momentum = {'momentum': norm_momentum}
+    self.stem = layers.Stem(channels, 64, **options)
+    self.stem_norm = layers.BatchNorm(64, **momentum, **options)
     self.blocks = nnx.List()
     channels = 64
     for width, stride in _STAGES:
       for block_stride in (stride, 1):
         self.blocks.append(
             layers.BasicBlock(
-                channels, width, stride=block_stride, dtype=dtype, rngs=rngs
+                channels,
+                width,
+                stride=block_stride,
+                norm_momentum=norm_momentum,
+                **options,
             )
         )
         channels = width
@@ -60,10 +71,10 @@ class Model(nnx.Module):
     channels += 2  # The position.
     for dilation in _DILATIONS:
       self.temporal.append(
-          _TemporalBlock(channels, dilation, dtype=dtype, rngs=rngs)
+          _TemporalBlock(channels, dilation, norm_momentum, **options)
       )
       channels = 256
-    self.embed = nnx.Conv(256, embedding_dim, (1, 1, 1), dtype=dtype, rngs=rngs)
+    self.embed = nnx.Conv(256, embedding_dim, (1, 1, 1), **options)
 
   def encode(
       self, frames: Float[Array, 'batch time height width channels']
@@ -96,7 +107,7 @@ class Model(nnx.Module):
 class _TemporalBlock(layers.Block):
   """A dilated convolution over space, then a convolution over time."""
 
-  def __init__(self, channels_in, dilation, *, dtype, rngs):
+  def __init__(self, channels_in, dilation, norm_momentum, *, dtype, rngs):
     super().__init__()
 
     def conv(kind, channels, size, kernel_dilation):
@@ -111,12 +122,15 @@ class _TemporalBlock(layers.Block):
           rngs=rngs,
       )
 
+    norm = lambda: layers.BatchNorm(
+        256, momentum=norm_momentum, dtype=dtype, rngs=rngs
+    )
     self.space = conv(
         layers.SpaceConv, channels_in, (1, 3, 3), (1, dilation, dilation)
     )
-    self.space_norm = layers.BatchNorm(256, dtype=dtype, rngs=rngs)
+    self.space_norm = norm()
     self.time = conv(layers.TimeConv, 256, (3, 1, 1), 1)
-    self.time_norm = layers.BatchNorm(256, dtype=dtype, rngs=rngs)
+    self.time_norm = norm()
 
   def _apply(self, x):
     x = nnx.relu(self.space_norm(self.space(x)))
