@@ -99,7 +99,7 @@ def on_one_chip(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=chip), arguments
   )
   traced = jax.jit(function).trace(*shapes)
-  count = flops_lib.count(traced.jaxpr.jaxpr)
+  count = float(flops_lib.count(traced.jaxpr.jaxpr))
   return report(traced.lower(), count)
 
 
