@@ -79,6 +79,7 @@ def of_eight_devices(tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fsdp', [1, 2])
 def test_a_run_on_eight_devices_loads_on_one(of_eight_devices, fsdp):
   loaded = network.Network.load(of_eight_devices / str(fsdp))
@@ -88,6 +89,7 @@ def test_a_run_on_eight_devices_loads_on_one(of_eight_devices, fsdp):
     np.testing.assert_array_equal(np.ravel(array), np.arange(array.size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fsdp', [1, 2])
 def test_a_run_on_eight_devices_resumes_on_one(of_eight_devices, fsdp):
   state, batch = _resume(of_eight_devices / str(fsdp))

@@ -117,6 +117,7 @@ def test_agrees_with_float64_numpy_with_gradients(options, masked):
     _assert_close(actual, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', FORMS.values(), ids=FORMS)
 def test_softmax_is_float32_for_bfloat16_embeddings(options):
   target, reference, values = _inputs()
@@ -133,6 +134,7 @@ def test_softmax_is_float32_for_bfloat16_embeddings(options):
   _assert_close(copied, exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_blocks_have_the_plain_gradients_in_many_tiles(dtype):
   rng = np.random.default_rng(0)
@@ -174,6 +176,7 @@ def _temporary_bytes(function, *inputs):
   return jax.jit(function).lower(*inputs).compile().memory_analysis()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options', [{'block_size': 64}, {'radius': 4}, {'radius': 4, 'top_k': 5}]
 )

@@ -24,7 +24,7 @@ _OLD = pathlib.Path(__file__).parent / 'fixtures' / 'version_0_1.zip'
 
 
 def _network():
-  config = tiny.config('')
+  config = tiny.config('', **{'model.name': 'tests.toy_network.Net'})
   model = models.create(**config.model)
   # Statistics that are neither 0 nor 1.
   model(jnp.asarray(_GREY, jnp.float32))
@@ -128,6 +128,7 @@ def test_what_version_0_1_wrote_still_tracks_the_same(_old_folder, path):
   np.testing.assert_allclose(result.confidence, confidence, atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_shipped_one_is_small_loads_offline_and_tracks():
   assert pretrained.SHIPPED.stat().st_size < 25e6
   tracker = vidcolor.load_pretrained()

@@ -1,3 +1,5 @@
+import functools
+
 from flax import nnx
 import jax
 from jax import numpy as jnp
@@ -42,20 +44,26 @@ def _halves():
   return frames
 
 
+@functools.partial(jax.jit, static_argnames=('network', 'target'))
+def _predict(frames, temperature, network=_Greys, target='classes'):
+  """Returns the colors, and what the network was shown, if it keeps that."""
+  model = network()
+  colors = objective.predict_colors(
+      model, frames, PALETTE, target=target, temperature=temperature
+  )
+  return colors, getattr(model, 'shown', None)
+
+
 def test_loss_is_minus_log_of_the_copied_probability():
   """Not a softmax cross-entropy of probabilities (the double softmax)."""
   frames = _halves()
-  result = objective.predict_colors(
-      _Greys(), jnp.asarray(frames), PALETTE, temperature=0.05
-  )
+  result, _ = _predict(frames, 0.05)
   assert float(result.loss) < 1e-4
   assert float(result.accuracy) == float(result.baseline_accuracy) == 1
 
   # Mirrored, every cell's likeness has the other colour than the same place.
   frames[:, 1] = frames[:, 1, :, ::-1]
-  result = objective.predict_colors(
-      _Greys(), jnp.asarray(frames), PALETTE, temperature=1e6
-  )
+  result, _ = _predict(frames, 1e6)
   assert float(result.loss) == pytest.approx(np.log(2), abs=1e-4)
   assert float(result.baseline_accuracy) == 0
   images = objective.side_by_side(result)
@@ -65,37 +73,26 @@ def test_loss_is_minus_log_of_the_copied_probability():
 
 def test_a_network_of_lab_is_not_shown_a_or_b_or_both():
   frames = jnp.asarray(_halves()).repeat(4, axis=0)
-  model = _Spy()
-  objective.predict_colors(model, frames, PALETTE, target='values')
+  _, shown = _predict(frames, 1.0, _Spy, 'values')
   seen = color.network_input(color.rgb_to_lab(frames), 3)
-  shown = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]])
-  np.testing.assert_allclose(
-      model.shown, seen * shown[:, None, None, None], atol=1e-6
-  )
+  kept = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]])
+  np.testing.assert_allclose(shown, seen * kept[:, None, None, None], atol=1e-6)
 
 
 def test_values_are_judged_where_they_were_not_shown():
-  frames = jnp.asarray(_halves())
-  true = objective.predict_colors(
-      _Greys(), frames, PALETTE, target='values', temperature=0.01
-  )
+  frames = _halves()
+  true, _ = _predict(frames, 0.01, target='values')
   assert float(true.loss) < 1e-6
   np.testing.assert_allclose(true.copied_ab, true.true_ab, atol=1e-3)
 
   # At any other temperature both halves are alike: the mean of two colours.
-  loss = lambda model: float(
-      objective.predict_colors(
-          model, frames, PALETTE, target='values', temperature=1e6
-      ).loss
-  )
+  loss = lambda network: float(_predict(frames, 1e6, network, 'values')[0].loss)
   a, b = np.ptp(true.true_ab, axis=(0, 1, 2)) / 2
   huber = lambda x: (x / 6) ** 2 / 2 if x < 6 else x / 6 - 0.5
-  assert loss(_Spy()) == pytest.approx(huber(a) / 2, rel=1e-3)
-  assert loss(_Greys()) == pytest.approx((huber(a) + huber(b)) / 2, rel=1e-3)
+  assert loss(_Spy) == pytest.approx(huber(a) / 2, rel=1e-3)
+  assert loss(_Greys) == pytest.approx((huber(a) + huber(b)) / 2, rel=1e-3)
 
 
 def test_refuses_an_unknown_target():
   with pytest.raises(errors.UserError, match="config.target='hue' is unknown"):
-    objective.predict_colors(
-        _Greys(), jnp.asarray(_halves()), PALETTE, target='hue'
-    )
+    _predict(_halves(), 1.0, target='hue')
