@@ -35,6 +35,32 @@ def test_an_aim_is_met_or_missed(aim, words):
   assert measuring.measurement('ratio', 'times', 1.5, **aim).aim() == words
 
 
+def test_an_estimate_has_one_row():
+  report = {
+      'step_seconds': 0.009,
+      'share_of_peak': 0.5,
+      'flops_per_device': 885e9,
+      'bytes_per_device': 27.3e9,
+      'memory_per_device': {'total': 1e9, 'temporaries': 0.84e9},
+      'collectives': {'all-reduce': {'count': 55, 'bytes': 18e6}},
+  }
+  columns = measuring.Estimate('paper.py', report).columns()
+  assert list(columns.values()) == [
+      '9.00 ms',
+      '50%',
+      '885.0',
+      '27.3',
+      '1.00',
+      '0.84',
+      '55 all-reduce, 18 MB',
+  ]
+  without = report | {'step_seconds': None, 'share_of_peak': None}
+  columns = measuring.Estimate('on a GPU', without).columns()
+  assert list(columns.values())[:2] == ['no estimate', '']
+  too_large = measuring.Estimate('paper.py', None, 'needs 20 GB')
+  assert too_large.columns() == {'time': 'needs 20 GB'}
+
+
 def test_calls_have_their_turns_in_each_round(monkeypatch):
   calls, now = [], [0.0]
   monkeypatch.setattr(measuring.time, 'perf_counter', lambda: now[0])

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 
+from flax import nnx
 import jax
 from jax import numpy as jnp
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 from tests import programs
 from tests import tiny
+from tests import toy_network
 from vidcolor import errors
+from vidcolor.tracking import propagation
 from vidcolor.training import compiled
 from vidcolor.training import topologies
 
@@ -102,6 +105,20 @@ def test_a_function_on_one_chip():
   }
   assert found['memory_per_device']['arguments'] == 512 * 512 * 2
   assert 'hosts' not in found and '5 x ' in compiled.in_words(found)
+
+
+@_needs_libtpu
+def test_a_step_of_tracking_on_one_chip():
+  options = propagation.PropagationOptions(recent=2, radius=3, top_k=2)
+  network = toy_network.Net(rngs=nnx.Rngs(0))
+  propagator = propagation.LabelPropagator(network, options)
+  frame = jax.ShapeDtypeStruct((32, 48, 3), jnp.uint8)
+  labels = jax.ShapeDtypeStruct((32, 48, 2), jnp.float32)
+  state = jax.eval_shape(propagator.init, frame, labels)
+  found = compiled.on_one_chip(propagator.step, state, frame)
+  assert 0 < found['step_seconds'] < 1e-3 and not found['collectives']
+  sources = {x['source'].partition(':')[0] for x in found['operations']}
+  assert 'tests/toy_network.py' in sources
 
 
 @_needs_libtpu

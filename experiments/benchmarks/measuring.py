@@ -85,6 +85,42 @@ class Curve(NamedTuple):
   memory: Sequence[float]
 
 
+class Estimate(NamedTuple):
+  """What a compiler says of a program for devices that are not there.
+
+  Attributes:
+    name: The program and the devices.
+    report: As from `vidcolor.training.compiled.report`; None if the program
+      does not fit.
+    error: Why it does not fit, or ''.
+  """
+
+  name: str
+  report: dict[str, Any] | None
+  error: str = ''
+
+  def columns(self) -> dict[str, str]:
+    """Returns the figures of a device in words, by the name of the column."""
+    if self.report is None:
+      return {'time': self.error}
+    report = self.report
+    seconds, share = report['step_seconds'], report['share_of_peak']
+    memory = report['memory_per_device']
+    accessed = report['bytes_per_device']
+    return {
+        'time': f'{1e3 * seconds:.2f} ms' if seconds else 'no estimate',
+        'of the peak': f'{share:.0%}' if share else '',
+        'GFLOP': f'{report["flops_per_device"] / 1e9:.1f}',
+        'GB accessed': f'{accessed / 1e9:.1f}' if accessed else '',
+        'GB of memory': f'{memory["total"] / 1e9:.2f}',
+        'temporaries': f'{memory["temporaries"] / 1e9:.2f}',
+        'transfers': ', '.join(
+            f'{x["count"]} {kind}, {x["bytes"] / 1e6:.0f} MB'
+            for kind, x in report['collectives'].items()
+        ),
+    }
+
+
 def measurement(name: str, unit: str, values: Any, **aim: float) -> Measurement:
   """Summarizes the values of all rounds, or a single value."""
   low, median, high = np.percentile(values, (25, 50, 75)).tolist()

@@ -3,8 +3,10 @@
 python -m experiments.benchmarks.run [NAME ...] --output=results.json \
   [--davis_dir=DAVIS] [--peers_dir=PEERS]
 
-NAME is copy_operation, propagation, tracking, network, training, start_up or
-growth, the modules of this folder. The default is all of them. The program
+NAME is copy_operation, propagation, tracking, network, training, start_up,
+growth or accelerators, the modules of this folder. The default is all of them
+but accelerators, which runs nothing: it compiles for TPUs and GPUs that need
+not be there (`pip install 'vidcolor[tpu]'`), in some 20 minutes. The program
 prints medians and quartiles as Markdown, and writes them to the JSON file and
 to a page with plots beside it. A ratio compares calls that ran in turn. Two
 idle cores take ten to twelve minutes.
@@ -24,6 +26,7 @@ from typing import Any
 
 from absl import flags
 
+from experiments.benchmarks import accelerators
 from experiments.benchmarks import copy_operation
 from experiments.benchmarks import growth
 from experiments.benchmarks import measuring
@@ -61,15 +64,17 @@ _BENCHMARKS = {
         training,
         start_up,
         growth,
+        accelerators,
     )
 }
 
 
 def main(arguments: list[str]) -> None:
   """Runs benchmarks, prints and writes their results."""
-  everything = [
-      name for name in _BENCHMARKS if _PEERS_DIR.value or name != 'propagation'
-  ]
+  left_out = ['accelerators']
+  if not _PEERS_DIR.value:
+    left_out.append('propagation')
+  everything = [name for name in _BENCHMARKS if name not in left_out]
   names = arguments or everything
   if unknown := set(names) - set(_BENCHMARKS):
     raise errors.UserError(
@@ -138,6 +143,8 @@ def _rows(benchmark):
           'unit': measured.unit,
           'aim': measured.aim(),
       }
+    elif isinstance(measured, measuring.Estimate):
+      rows[measured.name] = measured.columns()
     else:
       for value, seconds, memory in zip(
           measured.values, measured.seconds, measured.memory, strict=True
