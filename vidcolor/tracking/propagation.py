@@ -23,6 +23,8 @@ from vidcolor import masks
 from vidcolor import models
 from vidcolor import tracking
 from vidcolor.tracking import confidence as confidence_lib
+from vidcolor.tracking import edges
+from vidcolor.tracking import following
 from vidcolor.tracking import labels as labels_lib
 
 Frame = UInt8[np.ndarray | Array, 'height width 3']
@@ -65,6 +67,13 @@ class PropagationOptions:
       keep their size, but for the rounding.
     max_enlargement: Largest factor by which smaller frames are enlarged towards
       `short_side` before they are embedded. 1: they keep their size.
+    follow_objects: Whether there is one more reference: the first frame, if it
+      is kept and has a window, moved as the objects of the mask have moved. So
+      an object is still found in the first frame after it has left the window
+      there. Points are not followed.
+    refine_edges: Whether masks are read off the labels along the edges of the
+      frame, by `edges.to_mask`, if the frame is an RGB array. The labels in the
+      memory stay as they are.
     calibration: Slope and intercept of the confidence of masks, as for
       `confidence.of_pixels`.
   """
@@ -82,6 +91,8 @@ class PropagationOptions:
   stretch_labels: bool = False
   short_side: int | None = None
   max_enlargement: float = 1.0
+  follow_objects: bool = False
+  refine_edges: bool = False
   calibration: Sequence[float] = (1.0, 0.0)
 
   @classmethod
@@ -112,6 +123,8 @@ class PropagationOptions:
       raise ValueError(
           f'shrink_labels is {self.shrink_labels!r}, not one of {ways}.'
       )
+    if self.refine_edges and self.stretch_labels:
+      raise ValueError('Set refine_edges or stretch_labels, not both.')
 
 
 @runtime_checkable
@@ -203,7 +216,9 @@ class LabelPropagator:
         functools.partial(_observe, options), donate_argnums=0
     )
     step = jax.jit(
-        functools.partial(_step, options, relate, copy), donate_argnums=1
+        functools.partial(_step, options, relate, copy),
+        donate_argnums=1,
+        static_argnames='objects',
     )
     self._step = functools.partial(step, variables)
     num_frames = getattr(model, 'num_frames', 1)
@@ -238,14 +253,20 @@ class LabelPropagator:
     return self._observe(state, self._embed(frame), labels)
 
   def step(
-      self, state: PropagationState, frame: Any
+      self, state: PropagationState, frame: Any, *, objects: bool = False
   ) -> tuple[PropagationState, Float[Array, 'rows columns labels']]:
     """Returns the next state, and the labels of `frame`.
 
     The labels have the resolution of the embeddings. The buffers of `state` are
     donated: it cannot be used again.
+
+    Args:
+      state: The state.
+      frame: The next frame.
+      objects: Whether the labels are those of objects, the background first, as
+        `labels.from_mask` makes them. `options.follow_objects` needs it.
     """
-    return self._step(state, self._embed(frame))
+    return self._step(state, self._embed(frame), objects=objects)
 
   def track(
       self,
@@ -264,8 +285,8 @@ class LabelPropagator:
     """
     first_mask = masks.without_void(first_mask)
     yield first_mask
-    for labels in self._labels(frames, first_mask):
-      yield self._mask(labels, first_mask.shape)
+    for frame, labels in self._labels(frames, first_mask):
+      yield self._mask(labels, frame, first_mask.shape)
 
   def track_objects(
       self,
@@ -287,8 +308,8 @@ class LabelPropagator:
         np.ones(first_mask.shape, np.float32),
         np.ones(num_objects),
     )
-    for labels in self._labels(frames, first_mask):
-      mask = self._mask(labels, first_mask.shape)
+    for frame, labels in self._labels(frames, first_mask):
+      mask = self._mask(labels, frame, first_mask.shape)
       sure = np.asarray(
           confidence_lib.of_pixels(
               labels, *first_mask.shape, self.options.calibration
@@ -298,17 +319,19 @@ class LabelPropagator:
       yield tracking.TrackedObjects(mask, sure, by_object)
 
   def _labels(self, frames, first_mask):
-    """Yields the copied labels of each frame after the first."""
+    """Yields each frame after the first, and its copied labels."""
     frames = iter(frames)
     num_labels = int(first_mask.max()) + 1
     state = self.init(
         next(frames), labels_lib.from_mask(jnp.asarray(first_mask), num_labels)
     )
     for frame in frames:
-      state, labels = self.step(state, frame)
-      yield labels
+      state, labels = self.step(state, frame, objects=True)
+      yield frame, labels
 
-  def _mask(self, labels, shape):
+  def _mask(self, labels, frame, shape):
+    if self.options.refine_edges and _is_rgb(frame, shape):
+      return edges.to_mask(np.asarray(labels), np.asarray(frame))
     stretch = self.options.stretch_labels
     return np.asarray(labels_lib.to_mask(labels, *shape, stretch=stretch))
 
@@ -349,6 +372,12 @@ class LabelPropagator:
       yield tracking.TrackedPoints(position, confidence)
 
 
+def _is_rgb(frame, shape):
+  """Returns whether a frame is an RGB array of the height and width."""
+  is_array = isinstance(frame, (np.ndarray, jax.Array))
+  return is_array and frame.dtype == np.uint8 and frame.shape == (*shape, 3)
+
+
 def _parts(points):
   """Splits points into padded parts of equal size.
 
@@ -385,14 +414,19 @@ def _at_resolution_of(options, features, labels):
   return jax.image.resize(labels, shape, method, antialias)
 
 
-def _step(options, relate, copy, variables, state, features):
+def _step(options, relate, copy, variables, state, features, *, objects=False):
   together = jnp.concatenate([state.features, features[None]])
-  embeddings = _scaled(options, relate(variables, together[None]))
+  embeddings = _scaled(options, relate(variables, together[None]))[0]
+  references = following.References(embeddings[:-1], state.labels, state.valid)
+  if objects and options.follow_objects and options.keep_first:
+    # Without a window, the first frame is seen everywhere already.
+    if options.window_first and options.radius is not None:
+      references = following.with_moved_first(references)
   labels = copy(
-      embeddings[:, -1],
-      embeddings[:, :-1],
-      state.labels[None],
-      valid=state.valid[None],
+      embeddings[None, -1],
+      references.embeddings[None],
+      references.labels[None],
+      valid=references.valid[None],
       temperature=options.temperature,
       radius=options.radius,
       square_window=options.square_window,
