@@ -19,6 +19,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from vidcolor import windowed
+from vidcolor import windowed_tpu
 
 # Targets that the blockwise form computes at once on a CPU.
 _TARGETS = 512
@@ -32,6 +33,7 @@ _TARGETS = 512
         'unwindowed',
         'top_k',
         'block_size',
+        'kernel',
     ),
 )
 def copy(
@@ -46,6 +48,7 @@ def copy(
     unwindowed: int = 0,
     top_k: int | None = None,
     block_size: int | None = None,
+    kernel: bool = True,
 ) -> Float[Array, 'batch height width channels']:
   """Copies reference values to the target by embedding similarity.
 
@@ -70,6 +73,9 @@ def copy(
       the affinity of all references and targets is never in memory at once,
       also not for the gradient. It cannot be combined with `radius` or `top_k`.
       These two bound the memory themselves.
+    kernel: Whether TPUs may use the kernel of `windowed_tpu`. They use it if
+      `radius` and `top_k` are given, no frame is `unwindowed`, and the memory
+      on the chip is large enough, as it is not on v4 and before.
 
   Returns:
     The copied values in float32. The softmax is in float32 for embeddings of
@@ -91,6 +97,12 @@ def copy(
         unwindowed=unwindowed,
         top_k=top_k,
     )
+    if kernel and windowed_tpu.can_copy(
+        reference.shape, radius=radius, unwindowed=unwindowed, top_k=top_k
+    ):
+      one = lambda *arrays: windowed_tpu.copy_windowed(
+          *arrays, radius, square_window, top_k
+      )
   else:
     one = functools.partial(_global, block_size=block_size)
   # The smaller operand is scaled, in float32 to keep precision.
