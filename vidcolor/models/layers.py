@@ -69,7 +69,9 @@ class BatchNorm(nnx.BatchNorm):
       self, x: Float[Array, '*batch channels']
   ) -> Float[Array, '*batch channels']:
     """Normalizes over all axes but the last; training updates the averages."""
-    x, scale, bias = x.astype(self.dtype), self.scale[...], self.bias[...]
+    x = x.astype(self.dtype)
+    # pyrefly: ignore[unsupported-operation]
+    scale, bias = self.scale[...], self.bias[...]
     if self.use_running_average:
       inverse = lax.rsqrt(self.var[...] + self.epsilon)
       return _scale_and_shift(x, self.mean[...], scale * inverse, bias)
@@ -126,26 +128,78 @@ def _scale_and_shift(x, mean, scale, bias):
   return (scaled + shift).astype(x.dtype)
 
 
-class SpaceConv(nnx.Conv):
-  """A 1 x 3 x 3 convolution of clips, computed as a 3 x 3 one of frames.
+class Conv(nnx.Conv):
+  """A convolution of each frame by a 3 x 3 kernel, with stride 1.
 
-  XLA computes it several times faster in two dimensions than in three.
+  The kernel may be [3, 3, in, out] or, as a convolution of clips, [1, 3, 3, in,
+  out]. XLA computes it several times faster in two dimensions than in three.
   """
 
   def __call__(
-      self, x: Float[Array, 'batch time height width channels']
-  ) -> Float[Array, 'batch time height width features']:
+      self, x: Float[Array, '*batch height width channels']
+  ) -> Float[Array, '*batch height width features']:
     """Convolves; zeros surround each frame."""
-    _, *dilation = self.kernel_dilation
-    out = lax.conv_general_dilated(
-        x.reshape(-1, *x.shape[2:]).astype(self.dtype),
-        self.kernel[0].astype(self.dtype),
-        window_strides=(1, 1),
-        padding='SAME',
-        rhs_dilation=dilation,
-        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    )
-    return out.reshape(*x.shape[:-1], -1)
+    kernel = self.kernel[...].astype(self.dtype)
+    kernel = kernel.reshape(kernel.shape[-4:])
+    dilation = self.kernel_dilation
+    if not isinstance(dilation, int):
+      *_, dilation = dilation or (1,)
+    frames = x.reshape(-1, *x.shape[-3:]).astype(self.dtype)
+    return _convolve(frames, kernel, dilation).reshape(*x.shape[:-1], -1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve(x, kernel, dilation):
+  return lax.conv_general_dilated(
+      x,
+      kernel,
+      window_strides=(1, 1),
+      padding='SAME',
+      rhs_dilation=(dilation, dilation),
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+
+
+def _convolve_forward(x, kernel, dilation):
+  return _convolve(x, kernel, dilation), (x, kernel)
+
+
+def _convolve_backward(dilation, residuals, gradient):
+  x, kernel = residuals
+  of_x = jax.linear_transpose(lambda x: _convolve.fun(x, kernel, dilation), x)
+  of_kernel = lambda x, gradient: jax.linear_transpose(
+      lambda kernel: _convolve.fun(x, kernel, dilation), kernel
+  )(gradient)[0]
+  return of_x(gradient)[0], lax.platform_dependent(
+      x,
+      gradient,
+      cpu=functools.partial(_kernel_gradient, dilation),
+      default=of_kernel,
+  )
+
+
+def _kernel_gradient(dilation, x, gradient):
+  """Sums the products of each frame's shifted pictures with the gradient.
+
+  On two CPU cores, it takes half as long as XLA's convolution.
+  """
+  _, height, width, channels = x.shape
+  border = (dilation, dilation)
+  x = jnp.pad(x, ((0, 0), border, border, (0, 0)))
+  shifts = [(y * dilation, x * dilation) for y in range(3) for x in range(3)]
+
+  def add_frame(total, frame):
+    x, gradient = frame
+    shifted = [x[v : v + height, u : u + width] for v, u in shifts]
+    shifted = jnp.concatenate(shifted, axis=-1).reshape(height * width, -1)
+    return total + shifted.T @ gradient.reshape(height * width, -1), None
+
+  zeros = jnp.zeros((9 * channels, gradient.shape[-1]), x.dtype)
+  total, _ = lax.scan(add_frame, zeros, (x, gradient))
+  return total.reshape(3, 3, channels, -1)
+
+
+_convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 class TimeConv(nnx.Conv):
@@ -244,8 +298,8 @@ class BasicBlock(Block):
   ):
     super().__init__()
 
-    def conv(channels, size, strides):
-      return nnx.Conv(
+    def conv(kind, channels, size, strides):
+      return kind(
           channels,
           channels_out,
           (size, size),
@@ -260,12 +314,13 @@ class BasicBlock(Block):
     norm = lambda: BatchNorm(
         channels_out, momentum=norm_momentum, dtype=dtype, rngs=rngs
     )
-    self.conv1, self.norm1 = conv(channels_in, 3, stride), norm()
-    self.conv2, self.norm2 = conv(channels_out, 3, 1), norm()
+    first = Conv if stride == 1 else nnx.Conv
+    self.conv1, self.norm1 = conv(first, channels_in, 3, stride), norm()
+    self.conv2, self.norm2 = conv(Conv, channels_out, 3, 1), norm()
     self.project = (
         None
         if stride == 1 and channels_in == channels_out
-        else nnx.Sequential(conv(channels_in, 1, stride), norm())
+        else nnx.Sequential(conv(nnx.Conv, channels_in, 1, stride), norm())
     )
 
   def _apply(self, x):

@@ -126,7 +126,7 @@ class _TemporalBlock(layers.Block):
         256, momentum=norm_momentum, dtype=dtype, rngs=rngs
     )
     self.space = conv(
-        layers.SpaceConv, channels_in, (1, 3, 3), (1, dilation, dilation)
+        layers.Conv, channels_in, (1, 3, 3), (1, dilation, dilation)
     )
     self.space_norm = norm()
     self.time = conv(layers.TimeConv, 256, (3, 1, 1), 1)
