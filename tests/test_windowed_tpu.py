@@ -150,7 +150,7 @@ for kernel in True, False:
 @pytest.mark.skipif(
     importlib.util.find_spec('libtpu') is None, reason='libtpu is missing'
 )
-def test_a_tpu_gets_the_kernel_unless_told_otherwise():
+def test_a_tpu_gets_the_kernel_if_told():
   environment = os.environ | {
       'JAX_PLATFORMS': 'cpu',
       'TPU_SKIP_MDS_QUERY': '1',

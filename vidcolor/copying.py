@@ -48,7 +48,7 @@ def copy(
     unwindowed: int = 0,
     top_k: int | None = None,
     block_size: int | None = None,
-    kernel: bool = True,
+    kernel: bool | None = None,
 ) -> Float[Array, 'batch height width channels']:
   """Copies reference values to the target by embedding similarity.
 
@@ -73,9 +73,10 @@ def copy(
       the affinity of all references and targets is never in memory at once,
       also not for the gradient. It cannot be combined with `radius` or `top_k`.
       These two bound the memory themselves.
-    kernel: Whether TPUs may use the kernel of `windowed_tpu`. They use it if
+    kernel: Whether a TPU may use the kernel of `windowed_tpu`. It uses it if
       `radius` and `top_k` are given, no frame is `unwindowed`, and the memory
-      on the chip is large enough, as it is not on v4 and before.
+      on the chip is large enough, as it is not on v4 and before. Default: if
+      this process has a TPU. Give True to compile for a TPU elsewhere.
 
   Returns:
     The copied values in float32. The softmax is in float32 for embeddings of
@@ -97,6 +98,8 @@ def copy(
         unwindowed=unwindowed,
         top_k=top_k,
     )
+    if kernel is None:
+      kernel = jax.default_backend() == 'tpu'
     if kernel and windowed_tpu.can_copy(
         reference.shape, radius=radius, unwindowed=unwindowed, top_k=top_k
     ):

@@ -14,7 +14,9 @@ from experiments.benchmarks import measuring
 from experiments.configs import paper
 from experiments.configs import pod
 import vidcolor
+from vidcolor import copying
 from vidcolor import errors
+from vidcolor.tracking import propagation
 from vidcolor.training import compiled
 
 _SIZE = 480, 854
@@ -56,7 +58,12 @@ def _train(config_file, batch_size, devices):
 
 def _track():
   """Compiles a step of tracking by default: embedding and copy."""
-  propagator = vidcolor.load_pretrained().propagator
+  network = vidcolor.load_pretrained_network()
+  propagator = propagation.LabelPropagator(
+      network.model,
+      propagation.PropagationOptions.from_config(network.config),
+      copy=functools.partial(copying.copy, kernel=True),
+  )
   frame = jax.ShapeDtypeStruct((*_SIZE, 3), jnp.uint8)
   labels = jax.ShapeDtypeStruct((*_SIZE, _NUM_LABELS), jnp.float32)
   state = jax.eval_shape(propagator.init, frame, labels)

@@ -6,7 +6,7 @@ from jax.extend import core
 import numpy as np
 
 
-def count(jaxpr: core.Jaxpr) -> int:
+def count(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> int:
   """Counts the FLOPs of all matrix products and convolutions.
 
   A product and its sum are two FLOPs. Products with zeros of padding or
@@ -26,7 +26,7 @@ def _of_equation(equation):
   if name == 'conv_general_dilated':
     return 2 * _products(equation)
   inner = [
-      count(getattr(item, 'jaxpr', item))
+      count(item)
       for value in params.values()
       for item in (value if isinstance(value, (tuple, list)) else [value])
       if isinstance(item, (core.Jaxpr, core.ClosedJaxpr))

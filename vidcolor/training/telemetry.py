@@ -28,7 +28,7 @@ class Telemetry:
       first_step: int,
       last_step: int,
       batch_size: int,
-      flops: float | None = None,
+      flops: int | None = None,
   ):
     """Opens the files and starts the clock.
 
