@@ -108,6 +108,21 @@ def test_a_loop_of_unknown_length_is_named():
   assert hlo.read(known).cycles == 21 * 100 + 30 + 7
 
 
+@pytest.mark.parametrize(
+    'branches',
+    [
+        'branch_computations={%add, %inner_body, %overlapped}',
+        'true_computation=%add, false_computation=%inner_body',
+    ],
+)
+def test_the_dearest_branch_counts(branches):
+  text = _PROGRAM.replace(
+      '  ROOT %end =',
+      f'  %either = f32[8] conditional(%arg), {branches}\n  ROOT %end =',
+  )
+  assert hlo.read(text).cycles == 14 * 100 + 30 + 7
+
+
 def test_collectives_are_counted_by_kind():
   assert hlo.read(_PROGRAM).collectives == {
       'all-reduce': hlo.Collective(4, 4 * (8 * 4 + 3 * 2)),

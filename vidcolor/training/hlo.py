@@ -16,7 +16,8 @@ _INSTRUCTION = re.compile(
     r'\s+(ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)'
 )
 _CALLED = re.compile(
-    r'(calls|to_apply|body|condition|branch_computations)='
+    r'(calls|to_apply|body|condition|branch_computations|true_computation'
+    r'|false_computation)='
     r'(\{[^}]*\}|%?[\w.\-]+)'
 )
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
@@ -175,8 +176,15 @@ class _Module:
         inner = times * (1 if trips is None else trips)
       elif instruction.opcode not in ('call', 'conditional'):
         scheduled = False
-      for called in sum(instruction.called.values(), []):
+      computations = sum(instruction.called.values(), [])
+      if instruction.opcode == 'conditional':  # One of them runs.
+        computations = [max(computations, key=self._cycles)]
+      for called in computations:
         yield from self._walk(called, inner, scheduled, unknown_loops)
+
+  def _cycles(self, computation):
+    found = self._walk(computation, 1, True, [])
+    return sum(self.operation(x, times).cycles or 0 for x, times, _ in found)
 
   def _trip_count(self, loop, computation):
     """Returns how often a loop runs, or None if it is not known."""
