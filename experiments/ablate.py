@@ -120,6 +120,8 @@ _TRACKING = {
     'short_side': (120, 160, 360, 480),
     # Matters for frames that are smaller than short_side.
     'max_enlargement': (1.0,),
+    'follow_objects': (False,),
+    'refine_edges': (False,),
 }
 # Layers of the compact network that are set to zero.
 _PARTS = {'only stride 4': 'embed_coarse', 'only stride 8': 'embed_fine'}
