@@ -23,6 +23,7 @@ from vidcolor.training import step as step_lib
 CONFIGS = {
     'compact': (1, 1),
     'paper': (1, 1),
+    'paper_cpu': (1, 1),
     'pod': (256, 64),
     'strong': (1, 1),
 }
