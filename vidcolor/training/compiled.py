@@ -254,7 +254,9 @@ def in_words(found: dict[str, Any], operations: int = 10) -> str:
   if 'devices' in found:
     lines.insert(
         0,
-        f'{found["topology"]}: {found["devices"]} {unit}s in'
+        f'{found["topology"]}: {found["devices"]} {unit}'
+        + 's' * (found['devices'] > 1)
+        + f' in'
         f' {found["hosts"]} host' + 's' * (found['hosts'] > 1),
     )
   memory = found['memory_per_device']
