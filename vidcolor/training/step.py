@@ -157,7 +157,7 @@ def count_flops(
     step: jax.stages.Wrapped,
     state: TrainState,
     mesh: jax.sharding.Mesh,
-) -> float:
+) -> int:
   """Counts the FLOPs of a step, of all devices together, as `flops.count`.
 
   What config.remat recomputes does not count.
