@@ -7,6 +7,7 @@ print(compiled.in_words(compiled.on_one_chip(function, *arguments)))
 """
 
 from collections.abc import Callable
+import contextlib
 import pathlib
 import re
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import jax
 from jax import numpy as jnp
+from jax.experimental.compilation_cache import compilation_cache
 import ml_collections
 import numpy as np
 
@@ -167,7 +169,8 @@ def report(
 
 def _compile(lowered):
   try:
-    return lowered.compile()
+    with _without_cache():
+      return lowered.compile()
   except jax.errors.JaxRuntimeError as error:
     sizes = re.search(
         r'\(([\d.]+)([KMGT])\) exceeds .*?\(([\d.]+)G\)', str(error)
@@ -176,6 +179,19 @@ def _compile(lowered):
       raise
     needed = float(sizes[1]) * 1024 ** (1 + 'KMGT'.index(sizes[2]))
     raise _out_of_memory(needed, float(sizes[3]) * 1024**3) from error
+
+
+@contextlib.contextmanager
+def _without_cache():
+  """Turns off JAX's cache: code for described devices cannot be read back."""
+  enabled = jax.config.values['jax_enable_compilation_cache']
+  jax.config.update('jax_enable_compilation_cache', False)
+  compilation_cache.reset_cache()  # It then reads the setting again.
+  try:
+    yield
+  finally:
+    jax.config.update('jax_enable_compilation_cache', enabled)
+    compilation_cache.reset_cache()
 
 
 def _out_of_memory(needed, limit):
