@@ -309,7 +309,7 @@ def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
   monkeypatch.setattr(telemetry.time, 'perf_counter', lambda: now[0])
   monkeypatch.setattr(telemetry.hardware, 'peak_flops', lambda _: 500.0)
   log = telemetry.Telemetry(
-      tmp_path, first_step=0, last_step=9, batch_size=4, flops=1000.0
+      tmp_path, first_step=0, last_step=9, batch_size=4, flops=1000
   )
   done = {'loss': types.SimpleNamespace(is_ready=lambda: True)}
   busy = {'loss': types.SimpleNamespace(is_ready=lambda: False)}
