@@ -8,10 +8,12 @@ learning rate of Adam is 1e-3 for 60,000 steps, then 1e-4.
 python -m vidcolor.train --config=experiments/configs/paper.py \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
-A step takes 6.8 TFLOP, as XLA counts them. At an assumed 40% of the peak,
-400,000 steps take 2 hours on an H100 and 10 hours on a TPU v5e chip, if data is
-read fast enough: 1,900 clips a second for the H100. experiments/scaling.md has
-the calculation, and the limits on more devices. This was not run yet.
+A step takes 6.8 TFLOP. The TPU compiler estimates 12.7 ms a step on v5e-8
+without the transfers between chips (35% of the peak), so 1.5 hours for all
+steps with an assumed 1 ms for these, if data is read fast enough: 2,336 clips a
+second. It keeps 1.0 GB on a chip. 32 clips keep 5.6 GB on an H100.
+experiments/scaling.md has the calculation, and the limits on more devices. This
+was not run yet.
 
 The paper reports J 34.6 on DAVIS 2017 validation, which is not reproduced here
 yet.
