@@ -57,6 +57,7 @@ _MODULES = (
     'video_tracker',
     'visualization',
     'windowed',
+    'windowed_tpu',
 )
 
 # pdoc writes the reference of these; the names above it finds in their modules.
