@@ -7,10 +7,8 @@ import signal
 # Tests compile many small programs and run each once or twice: less optimized
 # code is ready sooner. JAX reads this when it is imported.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
-# Without a TPU, libtpu complains in every program, unless it is told of one.
-os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
-os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-8')
-os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
+# With libtpu but no TPU, JAX's profiler crashes unless JAX is told of CPUs.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
 # pylint: disable=wrong-import-position
 from absl import flags
