@@ -9,7 +9,7 @@ python -m vidcolor.train --config=experiments/configs/strong.py \
 
 5,000 steps of 0.4 to 0.5 s take forty minutes on two cores of an AMD EPYC.
 Trained on 73 minutes of video, it reached J 0.727 on ten re-encoded sequences
-of DAVIS 2016 validation, against 0.616 before training (2026-11-26;
+of DAVIS 2016 validation, against 0.637 before training (2026-11-26;
 docs/results.md has the table).
 """
 
