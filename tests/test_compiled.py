@@ -132,6 +132,19 @@ def test_too_little_memory_is_told_with_the_largest_buffers():
   assert '34.36 GB for bf16[131072,131072]' in message
 
 
+@_needs_libtpu
+def test_a_program_that_jax_cannot_read_still_has_its_memory(monkeypatch):
+  def fail(self):
+    raise jax.errors.JaxRuntimeError('INTERNAL: unknown instruction')
+
+  monkeypatch.setattr(jax.stages.Compiled, 'as_text', fail)
+  x = jax.ShapeDtypeStruct((512, 512), jnp.bfloat16)
+  found = compiled.on_one_chip(lambda x: x @ x, x)
+  assert found['memory_per_device']['arguments'] == 512 * 512 * 2
+  assert found['step_seconds'] is None
+  assert "pip install 'jax[tpu]'" in compiled.in_words(found)
+
+
 def test_a_cpu_has_no_cycles():
   x = np.ones((8, 8), np.float32)
   found = compiled.report(jax.jit(lambda x: x @ x).lower(x), flops=1.0)

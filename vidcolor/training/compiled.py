@@ -132,11 +132,11 @@ def report(
     program = _compile(program)
   seconds = time.perf_counter() - start
   kind = _device_kind(program)
-  schedule = hlo.read(program.as_text() or '')
+  schedule = hlo.read(_text(program))
   cost: Any = program.cost_analysis() or {}
   flops = flops or cost.get('flops')
   clock, peak = hardware.clock(kind), hardware.peak_flops(kind)
-  step_seconds = schedule.cycles / clock if clock else None
+  step_seconds = schedule.cycles / clock if clock and schedule.cycles else None
   estimated = [x for x in schedule.operations if x.cycles is not None]
   estimated.sort(key=lambda operation: operation.cycles or 0, reverse=True)
   return {
@@ -165,6 +165,13 @@ def report(
       ],
       'unknown_loops': schedule.unknown_loops,
   }
+
+
+def _text(program):
+  try:
+    return program.as_text() or ''
+  except jax.errors.JaxRuntimeError:
+    return ''  # The compiler is newer, and wrote what this JAX cannot read.
 
 
 def _compile(lowered):
@@ -292,7 +299,12 @@ def in_words(found: dict[str, Any], operations: int = 10) -> str:
         ' together'
     )
   if found['step_seconds'] is None:
-    lines.append('no time: this compiler estimates no cycles')
+    lines.append(
+        'no time and no transfers: JAX cannot read what this version of libtpu'
+        " wrote; pip install 'jax[tpu]' installs the version that it can"
+        if unit == 'chip' and not found['operations']
+        else 'no time: this compiler estimates no cycles'
+    )
     return '\n'.join(lines)
   share = found['share_of_peak']
   lines.append(

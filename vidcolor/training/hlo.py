@@ -163,7 +163,8 @@ class _Module:
 
   def walk(self, unknown_loops) -> Iterator[tuple[_Instruction, int, bool]]:
     """Yields instructions, how often they run, and if they are scheduled."""
-    yield from self._walk(self._entry, 1, True, unknown_loops)
+    if self._entry is not None:
+      yield from self._walk(self._entry, 1, True, unknown_loops)
 
   def _walk(self, computation, times, is_scheduled, unknown_loops):
     for instruction in self._computations[computation].values():
