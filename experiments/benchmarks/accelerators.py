@@ -27,17 +27,27 @@ def measure(settings: measuring.Settings) -> list[measuring.Estimate]:
   """Compiles each case in a new process, which takes some minutes."""
   del settings
   cases = {
-      'paper.py, v5e:2x4': functools.partial(_train, paper, 32, 'v5e:2x4'),
-      'paper.py, v5e:1x1': functools.partial(_train, paper, 32, 'v5e:1x1'),
-      'paper.py, v6e:2x4': functools.partial(_train, paper, 32, 'v6e:2x4'),
-      'pod.py, v5e:16x16': functools.partial(_train, pod, 1024, 'v5e:16x16'),
+      'paper.py, v5e:2x4': functools.partial(
+          _train, paper.get_config, 32, 'v5e:2x4'
+      ),
+      'paper.py, v5e:1x1': functools.partial(
+          _train, paper.get_config, 32, 'v5e:1x1'
+      ),
+      'paper.py, v6e:2x4': functools.partial(
+          _train, paper.get_config, 32, 'v6e:2x4'
+      ),
+      'pod.py, v5e:16x16': functools.partial(
+          _train, pod.get_config, 1024, 'v5e:16x16'
+      ),
       'track 480p, v5e:1x1': _track,
   }
   if importlib.util.find_spec('jax_cuda12_plugin'):
     cases |= {
-        'paper.py, h100': functools.partial(_train, paper, 32, 'h100'),
+        'paper.py, h100': functools.partial(
+            _train, paper.get_config, 32, 'h100'
+        ),
         'paper.py of 128 clips, h100x8': functools.partial(
-            _train, paper, 128, 'h100x8'
+            _train, paper.get_config, 128, 'h100x8'
         ),
     }
   return [_estimate(name, case) for name, case in cases.items()]
@@ -50,8 +60,8 @@ def _estimate(name, case):
     return measuring.Estimate(name, None, str(error))
 
 
-def _train(config_file, batch_size, devices):
-  config = config_file.get_config()
+def _train(get_config, batch_size, devices):
+  config = get_config()
   config.batch_size = batch_size
   return compiled.of_training(config, devices)
 
