@@ -179,7 +179,7 @@ def test_wrong_flags_end_in_one_line(flags, message):
 def test_without_the_compiler_the_extra_is_named(monkeypatch, devices, extra):
   monkeypatch.setattr(topologies.importlib.util, 'find_spec', lambda _: None)
   with pytest.raises(errors.UserError, match=rf'vidcolor\[{extra}\]'):
-    topologies.describe(devices)
+    topologies.described(devices)
 
 
 @_needs_libtpu

@@ -38,7 +38,7 @@ def _iou(mask, truth, number=1):
 def test_masks_end_where_colors_change(count):
   truth, frame = _disks(count)
   labels = _soft(truth, count)
-  refined = edges.to_mask(labels, frame)
+  refined = edges.mask_along_edges(labels, frame)
   plain = np.asarray(labels_lib.to_mask(jnp.asarray(labels), *SIZE))
   for number in range(1, count + 1):
     wrong = 1 - _iou(plain, truth, number)
@@ -49,7 +49,7 @@ def test_without_contrast_labels_decide():
   truth, _ = _disks()
   labels = _soft(truth)
   plain = np.asarray(labels_lib.to_mask(jnp.asarray(labels), *SIZE))
-  refined = edges.to_mask(labels, np.full((*SIZE, 3), 90, np.uint8))
+  refined = edges.mask_along_edges(labels, np.full((*SIZE, 3), 90, np.uint8))
   assert _iou(refined, plain) > 0.95
 
 
@@ -57,7 +57,7 @@ def test_what_no_cell_shows_has_no_pixels():
   _, frame = _disks()
   labels = np.zeros((*GRID, 3), np.float32)
   labels[..., 0] = 1
-  assert not edges.to_mask(labels, frame).any()
+  assert not edges.mask_along_edges(labels, frame).any()
 
 
 def test_trackers_refine_rgb_frames_and_no_others():

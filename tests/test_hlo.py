@@ -88,24 +88,26 @@ ENTRY %main (arg: f32[8], /*index=1*/given: s32[]) -> f32[8] {
 
 
 def _operations():
-  return {x.name: x for x in hlo.read(_PROGRAM).operations}
+  return {x.name: x for x in hlo.parse_program(_PROGRAM).operations}
 
 
 def test_a_loop_in_a_loop_counts_all_its_rounds():
   # From 2 to 5 and from 0 to 4, and once in a loop of unknown length.
-  times = [x.times for x in hlo.read(_PROGRAM).operations if x.name == 'y']
+  times = [
+      x.times for x in hlo.parse_program(_PROGRAM).operations if x.name == 'y'
+  ]
   assert times == [12, 1]
-  assert hlo.read(_PROGRAM).cycles == 13 * 100 + 30 + 7
+  assert hlo.parse_program(_PROGRAM).cycles == 13 * 100 + 30 + 7
 
 
 def test_a_loop_of_unknown_length_is_named():
-  assert hlo.read(_PROGRAM).unknown_loops == ['open']
+  assert hlo.parse_program(_PROGRAM).unknown_loops == ['open']
   known = _PROGRAM.replace(
       'while(%second),',
       'while(%second), backend_config={"known_trip_count":{"n":"9"}},',
   )
-  assert not hlo.read(known).unknown_loops
-  assert hlo.read(known).cycles == 21 * 100 + 30 + 7
+  assert not hlo.parse_program(known).unknown_loops
+  assert hlo.parse_program(known).cycles == 21 * 100 + 30 + 7
 
 
 @pytest.mark.parametrize(
@@ -120,11 +122,11 @@ def test_the_dearest_branch_counts(branches):
       '  ROOT %end =',
       f'  %either = f32[8] conditional(%arg), {branches}\n  ROOT %end =',
   )
-  assert hlo.read(text).cycles == 14 * 100 + 30 + 7
+  assert hlo.parse_program(text).cycles == 14 * 100 + 30 + 7
 
 
 def test_collectives_are_counted_by_kind():
-  assert hlo.read(_PROGRAM).collectives == {
+  assert hlo.parse_program(_PROGRAM).collectives == {
       'all-reduce': hlo.Collective(4, 4 * (8 * 4 + 3 * 2)),
       # It is written in two fusions that it overlaps with.
       'all-gather': hlo.Collective(1, 8 * 64 * 2),
@@ -140,7 +142,7 @@ def test_collectives_are_counted_by_kind():
 )
 def test_bytes_of_collectives_that_start(line, size):
   text = f'ENTRY %main (arg: f32[2]) -> f32[16] {{\n  %x = {line}, channel_id=1'
-  (found,) = hlo.read(text).collectives.values()
+  (found,) = hlo.parse_program(text).collectives.values()
   assert found == hlo.Collective(1, size)
 
 

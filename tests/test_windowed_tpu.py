@@ -30,7 +30,7 @@ def _inputs():
 
 @functools.cache
 def _kernel(radius=RADIUS, square=False, top_k=TOP_K):
-  copy = lambda *arrays: windowed_tpu.copy_windowed(
+  copy = lambda *arrays: windowed_tpu.copy_best(
       *arrays, radius, square, top_k, True
   )
   # Without this, XLA takes long to optimize what only interprets the kernel.

@@ -103,7 +103,7 @@ def copy(
     if kernel and windowed_tpu.can_copy(
         reference.shape, radius=radius, unwindowed=unwindowed, top_k=top_k
     ):
-      one = lambda *arrays: windowed_tpu.copy_windowed(
+      one = lambda *arrays: windowed_tpu.copy_best(
           *arrays, radius, square_window, top_k
       )
   else:

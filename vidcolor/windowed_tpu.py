@@ -66,7 +66,7 @@ def can_copy(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7))
-def copy_windowed(
+def copy_best(
     target: Float[Array, 'height width dim'],
     reference: Float[Array, 'time height width dim'],
     values: Float[Array, 'time height width channels'],
@@ -115,7 +115,7 @@ def _definition(radius, square, top_k):
 
 
 def _forward(*arguments):
-  return copy_windowed(*arguments), arguments[:4]
+  return copy_best(*arguments), arguments[:4]
 
 
 def _backward(radius, square, top_k, interpret, arrays, gradient):
@@ -128,7 +128,7 @@ def _backward(radius, square, top_k, interpret, arrays, gradient):
   return *jax.vjp(copy, target, reference, values)[1](gradient), None
 
 
-copy_windowed.defvjp(_forward, _backward)
+copy_best.defvjp(_forward, _backward)
 
 
 def _copy(

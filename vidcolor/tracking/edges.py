@@ -29,7 +29,7 @@ _BLUR = 2.0
 _Plane = Float[np.ndarray, '_ _']
 
 
-def to_mask(
+def mask_along_edges(
     labels: Float[np.ndarray, 'rows columns num_labels'],
     frame: UInt8[np.ndarray, 'height width 3'],
 ) -> UInt8[np.ndarray, 'height width']:

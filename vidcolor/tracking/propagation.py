@@ -72,8 +72,8 @@ class PropagationOptions:
       an object is still found in the first frame after it has left the window
       there. Points are not followed.
     refine_edges: Whether masks are read off the labels along the edges of the
-      frame, by `edges.to_mask`, if the frame is an RGB array. The labels in the
-      memory stay as they are.
+      frame, by `edges.mask_along_edges`, if the frame is an RGB array. The
+      labels in the memory stay as they are.
     calibration: Slope and intercept of the confidence of masks, as for
       `confidence.of_pixels`.
   """
@@ -331,7 +331,7 @@ class LabelPropagator:
 
   def _mask(self, labels, frame, shape):
     if self.options.refine_edges and _is_rgb(frame, shape):
-      return edges.to_mask(np.asarray(labels), np.asarray(frame))
+      return edges.mask_along_edges(np.asarray(labels), np.asarray(frame))
     stretch = self.options.stretch_labels
     return np.asarray(labels_lib.to_mask(labels, *shape, stretch=stretch))
 

@@ -41,7 +41,7 @@ def of_training(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
 
   Args:
     config: As in experiments/configs.
-    name: Devices, as `topologies.describe` takes them.
+    name: Devices, as `topologies.described` takes them.
 
   Returns:
     The report: as from `report`, with 'devices', 'hosts' and 'topology'. Its
@@ -53,7 +53,7 @@ def of_training(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
       is too small.
   """
   validation.check_config(config)
-  topology = topologies.describe(name)
+  topology = topologies.described(name)
   mesh = sharding.make_mesh(config.fsdp, topology.devices)
   validation.check_batch_size(config, mesh.size)
   graphdef, state = jax.eval_shape(lambda: step_lib.create_state(config, mesh))
@@ -91,12 +91,14 @@ def on_one_chip(
   Args:
     function: A function that can be jitted.
     *arguments: Its arguments: trees of arrays or of their shapes.
-    name: Devices, as `topologies.describe` takes them. The first one counts.
+    name: Devices, as `topologies.described` takes them. The first one counts.
 
   Raises:
     UserError: There are no such devices, or their memory is too small.
   """
-  chip = jax.sharding.SingleDeviceSharding(topologies.describe(name).devices[0])
+  chip = jax.sharding.SingleDeviceSharding(
+      topologies.described(name).devices[0]
+  )
   shapes = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=chip), arguments
   )
@@ -132,7 +134,7 @@ def report(
     program = _compile(program)
   seconds = time.perf_counter() - start
   kind = _device_kind(program)
-  schedule = hlo.read(_text(program))
+  schedule = hlo.parse_program(_text(program))
   cost: Any = program.cost_analysis() or {}
   flops = flops or cost.get('flops')
   clock, peak = hardware.clock(kind), hardware.peak_flops(kind)

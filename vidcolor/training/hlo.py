@@ -107,7 +107,7 @@ class _Instruction(NamedTuple):
     }
 
 
-def read(text: str) -> Program:
+def parse_program(text: str) -> Program:
   """Reads the text of an optimized HLO module."""
   module = _Module(text)
   operations, unknown_loops = [], []

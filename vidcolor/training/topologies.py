@@ -85,7 +85,7 @@ class Topology(NamedTuple):
   hosts: int
 
 
-def describe(name: str) -> Topology:
+def described(name: str) -> Topology:
   """Describes devices, and keeps JAX off the real ones of this machine.
 
   Call it before JAX looks for devices.
