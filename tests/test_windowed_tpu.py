@@ -1,8 +1,5 @@
 import functools
 import importlib.util
-import os
-import subprocess
-import sys
 
 import jax
 from jax import numpy as jnp
@@ -12,6 +9,7 @@ import pytest
 from vidcolor import copying
 from vidcolor import windowed
 from vidcolor import windowed_tpu
+from vidcolor.training import compiled
 
 # Neither axis is a multiple of a tile, and tiles see more than the frame.
 TIME, HEIGHT, WIDTH, DIM, CHANNELS = 2, 11, 21, 8, 3
@@ -127,35 +125,17 @@ def test_the_kernel_is_for_windows_and_best_matches_that_fit_on_the_chip():
   assert not can((1, 20, 180, 320, 256))
 
 
-_COMPILE = """
-import jax
-from jax import numpy as jnp
-from jax.experimental import topologies
-from vidcolor import copying
-
-device = topologies.get_topology_desc(
-    platform='tpu', topology_name='v5e:2x2'
-).devices[0]
-chip = jax.sharding.SingleDeviceSharding(device)
-shape = lambda *s: jax.ShapeDtypeStruct(s, jnp.float32, sharding=chip)
-arrays = shape(2, 19, 37, 64), shape(2, 3, 19, 37, 64), shape(2, 3, 19, 37, 3)
-for kernel in True, False:
-  copy = lambda *a: copying.copy(*a, radius=5, top_k=5, kernel=kernel)
-  text = jax.jit(copy).lower(*arrays).compile().as_text()
-  assert ('best_matches' in text) == kernel, kernel
-"""
-
-
-@pytest.mark.slow  # Another process, as libtpu reads its environment once.
+@pytest.mark.slow
+@pytest.mark.parametrize('kernel', [True, False])
 @pytest.mark.skipif(
     importlib.util.find_spec('libtpu') is None, reason='libtpu is missing'
 )
-def test_a_tpu_gets_the_kernel_if_told():
-  environment = os.environ | {
-      'JAX_PLATFORMS': 'cpu',
-      'TPU_SKIP_MDS_QUERY': '1',
-      'TPU_ACCELERATOR_TYPE': 'v5litepod-8',
-      'TPU_WORKER_HOSTNAMES': 'localhost',
-      'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
-  }
-  subprocess.run([sys.executable, '-c', _COMPILE], env=environment, check=True)
+def test_a_tpu_gets_the_kernel_if_told(kernel):
+  shape = lambda *s: jax.ShapeDtypeStruct(s, jnp.float32)
+  found = compiled.on_one_chip(
+      functools.partial(copying.copy, radius=5, top_k=5, kernel=kernel),
+      shape(2, 19, 37, 64),
+      shape(2, 3, 19, 37, 64),
+      shape(2, 3, 19, 37, 3),
+  )
+  assert any('best_matches' in name for name in found['kernels']) == kernel

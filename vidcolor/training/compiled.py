@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 import jax
-from jax import numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 import ml_collections
 import numpy as np
@@ -58,18 +57,12 @@ def of_training(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
   validation.check_batch_size(config, mesh.size)
   graphdef, state = jax.eval_shape(lambda: step_lib.create_state(config, mesh))
   palette = np.random.default_rng(0).uniform(-60, 60, (_NUM_COLORS, 2))
-  side = config.clips.crop_size
-  frames = jax.ShapeDtypeStruct(
-      (config.batch_size, config.clips.num_frames, side, side, 3),
-      jnp.uint8,
-      sharding=sharding.over_batch(mesh),
-  )
   step = step_lib.make_train_step(
       config, graphdef, state, palette.astype(np.float32), mesh
   )
   flops = step_lib.count_flops(config, step, state, mesh) / mesh.size
   try:
-    found = report(step.lower(state, frames), flops)
+    found = report(step.lower(state, step_lib.batch_shape(config, mesh)), flops)
   except errors.UserError as error:
     raise errors.UserError(
         f'{error}. Recompute more (config.remat=norms or blocks), compute the'

@@ -152,6 +152,18 @@ def make_train_step(
   )
 
 
+def batch_shape(
+    config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
+) -> jax.ShapeDtypeStruct:
+  """Returns the shape and the sharding of the frames of a batch."""
+  side = config.clips.crop_size
+  return jax.ShapeDtypeStruct(
+      (config.batch_size, config.clips.num_frames, side, side, 3),
+      jnp.uint8,
+      sharding=sharding.over_batch(mesh),
+  )
+
+
 def count_flops(
     config: ml_collections.ConfigDict,
     step: jax.stages.Wrapped,
@@ -168,13 +180,8 @@ def count_flops(
     state: Gives the shapes of the state. Its values are not used.
     mesh: The devices.
   """
-  side = config.clips.crop_size
-  frames = jax.ShapeDtypeStruct(
-      (config.batch_size, config.clips.num_frames, side, side, 3),
-      jnp.uint8,
-      # As the frames of training, so that JAX traces the step only once.
-      sharding=sharding.over_batch(mesh),
-  )
+  # It is sharded as in training, so that JAX traces the step only once.
+  frames = batch_shape(config, mesh)
   remat = () if config.remat == 'none' else ('none',)
   # pyrefly: ignore[missing-attribute]
   return flops.count(step.trace(state, frames, *remat).jaxpr.jaxpr)
