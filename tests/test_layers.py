@@ -1,5 +1,7 @@
 """The layers compute what those of flax compute, with the same parameters."""
 
+import functools
+
 from flax import nnx
 import jax
 from jax import numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from vidcolor.models import layers
+from vidcolor.training import flops
 
 _OPTIONS = {'rngs': nnx.Rngs(0), 'use_bias': False}
 _CONVOLUTIONS = {
@@ -52,6 +55,16 @@ def test_outputs_gradients_and_averages_are_those_of_flax(case):
     ours, theirs = (_outputs(layer, x) for layer in _both(case))
   for a, b in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize('case', ['frames', 'dilated', 'clips'])
+def test_the_gradient_counts_the_products_that_flax_computes(case):
+  x = jnp.ones((2, 4, 6, 5, 3))
+  ours, theirs = (
+      flops.count(jax.make_jaxpr(functools.partial(_outputs, layer))(x).jaxpr)
+      for layer in _both(case)
+  )
+  assert ours == theirs
 
 
 def test_batch_norm_in_bfloat16_has_float32_statistics():

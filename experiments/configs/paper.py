@@ -9,7 +9,7 @@ python -m vidcolor.train --config=experiments/configs/paper.py \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
 A step takes 6.8 TFLOP. The TPU compiler estimates 12.7 ms a step on v5e-8
-without the transfers between chips (35% of the peak), so 1.5 hours for all
+without the transfers between chips (34% of the peak), so 1.5 hours for all
 steps with an assumed 1 ms for these, if data is read fast enough: 2,336 clips a
 second. It keeps 1.0 GB on a chip. 32 clips keep 5.6 GB on an H100.
 experiments/scaling.md has the calculation, and the limits on more devices. This

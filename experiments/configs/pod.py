@@ -18,7 +18,7 @@ python -m vidcolor.train --config=experiments/configs/pod.py --cluster \
   --workdir=DIR --config.dataset.data_dir=DATA_DIR
 
 This was not run yet. The TPU compiler estimates 12.7 ms a step without the
-transfers between chips (35% of the peak), and 1.0 GB on a chip. With an
+transfers between chips (34% of the peak), and 1.0 GB on a chip. With an
 assumed 2 ms for the transfers, all steps take 12 minutes. If records are read
 from a bucket at 25 GB a second, a step takes 70 ms and all steps an hour.
 The expected result is at least the paper's, J 34.6 on DAVIS 2017 validation.

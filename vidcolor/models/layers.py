@@ -105,7 +105,8 @@ def _normalize_backward(epsilon, residuals, gradients):
   x, mean, inverse, scale = residuals
   gradient = gradients[0].astype(jnp.float32)
   # The mean and the variance only update averages: they have no gradient.
-  normal = _scale_and_shift(x.astype(jnp.float32), mean, inverse, 0 * mean)
+  zero = jnp.zeros_like(mean)
+  normal = _scale_and_shift(x.astype(jnp.float32), mean, inverse, zero)
   mean_gradient, mean_product = _mean(gradient), _mean(gradient * normal)
   count = x.size // x.shape[-1]
   broadcast = lambda v: jnp.broadcast_to(v, x.shape)
@@ -145,11 +146,10 @@ class Conv(nnx.Conv):
     if not isinstance(dilation, int):
       *_, dilation = dilation or (1,)
     frames = x.reshape(-1, *x.shape[-3:]).astype(self.dtype)
-    return _convolve(frames, kernel, dilation).reshape(*x.shape[:-1], -1)
+    return _convolve(dilation, frames, kernel).reshape(*x.shape[:-1], -1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(x, kernel, dilation):
+def _by_xla(dilation, x, kernel):
   return lax.conv_general_dilated(
       x,
       kernel,
@@ -160,15 +160,20 @@ def _convolve(x, kernel, dilation):
   )
 
 
-def _convolve_forward(x, kernel, dilation):
-  return _convolve(x, kernel, dilation), (x, kernel)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(dilation, x, kernel):
+  return _by_xla(dilation, x, kernel)
+
+
+def _convolve_forward(dilation, x, kernel):
+  return _convolve(dilation, x, kernel), (x, kernel)
 
 
 def _convolve_backward(dilation, residuals, gradient):
   x, kernel = residuals
-  of_x = jax.linear_transpose(lambda x: _convolve.fun(x, kernel, dilation), x)
+  of_x = jax.linear_transpose(lambda x: _by_xla(dilation, x, kernel), x)
   of_kernel = lambda x, gradient: jax.linear_transpose(
-      lambda kernel: _convolve.fun(x, kernel, dilation), kernel
+      functools.partial(_by_xla, dilation, x), kernel
   )(gradient)[0]
   return of_x(gradient)[0], lax.platform_dependent(
       x,
@@ -257,8 +262,9 @@ class Block(nnx.Module):
   """A block that the backward pass may recompute, to save memory.
 
   `nnx.view(model, remat=...)` chooses what is recomputed: 'none'; 'norms',
-  everything except convolutions, which takes little time; or 'blocks',
-  everything within the block.
+  everything except matrix products and the convolutions of flax; or 'blocks',
+  everything within the block. 'norms' also recomputes each `Conv`, whose own
+  gradient hides it from the policy.
   """
 
   def __init__(self):

@@ -11,6 +11,7 @@ def count(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> int:
 
   A product and its sum are two FLOPs. Products with zeros of padding or
   dilation do not count. All iterations of a `scan` do, but one of a `while`.
+  Of branches, the dearest counts, and of those for platforms, the default.
   Other operations are left out: they are few in a network.
   """
   return sum(map(_of_equation, jaxpr.eqns))
@@ -32,7 +33,9 @@ def _of_equation(equation):
       if isinstance(item, (core.Jaxpr, core.ClosedJaxpr))
   ]
   if name == 'cond':
-    return max(inner)
+    # Branches for platforms compute the same, some with products of padding.
+    platforms = params.get('branches_platforms') or ()
+    return inner[platforms.index(None)] if None in platforms else max(inner)
   return params.get('length', 1) * sum(inner)
 
 
