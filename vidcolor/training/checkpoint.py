@@ -352,6 +352,10 @@ def _manager(workdir, read_only=False):
           read_only=read_only,
           # Deletes checkpoints that a killed run did not finish.
           cleanup_tmp_directories=not read_only,
+          # Else a save waits six minutes for a folder that cannot be made.
+          async_options=ocp.AsyncOptions(
+              create_directories_asynchronously=False
+          ),
       ),
   )
 
