@@ -115,6 +115,24 @@ def test_crops_are_squares_of_every_size_and_half_are_mirrored():
   assert lefts.min() < 10 and lefts.max() > 50
 
 
+def test_crops_of_a_clip_are_moved_apart_at_most_by_max_shift():
+  # Red and green encode the position in the frame.
+  y, x = np.mgrid[:120, :160]
+  image = np.stack([x, y, 0 * x], -1).astype(np.uint8)
+  source = [_clip('', [image] * 3)]
+  # A crop of 60 rows, whose frames are moved apart by up to 30 pixels.
+  batches = _batches(source, batch_size=64, crop_size=60, max_shift=0.5)
+  frames = next(batches)['frames'].astype(int)
+  side = frames[..., 1].max((2, 3)) - frames[..., 1].min((2, 3)) + 1
+  corners = frames[..., :2].min((2, 3))
+  apart = corners.max(1) - corners.min(1)
+  assert np.all(apart <= 0.5 * side.mean(1, keepdims=True) + 1.5)
+  assert np.all((apart > 15).mean(0) > 0.2)
+  # The crops stay within the frame.
+  assert np.all(corners >= 0)
+  assert np.all(corners[..., 1] + side <= 121)
+
+
 def test_frame_steps():
   steps, starts = set(), set()
   for batch in _take(_batches([_counting_clip(9)], max_frame_step=3), 30):

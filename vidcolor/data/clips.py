@@ -30,6 +30,7 @@ def training_batches(
     max_frame_step: int,
     crop_size: int,
     min_scale: float,
+    max_shift: float = 0.0,
     num_workers: int,
     seed: int,
     process_index: int = 0,
@@ -38,8 +39,9 @@ def training_batches(
   """Returns endless shuffled batches of clips, the same for the same seed.
 
   A clip consists of `num_frames` frames of one shot, with equal random steps
-  between them. All of its frames are cropped to the same random square and
-  mirrored together or not at all.
+  between them. All of its frames are mirrored together or not at all, and
+  cropped to the same random square. With `max_shift`, the square of each frame
+  is moved, so that a network cannot find colors by their position alone.
 
   The batches of all processes together are the same for any number of processes
   and workers. But an iterator's state can be restored only with the same number
@@ -55,6 +57,9 @@ def training_batches(
     crop_size: Side of a clip's frames in pixels, to which crops are resized.
     min_scale: Smallest side of a crop, as a fraction of the frame's short side.
       The largest side is the short side.
+    max_shift: Largest distance that two frames' crops are moved apart, in rows
+      and in columns, as a fraction of the crop's side. Crops stay within the
+      frame, so `min_scale` must be below 1 for any move of rows.
     num_workers: Number of processes that decode. With 0, threads decode.
     seed: Seed of the order, frames, crops and mirroring.
     process_index: Index of this JAX process. Each process yields other clips.
@@ -70,6 +75,7 @@ def training_batches(
       max_frame_step=max_frame_step,
       crop_size=crop_size,
       min_scale=min_scale,
+      max_shift=max_shift,
   )
   dataset = grain.MapDataset.source(records).seed(seed).shuffle().repeat()
   # The slice comes after random_map, so that each process draws other numbers.
@@ -107,6 +113,7 @@ def sample_clip(
     max_frame_step: int,
     crop_size: int,
     min_scale: float,
+    max_shift: float = 0.0,
 ) -> dict[str, Any]:
   """Samples a random clip of a record, as described in `training_batches`.
 
@@ -120,8 +127,9 @@ def sample_clip(
   scale = rng.uniform(min_scale, 1)
   y, x = rng.random(2)
   mirrored = rng.random() < 0.5
+  shifts = max_shift * (rng.random((num_frames, 2)) - 0.5)
   clip = np.empty((num_frames, crop_size, crop_size, 3), np.uint8)
-  for index, target in zip(indices, clip, strict=True):
+  for index, shift, target in zip(indices, shifts, clip, strict=True):
     try:
       frame = images.decode(encoded[index])
     except (OSError, cv2.error) as error:
@@ -131,7 +139,9 @@ def sample_clip(
       ) from error
     height, width = frame.shape[:2]
     side = round(min(height, width) * scale)
-    top, left = int(y * (height - side + 1)), int(x * (width - side + 1))
+    room = np.array([height, width]) - side
+    corner = np.floor([y, x] * (room + 1)) + np.rint(shift * side)
+    top, left = np.clip(corner, 0, room).astype(int)
     square = frame[top : top + side, left : left + side]
     if side != crop_size:
       # Down to half the size, bilinear interpolation uses every pixel, and it
