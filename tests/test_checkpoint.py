@@ -55,6 +55,19 @@ def save(workdir, **changes):
   checkpoints.close()
 
 
+def test_some_old_checkpoints_are_kept(tmp_path):
+  config = tiny.config('', keep_every=4)
+  state, batches = _state(config), _batches()
+  with contextlib.closing(
+      checkpoint.Checkpoints(tmp_path, config, RECORDS)
+  ) as checkpoints:
+    for step in range(1, 11):
+      state = state.replace(step=jax.numpy.array(step))
+      checkpoints.save(state, PALETTE, batches)
+  kept = sorted(map(int, os.listdir(tmp_path / 'checkpoints')))
+  assert kept == [4, 8, 9, 10]
+
+
 _SAVE_ON_EIGHT_DEVICES = """
 import sys
 from absl import flags

@@ -32,6 +32,8 @@ def test_the_configs_are_right(module):
         ('log_every', -1, 'config.log_every=-1: give .* 0 switches it off'),
         ('images_every', -1, 'config.images_every=-1: give'),
         ('checkpoint_every', -1, 'config.checkpoint_every=-1: give'),
+        ('keep_every', -1, 'config.keep_every=-1: give'),
+        ('clips.max_shift', 1.5, 'config.clips.max_shift=1.5: give'),
         ('evaluation.every', -1, 'config.evaluation.every=-1: give'),
         ('clips.num_frames', 1, 'clips.num_frames=1: give .* 2 or more'),
         ('clips.max_frame_step', 0, 'config.clips.max_frame_step=0: give'),

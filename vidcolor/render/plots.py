@@ -69,6 +69,28 @@ def j_by_frame(
   _save(axes, path)
 
 
+def by_step(
+    steps: Num[np.ndarray, ' steps'],
+    curves: Mapping[str, Float[np.ndarray, ' steps']],
+    path: str | os.PathLike,
+) -> None:
+  """Draws metrics in [0, 1] against training steps, one curve per metric.
+
+  Args:
+    steps: Training steps. They are drawn at equal distances.
+    curves: The values of each metric, by its name.
+    path: The PNG file to write.
+  """
+  axes = _axes(xlabel='training step', ylabel='J, or accuracy')
+  places = np.arange(len(steps))
+  for name, values in curves.items():
+    axes.plot(places, values, marker='o', markersize=4, label=name)
+  axes.set_xticks(places, [f'{step:,}' for step in steps])
+  axes.set_ylim(0, 1)
+  _add_legend(axes)
+  _save(axes, path)
+
+
 def by_horizon(
     curves: Mapping[str, Sequence[float]],
     horizons: Sequence[int],

@@ -48,7 +48,9 @@ class Checkpoints:
 
     Args:
       workdir: Folder of the run.
-      config: Config of the run, which is saved in each checkpoint.
+      config: Config of the run, which is saved in each checkpoint. The three
+        newest checkpoints are kept, and those whose step is a multiple of
+        config.keep_every if it has this field.
       records: `records.Records.identity` of its datasets, which is too.
     """
     self._config = json.loads(config.to_json()) | {
@@ -56,7 +58,7 @@ class Checkpoints:
         'num_processes': jax.process_count(),
     }
     self._workdir = workdir
-    self._manager = _manager(workdir)
+    self._manager = _manager(workdir, keep_every=config.get('keep_every'))
 
   def save(
       self,
@@ -343,11 +345,12 @@ def load_model(
   )
 
 
-def _manager(workdir, read_only=False):
+def _manager(workdir, read_only=False, keep_every=None):
   return ocp.CheckpointManager(
       epath.Path(pathlib.Path(workdir).resolve()) / 'checkpoints',
       options=ocp.CheckpointManagerOptions(
           max_to_keep=3,
+          keep_period=keep_every or None,
           create=not read_only,
           read_only=read_only,
           # Deletes checkpoints that a killed run did not finish.

@@ -45,7 +45,9 @@ def train(
   Args:
     config: A config as in experiments/configs. log_every=0 switches reports
       off, images_every=0 pictures, evaluation.every=0 evaluation. With
-      checkpoint_every=0 a run is saved only at its end and at SIGTERM.
+      checkpoint_every=0 a run is saved only at its end and at SIGTERM. The
+      three newest checkpoints are kept, and every keep_every'th step if it is
+      given and saved.
     workdir: Folder for checkpoints, metrics.jsonl and TensorBoard events.
     make_model: A network class, or another function that takes `rngs` and
       returns the network. If given, config.model is not used.

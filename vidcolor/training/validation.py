@@ -82,6 +82,11 @@ _RULES = {
 # These are checked only where a config has them and they are not None.
 _OPTIONAL_RULES = {
     'evaluation.every': _EVERY,
+    'keep_every': _whole(0, '; 0 keeps none but the newest'),
+    'clips.max_shift': _Rule(
+        lambda x: isinstance(x, (int, float)) and 0 <= x < 1,
+        'a number of 0 or more, below 1',
+    ),
     'copy.temperature': _POSITIVE,
     'copy.radius': _POSITIVE,
     'copy.top_k': _whole(1),
