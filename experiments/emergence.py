@@ -60,7 +60,7 @@ _WAYS = {
         radius=4,
         top_k=5,
         keep_first=True,
-        recent=5,
+        recent=2,
     ),
 }
 _FRAME_STEP = 8  # Between frames of 24 a second.

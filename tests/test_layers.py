@@ -15,6 +15,9 @@ _OPTIONS = {'rngs': nnx.Rngs(0), 'use_bias': False}
 _CONVOLUTIONS = {
     'frames': lambda conv: conv(3, 4, (3, 3), **_OPTIONS),
     'dilated': lambda conv: conv(3, 4, (3, 3), kernel_dilation=2, **_OPTIONS),
+    'dilated far': lambda conv: conv(
+        3, 4, (3, 3), kernel_dilation=8, **_OPTIONS
+    ),
     'clips': lambda conv: conv(
         3, 4, (1, 3, 3), kernel_dilation=(1, 4, 4), **_OPTIONS
     ),
@@ -50,16 +53,16 @@ def _outputs(layer, x):
 
 @pytest.mark.parametrize('case', _CONVOLUTIONS)
 def test_outputs_gradients_and_averages_are_those_of_flax(case):
-  x = jax.random.normal(jax.random.key(1), (2, 4, 6, 5, 3)) * 2 + 1
+  x = jax.random.normal(jax.random.key(1), (2, 4, 12, 10, 3)) * 2 + 1
   with jax.numpy_rank_promotion('allow'):  # flax's batch norm needs it.
     ours, theirs = (_outputs(layer, x) for layer in _both(case))
   for a, b in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize('case', ['frames', 'dilated', 'clips'])
+@pytest.mark.parametrize('case', ['frames', 'dilated', 'dilated far', 'clips'])
 def test_the_gradient_counts_the_products_that_flax_computes(case):
-  x = jnp.ones((2, 4, 6, 5, 3))
+  x = jnp.ones((2, 4, 12, 10, 3))
   ours, theirs = (
       flops.count(jax.make_jaxpr(functools.partial(_outputs, layer))(x).jaxpr)
       for layer in _both(case)

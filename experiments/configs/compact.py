@@ -63,6 +63,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.log_every = 10
   config.images_every = 100
   config.checkpoint_every = 100
+  # Steps that are multiples of this are kept for good; 0 keeps none of them.
+  config.keep_every = 0
 
   config.evaluation = ml_collections.ConfigDict()
   config.evaluation.dataset = 'davis2016'  # Or 'davis2017'.

@@ -66,6 +66,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.log_every = 100
   config.images_every = 5_000
   config.checkpoint_every = 5_000
+  # Steps that are multiples of this are kept for good; 0 keeps none of them.
+  config.keep_every = 0
 
   config.evaluation = ml_collections.ConfigDict()
   config.evaluation.dataset = 'davis2016'  # Or 'davis2017'.

@@ -160,9 +160,37 @@ def _by_xla(dilation, x, kernel):
   )
 
 
+def _by_products(dilation, x, kernel):
+  """Multiplies each frame's patches with the kernel.
+
+  XLA's convolutions for CPUs read all the zeros around a frame. On two cores,
+  this takes half as long at dilation 16.
+  """
+  kernel = kernel.reshape(-1, kernel.shape[-1])
+  products = lax.map(lambda frame: _patches(dilation, frame) @ kernel, x)
+  return products.reshape(*x.shape[:3], -1)
+
+
+def _patches(dilation, frame):
+  """Returns the 9 values below the kernel, [height * width, 9 * channels]."""
+  height, width, _ = frame.shape
+  border = (dilation, dilation)
+  frame = jnp.pad(frame, (border, border, (0, 0)))
+  shifts = [(y * dilation, x * dilation) for y in range(3) for x in range(3)]
+  shifted = [frame[v : v + height, u : u + width] for v, u in shifts]
+  return jnp.concatenate(shifted, axis=-1).reshape(height * width, -1)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _convolve(dilation, x, kernel):
-  return _by_xla(dilation, x, kernel)
+  if dilation < 8:
+    return _by_xla(dilation, x, kernel)
+  return lax.platform_dependent(
+      x,
+      kernel,
+      cpu=functools.partial(_by_products, dilation),
+      default=functools.partial(_by_xla, dilation),
+  )
 
 
 def _convolve_forward(dilation, x, kernel):
@@ -171,11 +199,11 @@ def _convolve_forward(dilation, x, kernel):
 
 def _convolve_backward(dilation, residuals, gradient):
   x, kernel = residuals
-  of_x = jax.linear_transpose(lambda x: _by_xla(dilation, x, kernel), x)
+  turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
   of_kernel = lambda x, gradient: jax.linear_transpose(
       functools.partial(_by_xla, dilation, x), kernel
   )(gradient)[0]
-  return of_x(gradient)[0], lax.platform_dependent(
+  return _convolve(dilation, gradient, turned), lax.platform_dependent(
       x,
       gradient,
       cpu=functools.partial(_kernel_gradient, dilation),
@@ -184,24 +212,24 @@ def _convolve_backward(dilation, residuals, gradient):
 
 
 def _kernel_gradient(dilation, x, gradient):
-  """Sums the products of each frame's shifted pictures with the gradient.
+  """Sums the products of each frame's patches with the gradient.
 
   On two CPU cores, it takes half as long as XLA's convolution.
   """
-  _, height, width, channels = x.shape
-  border = (dilation, dilation)
-  x = jnp.pad(x, ((0, 0), border, border, (0, 0)))
-  shifts = [(y * dilation, x * dilation) for y in range(3) for x in range(3)]
+  channels, features = x.shape[-1], gradient.shape[-1]
 
   def add_frame(total, frame):
     x, gradient = frame
-    shifted = [x[v : v + height, u : u + width] for v, u in shifts]
-    shifted = jnp.concatenate(shifted, axis=-1).reshape(height * width, -1)
-    return total + shifted.T @ gradient.reshape(height * width, -1), None
+    product = lax.dot(
+        _patches(dilation, x).T,
+        gradient.reshape(-1, features),
+        preferred_element_type=jnp.float32,
+    )
+    return total + product, None
 
-  zeros = jnp.zeros((9 * channels, gradient.shape[-1]), x.dtype)
+  zeros = jnp.zeros((9 * channels, features), jnp.float32)
   total, _ = lax.scan(add_frame, zeros, (x, gradient))
-  return total.reshape(3, 3, channels, -1)
+  return total.reshape(3, 3, channels, features).astype(x.dtype)
 
 
 _convolve.defvjp(_convolve_forward, _convolve_backward)

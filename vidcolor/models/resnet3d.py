@@ -118,7 +118,7 @@ class _TemporalBlock(layers.Block):
           kernel_dilation=kernel_dilation,
           use_bias=False,
           dtype=dtype,
-          kernel_init=nnx.initializers.he_normal(),
+          kernel_init=_init_center,
           rngs=rngs,
       )
 
@@ -135,3 +135,16 @@ class _TemporalBlock(layers.Block):
   def _apply(self, x):
     x = nnx.relu(self.space_norm(self.space(x)))
     return nnx.relu(self.time_norm(self.time(x)))
+
+
+def _init_center(key, shape, dtype):
+  """Initializes the center of a kernel at random, and all else to zero.
+
+  The blocks have no shortcuts. After five of them, little of an embedding would
+  come from its own place if all of a kernel were random: the untrained network
+  then tracks at a mean J of 0.04, and learns for long to be local. The paper
+  does not say how it initializes.
+  """
+  center = nnx.initializers.he_normal()(key, shape[-2:], dtype)
+  kernel = jnp.zeros(shape, dtype)
+  return kernel.at[tuple(size // 2 for size in shape[:-2])].set(center)
