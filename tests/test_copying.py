@@ -29,6 +29,11 @@ def _inputs(dtype=np.float32):
   )
 
 
+def _flat(array):
+  array = np.asarray(array, np.float64)
+  return array.reshape(BATCH, -1, array.shape[-1])
+
+
 def _numpy_copy(
     target,
     reference,
@@ -40,12 +45,10 @@ def _numpy_copy(
     top_k=None,
 ):
   """The definition in float64: returns copied values and the affinity."""
-  to_64 = lambda x, *shape: np.asarray(x, np.float64).reshape(BATCH, *shape)
-  target = to_64(target, -1, DIM)
-  reference = to_64(reference, -1, DIM)
-  values = to_64(values, -1, CHANNELS)
+  _, height, width, _ = target.shape
+  target, reference, values = map(_flat, (target, reference, values))
   scores = target @ reference.transpose(0, 2, 1) / TEMPERATURE
-  y, x = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
+  y, x = np.divmod(np.arange(height * width), width)
   distance = (np.maximum if square_window else np.hypot)(
       abs(y[:, None] - y), abs(x[:, None] - x)
   )
@@ -64,9 +67,7 @@ def _numpy_copy(
 def _numpy_gradients(target, reference, values, affinity, gradient):
   """Gradients of sum(copied * gradient), by hand, in float64."""
   shapes = target.shape, reference.shape, values.shape
-  target = np.asarray(target, np.float64).reshape(BATCH, -1, DIM)
-  reference = np.asarray(reference, np.float64).reshape(BATCH, -1, DIM)
-  values = np.asarray(values, np.float64).reshape(BATCH, -1, CHANNELS)
+  target, reference, values = map(_flat, (target, reference, values))
   transpose = lambda x: x.transpose(0, 2, 1)
   inner = gradient @ transpose(values)
   mean = np.sum(affinity * inner, axis=-1, keepdims=True)
@@ -106,15 +107,78 @@ def test_agrees_with_float64_numpy_with_gradients(options, masked):
     )
     return jnp.sum(copied * weight.astype(np.float32)), copied
 
-  gradients, copied = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(*inputs)
+  gradient = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)
+  gradients, copied = gradient(*inputs)
   options = {k: v for k, v in options.items() if k != 'block_size'}
   expected, affinity = _numpy_copy(*inputs, valid, **options)
   _assert_close(copied, expected.reshape(copied.shape))
+  # A copy of equal values needs no scores, but its gradient does.
+  (_, _, actual), _ = gradient(*inputs[:2], np.ones_like(inputs[2]))
+  _assert_close(_flat(actual), affinity.transpose(0, 2, 1) @ _flat(weight))
   weight = weight.reshape(BATCH, -1, CHANNELS)
   for actual, wanted in zip(
       gradients, _numpy_gradients(*inputs, affinity, weight), strict=True
   ):
     _assert_close(actual, wanted)
+
+
+def _labels(**objects):
+  """Returns labels of a background and two objects, at slices of frames."""
+  labels = np.zeros((BATCH, TIME, 24, 40, 3), np.float32)
+  labels[..., 0] = 1
+  for name, place in objects.items():
+    labels[place] = np.eye(3)[['background', 'first', 'second'].index(name)]
+  return labels
+
+
+# Tiles of targets are in three rows and five columns. Most see no object.
+LABELS = {
+    'no object': _labels(),
+    'all object': _labels(first=np.s_[:]),
+    'one at the border': _labels(first=np.s_[:, :, :6, 35:]),
+    'two that overlap': _labels(
+        first=np.s_[:, :, 8:16, 8:14], second=np.s_[:, 1:, 12:20, 12:16]
+    ),
+    'one in a frame that takes no part': _labels(first=np.s_[0, 0, :9, :9]),
+    'one cell, in one frame': _labels(second=np.s_[1, 2, 23, 20]),
+    'a faint one': 0.999 * _labels()
+    + 0.001 * _labels(first=np.s_[:, 1, 5, 31]),
+    'soft': np.random.default_rng(0).dirichlet(np.ones(3), (BATCH, 3, 24, 40)),
+}
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['windowed', 'windowed top-k', 'square window', 'unwindowed top-k'],
+)
+def test_labels_agree_with_float64_numpy(name):
+  rng = np.random.default_rng(0)
+  target = rng.normal(0, 1, (BATCH, 24, 40, DIM)).astype(np.float32)
+  reference = rng.normal(0, 1, (BATCH, TIME, 24, 40, DIM)).astype(np.float32)
+  valid = np.array([[False, True, True], [True, True, True]])
+  _, affinity = _numpy_copy(target, reference, reference, valid, **FORMS[name])
+  for labels in LABELS.values():
+    copied = copying.copy(
+        target,
+        reference,
+        labels.astype(np.float32),
+        temperature=TEMPERATURE,
+        valid=valid,
+        **FORMS[name],
+    )
+    _assert_close(_flat(copied), affinity @ _flat(labels))
+
+
+def test_computes_no_scores_far_from_objects():
+  rng = np.random.default_rng(0)
+  labels = _labels(first=np.s_[:, :, :5, :5])
+  # Labels that were copied have rounding errors.
+  labels[:, 1:] *= 1 + rng.uniform(-1, 1, labels[:, 1:].shape) * 2.0**-20
+  target = rng.normal(0, 1, (BATCH, 24, 40, DIM)).astype(np.float32)
+  target[:, :, 8:] = np.nan
+  reference = np.repeat(target[:, None], TIME, axis=1)
+  copied = copying.copy(target, reference, labels, radius=3, top_k=4)
+  np.testing.assert_array_equal(copied[:, :, 8:], _labels()[:, 0, :, 8:])
 
 
 @pytest.mark.slow

@@ -91,13 +91,13 @@ def copy(
   if radius is not None or top_k is not None:
     if block_size is not None:
       raise ValueError('block_size cannot be combined with radius or top_k.')
-    one = functools.partial(
-        windowed.copy_windowed,
-        radius=radius,
-        square=square_window,
-        unwindowed=unwindowed,
-        top_k=top_k,
-    )
+    options = {
+        'radius': radius,
+        'square': square_window,
+        'unwindowed': unwindowed,
+        'top_k': top_k,
+    }
+    one = functools.partial(windowed.copy_windowed, **options)
     if kernel is None:
       kernel = jax.default_backend() == 'tpu'
     if kernel and windowed_tpu.can_copy(
@@ -106,6 +106,8 @@ def copy(
       one = lambda *arrays: windowed_tpu.copy_best(
           *arrays, radius, square_window, top_k
       )
+    elif jax.default_backend() == 'cpu':
+      one = functools.partial(windowed.copy_skipping, **options)
   else:
     one = functools.partial(_global, block_size=block_size)
   # The smaller operand is scaled, in float32 to keep precision.

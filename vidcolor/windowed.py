@@ -4,11 +4,14 @@ A tile is a square of neighbouring targets. The union of its targets' windows is
 a slice of the references. So the scores of a tile are one small matrix product,
 and no key is gathered for each target. The top-k selection first compares
 groups of scores, and then only the scores in the best groups.
+
+Far from all objects, the windows hold nothing but background. Whatever the
+scores are, a tile there copies background, and `copy_skipping` computes none.
 """
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -20,6 +23,10 @@ MASKED = -1e30
 # Side of a tile. Smaller tiles have slow matrix products. In larger tiles, more
 # of the windows' union lies outside of each target's own window.
 _TILE = 8
+# Values count as equal if they differ by at most this share of the largest. It
+# is 32 times the precision of float32, because copies round. After 70 frames of
+# video, the labels of the background differed from 1 by a seventh of it.
+_EQUAL = 2.0**-18
 # Positions in a group, of which the first round of the top-k sees the maximum.
 _GROUP = 16
 
@@ -34,17 +41,18 @@ def copy_windowed(
     square: bool,
     unwindowed: int,
     top_k: int | None,
+    skip: bool = False,
 ) -> Float[Array, 'height width channels']:
   """Copies within a window around each target position, for one clip.
 
   The arguments are those of `copying.copy` for one clip. The target is divided
-  by the temperature.
+  by the temperature. `skip` is for `copy_skipping`.
   """
   height, width, dim = target.shape
   if radius is None:
     radius, unwindowed = 0, len(reference)
   size = height * width
-  values = values.reshape(len(reference) * size, -1)
+  flat_values = values.reshape(len(reference) * size, -1)
   first_row = size * jnp.arange(len(reference))
   bias = jnp.where(valid, 0.0, MASKED)
   frames = reference, first_row, bias
@@ -64,27 +72,72 @@ def copy_windowed(
   place = jnp.arange(size).reshape(1, height, width)
   place = jnp.pad(place, border, constant_values=-1)
   window = _tile_window(reach_y, reach_x, radius, square)
+  cut = lambda array, tile: _cut(array, tile, columns, reach_y, reach_x)
 
   # The backward pass recomputes the affinity of each tile to save memory.
   @jax.checkpoint
   def copy_tile(tile):
-    y, x = _TILE * (tile // columns), _TILE * (tile % columns)
-    cut = lambda array: _cut(array, y, x, reach_y, reach_x)
-    tile_target = lax.dynamic_slice(
-        target, (y, x, 0), (_TILE, _TILE, dim)
-    ).reshape(_TILE**2, dim)
-    near_place = cut(place)[0]
+    tile_target = _cut(target[None], tile, columns, 0, 0)[0]
+    near_place = cut(place, tile)[0]
     seen = window + jnp.where(near_place < 0, MASKED, 0.0)[None]
-    near = _Positions(cut(reference), seen, near_place, first_row, bias)
+    near = _Positions(cut(reference, tile), seen, near_place, first_row, bias)
     parts = [part for part in (near, anywhere) if part.embeddings.size]
-    return _copy_from(tile_target, parts, values, top_k)
+    return _copy_from(tile_target, parts, flat_values, top_k)
+
+  copy = copy_tile
+  if skip:
+    common, differs = _commonest(values, valid)
+    differs = differs[unwindowed:].any(axis=0) | differs[:unwindowed].any()
+    differs = jnp.pad(differs[None], border)
+    within_reach = (window == 0).any(axis=0)[None]
+    same = jnp.broadcast_to(common[None], (_TILE**2, common.size))
+
+    def copy(tile):
+      is_needed = (cut(differs, tile) & within_reach).any()
+      return lax.cond(is_needed, copy_tile, lambda _: same, tile)
 
   copied = lax.map(
-      copy_tile, jnp.arange(rows * columns), batch_size=_tiles_at_once()
+      copy, jnp.arange(rows * columns), batch_size=_tiles_at_once()
   )
   copied = copied.reshape(rows, columns, _TILE, _TILE, -1).swapaxes(1, 2)
   copied = copied.reshape(rows * _TILE, columns * _TILE, -1)
   return copied[:height, :width]
+
+
+def copy_skipping(
+    target: Float[Array, 'height width dim'],
+    reference: Float[Array, 'time height width dim'],
+    values: Float[Array, 'time height width channels'],
+    valid: Bool[Array, ' time'],
+    **options: Any,
+) -> Float[Array, 'height width channels']:
+  """Copies as `copy_windowed`, without scores where all values are equal.
+
+  A copy is a mean of values in the window. So a tile whose windows hold only
+  one value copies it: the commonest one, which is the background of masks and 0
+  of points. The result differs from that of `copy_windowed` by at most `_EQUAL`
+  times the largest channel of that value. The gradient needs all scores, and is
+  that of `copy_windowed`.
+
+  Args:
+    target: As for `copy_windowed`, as are the following ones.
+    reference: Embeddings of the reference frames.
+    values: Values to copy.
+    valid: Frames that take part.
+    **options: Options of `copy_windowed`.
+  """
+  definition = functools.partial(copy_windowed, **options)
+  # In a batch, `lax.cond` computes both of its branches.
+  copy = jax.custom_vjp(
+      jax.custom_batching.sequential_vmap(
+          functools.partial(definition, skip=True)
+      )
+  )
+  copy.defvjp(
+      lambda *arrays: jax.vjp(definition, *arrays),
+      lambda vjp, gradient: vjp(gradient),
+  )
+  return copy(target, reference, values, valid)
 
 
 def dot_products(
@@ -152,6 +205,22 @@ def _anywhere(reference, first_row, bias):
   return _Positions(reference, window, place, first_row, bias)
 
 
+def _commonest(values, valid):
+  """Returns the commonest value, and where the values are others.
+
+  If each channel has either its least or its largest value nearly everywhere,
+  as labels have, that is the commonest. It is found in the oldest frame, whose
+  labels were given or copied least often.
+  """
+  oldest = values[valid.argmax()]
+  low, high = oldest.min((0, 1)), oldest.max((0, 1))
+  common = jnp.where(2 * oldest.mean((0, 1)) > low + high, high, low)
+  difference = jnp.abs(values - common[None, None, None]).max(axis=-1)
+  # NaN is not equal.
+  differs = ~(difference <= _EQUAL * jnp.abs(common).max())
+  return common, differs & valid[:, None, None]
+
+
 def _reach(radius, size):
   """Returns how many cells the windows extend beyond their tile.
 
@@ -168,8 +237,9 @@ def _tiles_at_once():
   return None if jax.default_backend() == 'cpu' else 32
 
 
-def _cut(array, y, x, reach_y, reach_x):
-  """Returns the positions that some target of the tile at (y, x) can see."""
+def _cut(array, tile, columns, reach_y, reach_x):
+  """Returns the positions that some target of a tile can see."""
+  y, x = _TILE * (tile // columns), _TILE * (tile % columns)
   time, _, _, *channels = array.shape
   size = _TILE + 2 * reach_y, _TILE + 2 * reach_x
   start = (0, y, x, *(0 for _ in channels))
