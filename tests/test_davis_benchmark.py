@@ -48,6 +48,20 @@ def test_scores_predictions_as_the_tracker_made_them(data_dir, tmp_path):
   assert len(list(decoding.read_frames(tmp_path / 'out' / 'dogs.mp4'))) == 4
 
 
+def test_a_part_is_scored_and_named(data_dir, tmp_path):
+  part = {'sequences': ['dogs'], 'max_frames': 4, 'year': 2017}
+  results = davis.evaluate(baselines.Identity(), data_dir, tmp_path, **part)
+  assert results['per_sequence'].keys() == {'dogs'}
+  assert results['part'] == 'dogs; the first 4 frames of each sequence'
+  # The first and the last of four frames do not count.
+  assert len(results['j_by_frame']) == 2
+  assert len(list((tmp_path / 'predictions/dogs').iterdir())) == 4
+  predictions = tmp_path / 'predictions'
+  assert davis.score(predictions, data_dir, tmp_path, **part) == results
+  with pytest.raises(errors.UserError, match='no sequence cat: give some of b'):
+    davis.evaluate(baselines.Identity(), data_dir, sequences=['dogs', 'cat'])
+
+
 def test_predictions_are_palette_pictures(data_dir, tmp_path):
   _evaluate(data_dir, tmp_path / 'out')
   paths = sorted((tmp_path / 'out/predictions/dogs').iterdir())

@@ -42,6 +42,16 @@ def fixture_workdir(tmp_path_factory):
   return folder / 'run'
 
 
+def test_results_of_a_part_name_it(davis, tmp_path):
+  part = '--sequences=dogs', '--max_frames=4', '--baseline=identity'
+  done = _evaluate(*davis, *part, f'--output_dir={tmp_path}')
+  results = json.loads((tmp_path / 'results.json').read_text())
+  name = 'a part of davis2017 (dogs; the first 4 frames of each sequence)'
+  assert results['dataset'] == name
+  assert f'These figures are of {name}, not of the' in done.stdout
+  assert name in (tmp_path / 'report.html').read_text()
+
+
 def test_model_then_its_predictions_alone(workdir, davis, tmp_path):
   results = _results(
       tmp_path / 'model', f'--workdir={workdir}', '--color_failure', *davis
@@ -132,6 +142,10 @@ def test_features_track_as_the_network_that_made_them(davis, tmp_path):
         (
             ['--predictions=p', '--color_failure'],
             '--color_failure is not for the scoring of predictions on davis',
+        ),
+        (
+            ['--dataset=jhmdb', '--max_frames=9', '--baseline=identity'],
+            '--max_frames is not for jhmdb',
         ),
         (['--query_mode=strided'], '--query_mode is not for davis2017'),
         (['--resolution=1080p'], 'that holds JPEGImages/1080p'),

@@ -117,6 +117,18 @@ _OPTIONS = (
         'DAVIS: the folder that replaces 480p, such as Full-Resolution. BADJA:'
         ' 480p, the default if it is there, or Full-Resolution.',
     ),
+    flags.DEFINE_list(
+        'sequences',
+        None,
+        'DAVIS: names of the sequences to take, for a quick look. Default all.',
+    ),
+    flags.DEFINE_integer(
+        'max_frames',
+        None,
+        'DAVIS: number of frames of each sequence to take, for a quick look.'
+        ' Default all.',
+        3,
+    ),
     flags.DEFINE_enum(
         'query_mode',
         None,
@@ -150,8 +162,11 @@ def main() -> None:
   else:
     results = _evaluate(benchmark, options)
   sections = _sections(benchmark, results)
+  dataset = _DATASET.value
+  if 'part' in results:
+    dataset = f'a part of {dataset} ({results["part"]})'
   results |= {
-      'dataset': _DATASET.value,
+      'dataset': dataset,
       'method': _method(),
       'seconds': round(time.time() - start),
       **environment.describe(),
@@ -159,10 +174,12 @@ def main() -> None:
   files.write_json(output_dir / 'results.json', results)
   report.write_page(
       output_dir / 'report.html',
-      title=f'{_DATASET.value}: {_method()}',
+      title=f'{dataset}: {_method()}',
       sections=sections,
   )
   print(json.dumps(results.get('overall', {}), indent=2))
+  if 'part' in results:
+    print(f'These figures are of {dataset}, not of the benchmark.')
   print(f'Look at it: {output_dir / "report.html"}')
 
 

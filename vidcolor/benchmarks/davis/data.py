@@ -74,6 +74,20 @@ class AnnotatedSequence:
     annotated = self.annotated
     return self.masks[index if annotated is None else annotated.index(index)]
 
+  def first(self, num_frames: int) -> 'AnnotatedSequence':
+    """Returns the sequence of the first frames alone."""
+    annotated, num_masks = self.annotated, num_frames
+    if annotated is not None:
+      annotated = [index for index in annotated if index < num_frames]
+      num_masks = len(annotated)
+    return dataclasses.replace(
+        self,
+        frames=self.frames[:num_frames],
+        masks=self.masks[:num_masks],
+        frame_names=self.frame_names[:num_frames],
+        annotated=annotated,
+    )
+
   @functools.cached_property
   def _given_and_true(self):
     if self.annotated is None:
@@ -183,18 +197,38 @@ def read_scorable(
     split: str = 'val',
     resolution: str = _RESOLUTION,
     sparse: bool = False,
+    names: Sequence[str] = (),
+    max_frames: int | None = None,
 ) -> list[AnnotatedSequence]:
   """Reads sequences as `read_davis` does, and checks that they can be scored.
 
+  Args:
+    data_dir: As for `read_davis`, as are `year` to `sparse`.
+    year: 2016 or 2017.
+    split: Name of the list.
+    resolution: Name of the folder used instead of 480p.
+    sparse: Whether to also read the layout of YouTube-VOS.
+    names: The sequences of the list to take. Default: all.
+    max_frames: Only so many frames of each are taken. Default: all.
+
   Raises:
-    UserError: As `read_davis`; or a sequence has fewer than three frames, or
-      no object in its first mask, or in none if it need not be the first; or
-      some sequences of DAVIS have all their masks and others only the first
-      one.
+    UserError: As `read_davis`; or a name is not in the list; or a sequence has
+      fewer than three frames, or no object in its first mask, or in none if it
+      need not be the first; or some sequences of DAVIS have all their masks and
+      others only the first one.
   """
   sequences = read_davis(
       data_dir, year=year, split=split, resolution=resolution, sparse=sparse
   )
+  if unknown := set(names) - {sequence.name for sequence in sequences}:
+    raise errors.UserError(
+        f'no sequence {", ".join(sorted(unknown))}: give some of'
+        f' {", ".join(sequence.name for sequence in sequences)}'
+    )
+  if names:
+    sequences = [sequence for sequence in sequences if sequence.name in names]
+  if max_frames:
+    sequences = [sequence.first(max_frames) for sequence in sequences]
   for sequence in sequences:
     if len(sequence.frames) < 3:
       raise errors.UserError(

@@ -49,6 +49,8 @@ def evaluate(
     year: int | None = None,
     split: str = 'val',
     resolution: str = '480p',
+    sequences: Sequence[str] = (),
+    max_frames: int | None = None,
     color_failure: bool = False,
     frames_of: FramesOf = lambda sequence: sequence.frames,
 ) -> Results:
@@ -65,6 +67,8 @@ def evaluate(
       lists in `data_dir`.
     split: As `data.read_davis` takes it.
     resolution: As `data.read_davis` takes it.
+    sequences: Names of the sequences to track. Default: all of the split.
+    max_frames: Only so many frames of each are tracked. Default: all.
     color_failure: Whether to also measure if tracking fails where colorization
       fails. The tracker must be a `LabelPropagator`. It takes twice the time.
     frames_of: Returns what the tracker gets as the frames of a sequence.
@@ -84,15 +88,21 @@ def evaluate(
         '--color_failure is for networks: leave it out, or give no --baseline'
     )
   year = year or data.latest_year(data_dir)
-  sequences = data.read_scorable(
-      data_dir, year=year, split=split, resolution=resolution, sparse=True
+  chosen = data.read_scorable(
+      data_dir,
+      year=year,
+      split=split,
+      resolution=resolution,
+      sparse=True,
+      names=sequences,
+      max_frames=max_frames,
   )
-  if color_failure and sequences[0].annotated is not None:
+  if color_failure and chosen[0].annotated is not None:
     raise errors.UserError('--color_failure is for DAVIS: leave it out')
-  total = sum(len(sequence.frames) for sequence in sequences)
+  total = sum(len(sequence.frames) for sequence in chosen)
   with folders.predictions_dir(output_dir) as predictions_dir:
     with tqdm.tqdm(total=total, unit='frame') as progress:
-      for sequence in sequences:
+      for sequence in chosen:
         progress.set_postfix_str(sequence.name)
         tracked = _track(tracker, frames_of(sequence), sequence.starts)
         paths = _paths(predictions_dir, sequence)
@@ -100,12 +110,12 @@ def evaluate(
         for path, mask in zip(paths, tracked, strict=True):
           masks.write_png(path, mask)
           progress.update()
-    results = _score(predictions_dir, data_dir, output_dir, year, sequences)
+    results = _score(predictions_dir, data_dir, output_dir, year, chosen)
   if color_failure and results and is_propagator:
     results['color_failure'] = color_failure_lib.analyze(
-        tracker, sequences, results['per_sequence'], frames_of=frames_of
+        tracker, chosen, results['per_sequence'], frames_of=frames_of
     )
-  return results
+  return results | _part(sequences, max_frames)
 
 
 def score(
@@ -116,6 +126,8 @@ def score(
     year: int | None = None,
     split: str = 'val',
     resolution: str = '480p',
+    sequences: Sequence[str] = (),
+    max_frames: int | None = None,
 ) -> Results:
   """Scores masks by J and F, exactly as the official toolkit.
 
@@ -130,9 +142,12 @@ def score(
     year: As `evaluate` takes it.
     split: As `data.read_davis` takes it.
     resolution: As `data.read_davis` takes it.
+    sequences: Names of the sequences to score. Default: all of the split.
+    max_frames: Only so many frames of each are scored. Default: all.
 
   Returns:
-    As `score_tracker`. Also 'year'; 'j_by_attribute' if the list of attributes,
+    As `score_tracker`. Also 'year'; 'part', which names the given sequences and
+    number of frames; 'j_by_attribute' if the list of attributes,
     Annotations/db_info.yml, is there; and 'media', which maps the videos that
     were written to their captions. Nothing if the data holds only first masks,
     as test-dev does.
@@ -142,11 +157,18 @@ def score(
       of another size, or has more objects than the first mask.
   """
   year = year or data.latest_year(data_dir)
-  sequences = data.read_scorable(
-      data_dir, year=year, split=split, resolution=resolution, sparse=True
+  chosen = data.read_scorable(
+      data_dir,
+      year=year,
+      split=split,
+      resolution=resolution,
+      sparse=True,
+      names=sequences,
+      max_frames=max_frames,
   )
   predictions_dir = pathlib.Path(predictions_dir)
-  return _score(predictions_dir, data_dir, output_dir, year, sequences)
+  results = _score(predictions_dir, data_dir, output_dir, year, chosen)
+  return results | _part(sequences, max_frames)
 
 
 def sections(
@@ -249,6 +271,14 @@ def score_tracker(
     )
     scores[sequence.name] = every_frame.counted()
   return _summarize(scores)
+
+
+def _part(sequences, max_frames) -> Results:
+  """Returns results that say which part of the benchmark they are of."""
+  parts = [', '.join(sequences)] if sequences else []
+  if max_frames:
+    parts.append(f'the first {max_frames} frames of each sequence')
+  return {'part': '; '.join(parts)} if parts else {}
 
 
 def _score(predictions_dir, data_dir, output_dir, year, sequences):
