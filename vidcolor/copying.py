@@ -8,7 +8,8 @@ al. 2018, equations 1 and 2),
 where f are embeddings and c the values to copy: colours in training; masks,
 points or joints in tracking. `copy` is that operation, over all positions or
 restricted to a window and to the best matches. `block_size` trades speed for
-memory and does not change the result.
+memory and does not change the result. Where a window holds one and the same
+label, a CPU copies it without affinities.
 """
 
 import functools
