@@ -6,9 +6,8 @@ python -m experiments.emergence --workdir=RUN --davis_dir=DAVIS_2016 \
 RUN is a training run that keeps its checkpoints (config.keep_every). Each
 checkpoint whose step is twice the one before tracks DAVIS, and so does the
 network before training. Tracking copies labels in two ways: in the paper's
-(Vondrick et al. 2018: all positions of the last three frames), and in the one
-that later work agrees on (unit-length embeddings, the best of a window, the
-first frame stays in the memory). Colors are measured on the same videos, of
+(configs/paper.py: all positions of the last three frames), and in the one that
+later work agrees on (configs/tracking_window.py). Colors are measured on the same videos, of
 which the network has seen none: as in training, a frame's colors are copied
 from the three before it, 8 frames apart.
 
@@ -26,6 +25,8 @@ from jax import numpy as jnp
 import numpy as np
 import tqdm
 
+from experiments.configs import paper
+from experiments.configs import tracking_window
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import network as network_lib
@@ -51,17 +52,9 @@ _STEPS = flags.DEFINE_list(
     'steps', None, 'Steps to measure. Default: each twice the one before.'
 )
 
-# Fields of `propagation.PropagationOptions`.
 _WAYS = {
-    "the paper's way": {},
-    "the field's way": dict(
-        unit_length=True,
-        temperature=0.07,
-        radius=4,
-        top_k=5,
-        keep_first=True,
-        recent=2,
-    ),
+    "the paper's way": paper.get_config().tracking,
+    "the field's way": tracking_window.get_config().tracking,
 }
 _FRAME_STEP = 8  # Between frames of 24 a second.
 
@@ -110,9 +103,9 @@ def measure(
     max_frames: Frames to track of each sequence. Default: all.
   """
   result = {}
-  for name, changes in _WAYS.items():
+  for name, options in _WAYS.items():
     scores = run.score_tracker(
-        network.propagator(**changes), sequences, max_frames=max_frames
+        network.propagator(**options), sequences, max_frames=max_frames
     )
     result[name] = scores['overall']['J_mean']
   return result | _color_accuracy(network, sequences)
