@@ -51,7 +51,8 @@ def test_it_measures_every_doubling_and_goes_on(tmp_path):
   assert list(results) == ['0', '2', '4']
   # All three are the same network: training did not change it.
   assert results['0'] == results['2'] == results['4']
-  assert all(0 < value <= 1 for value in results['2'].values())
+  assert all(0 <= value <= 1 for value in results['2'].values())
+  assert results['2']["the field's way"] > 0.3
   assert result.stdout.count('\n| ') == 3
   assert (tmp_path / 'out' / 'emergence.png').stat().st_size > 1000
 
