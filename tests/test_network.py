@@ -1,6 +1,7 @@
 """Networks: saved, loaded, and those that earlier versions wrote."""
 
 import pathlib
+import shutil
 import zipfile
 
 from flax import nnx
@@ -39,6 +40,7 @@ def test_a_network_comes_back(tmp_path):
   loaded = network.Network.load(path)
   np.testing.assert_array_equal(loaded.palette, saved.palette)
   assert loaded.config.tracking == saved.config.tracking
+  assert loaded.config.dataset.data_dir is None
   sizes = [x.size for x in jax.tree.leaves(nnx.state(saved.model))]
   assert path.stat().st_size < 2.2 * sum(sizes) + 400 * len(sizes)
   expected = saved.model(jnp.asarray(_GREY, jnp.float32))
@@ -60,6 +62,16 @@ def test_other_files_are_one_line(tmp_path, content, message):
   with pytest.raises(errors.UserError, match=message) as error:
     network.Network.load(path)
   assert str(path) in str(error.value)
+
+
+def test_a_folder_with_the_name_of_a_network_in_the_package(
+    tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  _network().save('strong.npz')
+  shutil.move('strong.npz', 'strong')
+  with pytest.raises(errors.UserError, match='give ./strong'):
+    network.Network.load('strong')
 
 
 def test_a_network_of_another_shape_is_one_line(tmp_path):

@@ -62,16 +62,25 @@ class Network:
 
     Args:
       path: A training run, one of its checkpoints, or an .npz file that `save`
-        wrote. Default: the network in the package.
+        wrote. Or 'strong' or 'paper', the networks in the package. Default:
+        'strong'.
       make_model: Function that makes the network. It is needed if training was
         given a `make_model` that cannot be imported by its name.
 
     Raises:
       UserError: There is no such file, or this version of vidcolor cannot read
-        a network from it.
+        a network from it. Or the path names both a file or folder here and a
+        network in the package.
     """
     environment.enable_compilation_cache()
     path = os.path.expanduser(path or pretrained.SHIPPED)
+    if path in pretrained.NETWORKS:
+      if os.path.exists(path):
+        raise errors.UserError(
+            f'{path} is here, and it is the name of a network in the package:'
+            f' give ./{path}, or {pretrained.NETWORKS[path]}'
+        )
+      path = os.fspath(pretrained.NETWORKS[path])
     if path.endswith('.npz'):
       return cls(*_read_npz(path, make_model))
     # Importing Orbax takes a second, which .npz files do not need.
@@ -114,7 +123,7 @@ class Network:
       ) from error
 
   def save(self, path: str | os.PathLike[str]) -> None:
-    """Writes the network to an .npz file.
+    """Writes the network to an .npz file, without config.dataset.data_dir.
 
     Args:
       path: Path of the file.
@@ -131,7 +140,10 @@ class Network:
         )
         for names, variable in nnx.to_flat_state(nnx.state(self.model))
     }
-    config = np.array(self.config.to_json())
+    config = self.config.copy_and_resolve_references()
+    if 'dataset' in config:
+      config.dataset.data_dir = None  # It says nothing on another machine.
+    config = np.array(config.to_json())
     with files.atomic_write(path) as temporary:
       np.savez_compressed(
           temporary,

@@ -1,8 +1,13 @@
-"""The network that the package ships; MODEL_CARD.md describes it.
+"""The networks that the package ships; their model cards describe them.
 
-`network.Network.load()` reads it.
+`network.Network.load()` reads `strong`, which tracks best, and
+`network.Network.load('paper')` the network of Vondrick et al. 2018.
 """
 
 import pathlib
 
-SHIPPED = pathlib.Path(__file__).with_name('strong.npz')
+NETWORKS = {
+    name: pathlib.Path(__file__).with_name(f'{name}.npz')
+    for name in ('strong', 'paper')
+}
+SHIPPED = NETWORKS['strong']
