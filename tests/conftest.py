@@ -25,8 +25,14 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Each of pytest's own processes has its cache: JAX writes to it without a lock.
 _CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'jax'
 _CACHE /= os.environ.get('PYTEST_XDIST_WORKER', 'gw0')
-os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
-jax.config.update('jax_compilation_cache_dir', str(_CACHE))
+for name, value in (
+    ('jax_compilation_cache_dir', str(_CACHE)),
+    # As vidcolor.environment has it: tiny networks compile in less than JAX's
+    # own second, and programs that are started again find them.
+    ('jax_persistent_cache_min_compile_time_secs', 0.1),
+):
+  os.environ[name.upper()] = str(value)
+  jax.config.update(name, value)
 
 # A shell has what it starts in the background ignore Ctrl-C, and so do the
 # programs that tests start, unless it is handled here.

@@ -25,7 +25,7 @@ def test_the_step_is_the_same():
   frames = jnp.asarray(rng.integers(0, 256, (2, 2, 32, 32, 3), np.uint8))
   results = []
   for remat in layers.REMAT_POLICIES:
-    config = tiny.config('', remat=remat)
+    config = tiny.config('', remat=remat, **{'model.name': 'compact'})
     mesh = sharding.make_mesh()
     graphdef, state = step_lib.create_state(config, mesh)
     step = step_lib.make_train_step(config, graphdef, state, _PALETTE, mesh)

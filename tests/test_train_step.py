@@ -21,7 +21,7 @@ def data_dir(tmp_path_factory):
 
 
 def test_the_plain_step_trains_as_ours_does(data_dir):
-  config = tiny.config(data_dir)
+  config = tiny.config(data_dir, **{'model.name': 'compact'})
   rng = np.random.default_rng(0)
   palette = rng.uniform(-60, 60, (16, 2)).astype(np.float32)
   frames = rng.integers(0, 256, (2, 2, 32, 32, 3), np.uint8)

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from data_prep import palette as palette_lib
 from data_prep.synthetic_clips import synthetic_clips
 from experiments.configs import strong
 from tests import programs
@@ -51,10 +50,10 @@ def trained(data_dir, tmp_path_factory):
   return workdir
 
 
-def _run(data_dir, workdir, *flags, **changes):
+def _run(data_dir, workdir, *flags, run=programs.run, **changes):
   """Runs the program."""
   fields = tiny.overrides(data_dir) | changes
-  return programs.run(
+  return run(
       'vidcolor.train',
       '--config=experiments/configs/compact.py',
       f'--workdir={workdir}',
@@ -221,7 +220,8 @@ def test_zero_switches_reports_off(data_dir, tmp_path, capsys):
 
 def test_the_strong_configs_network_sees_colours(data_dir, tmp_path):
   config = strong.get_config()
-  config.update_from_flattened_dict(tiny.overrides(data_dir) | {'steps': 2})
+  changes = {'steps': 2, 'model.name': 'compact'}
+  config.update_from_flattened_dict(tiny.overrides(data_dir) | changes)
   loop.train(config, tmp_path)
   model, _, config = checkpoint.load_model(tmp_path)
   losses = telemetry.read_metrics(tmp_path)['loss']
@@ -247,7 +247,7 @@ def test_workdir_without_checkpoint_is_one_line(tmp_path):
     ],
 )
 def test_wrong_config_field_is_one_line(tmp_path, field, told):
-  result = _run('', tmp_path / 'run', field)
+  result = _run('', tmp_path / 'run', field, run=programs.run_here)
   assert result.returncode == 2
   assert told in result.stderr
   assert len(result.stderr.strip().splitlines()) == 1
@@ -255,7 +255,7 @@ def test_wrong_config_field_is_one_line(tmp_path, field, told):
 
 
 def test_missing_config_is_one_line(tmp_path):
-  result = programs.run(
+  result = programs.run_here(
       'vidcolor.train', '--config=nowhere.py', f'--workdir={tmp_path / "run"}'
   )
   assert result.returncode == 2
@@ -342,7 +342,7 @@ def test_flops_are_those_of_the_products():
   """They are three times those of a forward pass, without recomputation."""
 
   def count(**changes):
-    config = tiny.config('', **changes)
+    config = tiny.config('', **{'model.name': 'compact'} | changes)
     mesh, palette = sharding.make_mesh(), np.zeros((16, 2), np.float32)
     graphdef, state = step_lib.create_state(config, mesh)
     step = step_lib.make_train_step(config, graphdef, state, palette, mesh)
@@ -404,7 +404,7 @@ def test_training_evaluates_and_traces(data_dir, tmp_path):
     ],
 )
 def test_wrong_flags_are_one_line(tmp_path, flag, told):
-  result = _run('', tmp_path / 'run', flag)
+  result = _run('', tmp_path / 'run', flag, run=programs.run_here)
   assert result.returncode == 2
   assert told in result.stderr and result.stderr.count('\n') == 1
 
@@ -433,29 +433,28 @@ def _mean_j(trained, sequences):
   js = []
   for clip in sequences:
     _, scores = davis.track_and_score(
-        trained.propagator(), clip.frames, clip.masks
+        trained.propagator(short_side=96), clip.frames, clip.masks
     )
     js.append(scores.j.mean())
   return np.mean(js)
 
 
-def test_a_minute_of_training_beats_none(tmp_path):
-  # In this file, because pytest would run a file of its own at the very end,
-  # with one processor idle.
+def test_a_little_training_beats_none(tmp_path):
   builder = synthetic_clips.SyntheticClips(
-      num_train=32, num_test=0, data_dir=tmp_path
+      num_train=8, num_test=0, data_dir=tmp_path
   )
   builder.download_and_prepare()
-  palette_lib.fit(builder.data_dir)
+  colors = np.random.default_rng(0).uniform(-60, 60, (16, 2))
+  color.save_palette(builder.data_path / 'palette.npy', np.float32(colors))
   command = [
       *(sys.executable, '-m', 'vidcolor.train'),
       '--config=experiments/configs/compact.py',
       f'--workdir={tmp_path / "run"}',
       f'--config.dataset.name={builder.name}',
       f'--config.dataset.data_dir={tmp_path}',
-      '--config.steps=150',
-      '--config.images_every=150',
-      '--config.checkpoint_every=150',
+      '--config.clips.crop_size=64',
+      '--config.model.width=32',
+      '--config.steps=40',
   ]
   # Here it is the run that takes long, not the compiler: see conftest.py.
   run = subprocess.run(
@@ -469,10 +468,11 @@ def test_a_minute_of_training_beats_none(tmp_path):
   trained = network.Network.load(tmp_path / 'run')
   # Of other seeds than the training clips.
   sequences = [
-      synthetic.render_clip(10_000 + seed, num_frames=40) for seed in range(4)
+      synthetic.render_clip(10_000 + seed, num_frames=16, height=96, width=128)
+      for seed in range(4)
   ]
   j = _mean_j(trained, sequences)
   control = _mean_j(trained.untrained(), sequences)
   print(f'J {j:.3f}, untrained {control:.3f}')
-  # By 0.08 where it was tried.
-  assert j > control + 0.04
+  # By 0.17 where it was tried.
+  assert j > control + 0.08

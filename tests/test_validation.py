@@ -58,7 +58,8 @@ def test_the_configs_are_right(module):
 )
 def test_a_wrong_value_is_one_line(field, value, told):
   with pytest.raises(errors.UserError, match=told) as error:
-    validation.check_config(tiny.config('', **{field: value}))
+    changes = {'model.name': 'compact'} | {field: value}
+    validation.check_config(tiny.config('', **changes))
   assert '\n' not in str(error.value)
 
 

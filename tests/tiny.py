@@ -33,12 +33,16 @@ def build_dataset(folder: pathlib.Path) -> str:
 
 
 def overrides(data_dir: str) -> dict[str, object]:
-  """What makes the compact config tiny."""
+  """What makes the compact config tiny, and its network quick to compile.
+
+  Tests of the compact network itself name it: `{'model.name': 'compact'}`.
+  """
   return {
       'dataset.data_dir': data_dir,
       'steps': 20,
       'batch_size': 2,
       'clips.crop_size': 32,
+      'model.name': 'tests.toy_network.Net',
       'model.width': 8,
       'model.embedding_dim': 8,
       'model.coarse_blocks': 1,

@@ -18,7 +18,7 @@ class Net(nnx.Module):
     del unused
     self.channels = channels
     hidden = 4 * width
-    self.patches = nnx.Conv(channels, hidden, (8, 8), (4, 4), rngs=rngs)
+    self.patches = nnx.Conv(channels, hidden, (24, 24), (4, 4), rngs=rngs)
     self.norm = nnx.BatchNorm(hidden, rngs=rngs)
     self.embed = nnx.Conv(hidden, embedding_dim, (1, 1), rngs=rngs)
 
