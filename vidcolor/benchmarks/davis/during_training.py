@@ -9,7 +9,6 @@ from vidcolor import errors
 from vidcolor import models
 from vidcolor import network
 from vidcolor.benchmarks import davis
-from vidcolor.benchmarks.davis import data
 
 _YEARS = {'davis2016': 2016, 'davis2017': 2017}
 
@@ -40,6 +39,10 @@ def make_evaluator(
     raise errors.UserError(
         f'config.evaluation.dataset={name}: give davis2016 or davis2017'
     )
+  # Importing what reads and writes video takes time, and training without
+  # evaluation does without it.
+  from vidcolor.benchmarks.davis import data
+
   # Checked now, not after hours of training.
   data.read_scorable(data_dir, year=_YEARS[name])
 
