@@ -140,9 +140,9 @@ LABELS = {
         first=np.s_[:, :, 8:16, 8:14], second=np.s_[:, 1:, 12:20, 12:16]
     ),
     'one in a frame that takes no part': _labels(first=np.s_[0, 0, :9, :9]),
-    'one cell, in one frame': _labels(second=np.s_[1, 2, 23, 20]),
-    'a faint one': 0.999 * _labels()
-    + 0.001 * _labels(first=np.s_[:, 1, 5, 31]),
+    'a few cells, in one frame': _labels(second=np.s_[1, 1, 21:, 20:23]),
+    'a faint one': 0.998 * _labels()
+    + 0.002 * _labels(first=np.s_[:, 1, 4:7, 30:33]),
     'soft': np.random.default_rng(0).dirichlet(np.ones(3), (BATCH, 3, 24, 40)),
 }
 
