@@ -31,7 +31,7 @@ def videos_and_davis(tmp_path_factory):
   folder = tmp_path_factory.mktemp('inputs')
   rng = np.random.default_rng(0)
   texture = (
-      rng.integers(0, 256, (40, 80, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+      rng.integers(0, 256, (24, 48, 3), np.uint8).repeat(4, 0).repeat(4, 1)
   )
   (folder / 'videos').mkdir()
   for clip in range(3):
@@ -44,8 +44,8 @@ def videos_and_davis(tmp_path_factory):
     masks.mkdir(parents=True)
     for t in range(5):
       shift = 4 * t if name == 'swim' else 0
-      mask = np.zeros((160, 320), np.uint8)
-      mask[40:120, 60 + shift : 160 + shift] = 255
+      mask = np.zeros((96, 192), np.uint8)
+      mask[24:72, 36 + shift : 96 + shift] = 255
       cv2.imwrite(str(images / f'{t:05}.jpg'), np.roll(texture, shift, axis=1))
       cv2.imwrite(str(masks / f'{t:05}.png'), mask)
   return folder
