@@ -7,9 +7,9 @@ RUN is a training run that keeps its checkpoints (config.keep_every). Each
 checkpoint whose step is twice the one before tracks DAVIS, and so does the
 network before training. Tracking copies labels in two ways: in the paper's
 (configs/paper.py: all positions of the last three frames), and in the one that
-later work agrees on (configs/tracking_window.py). Colors are measured on the same videos, of
-which the network has seen none: as in training, a frame's colors are copied
-from the three before it, 8 frames apart.
+later work agrees on (configs/tracking_window.py). Colors are measured on the
+same videos, of which the network has seen none: as in training, a frame's
+colors are copied from the three before it, 8 frames apart.
 
 The folder gets results.json, table.md and emergence.png. A checkpoint that
 results.json holds already is not measured again.
