@@ -140,6 +140,18 @@ def test_what_version_0_1_wrote_still_tracks_the_same(_old_folder, path):
   np.testing.assert_allclose(result.confidence, confidence, atol=0.01)
 
 
+def test_the_papers_network_is_in_the_package():
+  assert pretrained.NETWORKS['paper'].stat().st_size < 20e6
+  loaded = network.Network.load('paper')
+  assert loaded.config.model.name == 'resnet3d'
+  assert loaded.palette.shape == (16, 2)
+  options = loaded.propagator().options
+  assert (options.radius, options.temperature, options.recent) == (None, 0.5, 3)
+  # Training changed the zeros around the centers of kernels.
+  kernel = loaded.model.temporal[0].space.kernel[...]
+  assert float(jnp.abs(kernel[0, 0, 0]).mean()) > 1e-3
+
+
 @pytest.mark.slow
 def test_the_shipped_one_is_small_loads_offline_and_tracks():
   assert pretrained.SHIPPED.stat().st_size < 25e6
