@@ -12,7 +12,8 @@ same videos, of which the network has seen none: as in training, a frame's
 colors are copied from the three before it, 8 frames apart.
 
 The folder gets results.json, table.md and emergence.png. A checkpoint that
-results.json holds already is not measured again.
+results.json holds already is not measured again. Results of other flags or of
+another run are refused.
 """
 
 import json
@@ -61,33 +62,55 @@ _FRAME_STEP = 8  # Between frames of 24 a second.
 
 def main() -> None:
   """Measures the checkpoints, and writes the table and the plot."""
-  sequences = [
-      sequence
-      for sequence in data.read_davis(
-          _DAVIS_DIR.value, year=2016, split=_SPLIT.value
-      )
-      if sequence.name not in _LEAVE_OUT.value
-  ]
+  sequences = _sequences()
   checkpoints = _checkpoints(pathlib.Path(_WORKDIR.value) / 'checkpoints')
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   results_file = output_dir / 'results.json'
+  setup = {
+      'workdir': _WORKDIR.value,
+      'davis_dir': _DAVIS_DIR.value,
+      'split': _SPLIT.value,
+      'leave_out': _LEAVE_OUT.value,
+      'max_frames': _MAX_FRAMES.value,
+  }
   results = {}
   if results_file.exists():
-    results = json.loads(results_file.read_text())
+    saved = json.loads(results_file.read_text())
+    if saved['setup'] != setup:
+      raise errors.UserError(
+          f'{results_file} is of other flags: give another --output_dir, or'
+          ' remove it'
+      )
+    results = saved['by_step']
   for step, path in tqdm.tqdm(checkpoints.items(), unit='checkpoint'):
     if str(step) not in results:
       network = network_lib.Network.load(path)
       if not step:
         network = network.untrained()
       results[str(step)] = measure(network, sequences, _MAX_FRAMES.value)
-      files.write_json(results_file, results)
+      files.write_json(results_file, {'setup': setup, 'by_step': results})
   rows = {step: results[str(step)] for step in checkpoints}
   table = _table(rows)
   with files.atomic_write(output_dir / 'table.md') as temporary:
     temporary.write_text(table)
   _plot(rows, output_dir / 'emergence.png')
   print(table)
+
+
+def _sequences():
+  sequences = data.read_scorable(
+      _DAVIS_DIR.value, year=2016, split=_SPLIT.value
+  )
+  names = {sequence.name for sequence in sequences}
+  if unknown := set(_LEAVE_OUT.value) - names:
+    raise errors.UserError(
+        f'--leave_out: {_DAVIS_DIR.value} has no {min(unknown)}, but'
+        f' {", ".join(sorted(names))}'
+    )
+  if len(sequences[0].masks) == 1:
+    raise errors.UserError(f'{_DAVIS_DIR.value} has only first masks')
+  return [s for s in sequences if s.name not in _LEAVE_OUT.value]
 
 
 def measure(
@@ -154,12 +177,12 @@ def _checkpoints(folder):
   if not steps:
     raise errors.UserError(f'{folder} holds no checkpoints: give another run')
   if _STEPS.value:
-    chosen = [int(step) for step in _STEPS.value if step != '0']
-    missing = set(chosen) - set(steps)
+    missing = set(_STEPS.value) - {'0', *map(str, steps)}
     if missing:
       raise errors.UserError(
-          f'{folder} holds no step {missing.pop()}, but {steps}'
+          f'{folder} holds no step {min(missing)}, but {steps}'
       )
+    chosen = [step for step in steps if str(step) in _STEPS.value]
   else:
     chosen = [steps[0]]
     for step in steps:

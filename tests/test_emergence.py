@@ -47,7 +47,8 @@ def test_it_measures_every_doubling_and_goes_on(tmp_path):
   result = programs.run('experiments.emergence', *flags)
   assert not result.returncode, result.stderr
   results_file = tmp_path / 'out' / 'results.json'
-  results = json.loads(results_file.read_text())
+  saved = json.loads(results_file.read_text())
+  results = saved['by_step']
   assert list(results) == ['0', '2', '4']
   # All three are the same network: training did not change it.
   assert results['0'] == results['2'] == results['4']
@@ -58,6 +59,15 @@ def test_it_measures_every_doubling_and_goes_on(tmp_path):
 
   # What is measured already is not measured again.
   results['2']["the paper's way"] = 0.123
-  results_file.write_text(json.dumps(results))
+  results_file.write_text(json.dumps(saved))
   again = programs.run('experiments.emergence', *flags)
   assert '| 0.123 |' in again.stdout
+
+  # Nor is it taken for a measurement with other flags.
+  for flag, told in (
+      ('--max_frames=4', 'is of other flags'),
+      ('--leave_out=cat', 'has no cat, but bear, dogs'),
+      ('--steps=x', 'holds no step x'),
+  ):
+    result = programs.run_here('experiments.emergence', *flags, flag)
+    assert result.returncode == 2 and told in result.stderr
