@@ -44,6 +44,13 @@ def _counting_clip(num_frames, shots=(0,)):
   return _clip('counts', images, shots)
 
 
+def _position_clip():
+  """Returns a clip whose red and green encode the position in the frame."""
+  y, x = np.mgrid[:120, :160]
+  image = np.stack([x, y, 0 * x], -1).astype(np.uint8)
+  return _clip('', [image] * 3)
+
+
 def _numbers(batch):
   """Returns the frame numbers of clips from `_counting_clip`."""
   return batch['frames'][..., 0, 0, 0].astype(int)
@@ -100,10 +107,7 @@ def test_a_clip_is_one_crop_of_its_video():
 
 
 def test_crops_are_squares_of_every_size_and_half_are_mirrored():
-  # Red and green encode the position in the frame.
-  y, x = np.mgrid[:120, :160]
-  image = np.stack([x, y, 0 * x], -1).astype(np.uint8)
-  source = [_clip('', [image] * 3)]
+  source = [_position_clip()]
   crops = next(_batches(source, batch_size=64, crop_size=20))['frames'][:, 0]
   crops = crops.astype(float)
   widths = (crops[:, 0, -1, 0] - crops[:, 0, 0, 0]) * 20 / 19
@@ -116,10 +120,7 @@ def test_crops_are_squares_of_every_size_and_half_are_mirrored():
 
 
 def test_crops_of_a_clip_are_moved_apart_at_most_by_max_shift():
-  # Red and green encode the position in the frame.
-  y, x = np.mgrid[:120, :160]
-  image = np.stack([x, y, 0 * x], -1).astype(np.uint8)
-  source = [_clip('', [image] * 3)]
+  source = [_position_clip()]
   # A crop of 60 rows, whose frames are moved apart by up to 30 pixels.
   batches = _batches(source, batch_size=64, crop_size=60, max_shift=0.5)
   frames = next(batches)['frames'].astype(int)

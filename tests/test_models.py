@@ -76,9 +76,8 @@ def test_compact_embeds_each_frame_alone():
 @pytest.mark.slow
 def test_resnet3d_embeds_frames_together():
   model = _randomised_statistics(models.create('resnet3d'))
-  for (
-      block
-  ) in model.temporal:  # At first, the weights of other frames are zero.
+  # At first, the weights of other frames are zero.
+  for block in model.temporal:
     kernel = block.time.kernel
     kernel[...] += 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)
   grey = jax.random.normal(jax.random.key(0), (1, 4, 16, 16, 1))
