@@ -131,7 +131,12 @@ def main() -> None:
   """Measures the rows that are missing, and writes the report."""
   if bool(_WORKDIR.value) == bool(_DATA_DIR.value):
     raise errors.UserError('give --data_dir or --workdir')
-  sequences = _sequences()
+  sequences = davis_data.read_fully_annotated(
+      _DAVIS_DIR.value,
+      year=_YEAR.value,
+      split=_SPLIT.value,
+      leave_out=_HELD_OUT.value,
+  )
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   results = _Results(output_dir / 'results.json')
@@ -166,21 +171,6 @@ def _base():
   return pathlib.Path(
       config_flags.get_config_filename(flags.FLAGS['config'])
   ).stem
-
-
-def _sequences():
-  sequences = davis_data.read_scorable(
-      _DAVIS_DIR.value, year=_YEAR.value, split=_SPLIT.value
-  )
-  names = {sequence.name for sequence in sequences}
-  if unknown := set(_HELD_OUT.value) - names:
-    raise errors.UserError(
-        f'--held_out: {_DAVIS_DIR.value} has no {min(unknown)}, but'
-        f' {", ".join(sorted(names))}'
-    )
-  if len(sequences[0].masks) == 1:
-    raise errors.UserError(f'{_DAVIS_DIR.value} has only first masks')
-  return [s for s in sequences if s.name not in _HELD_OUT.value]
 
 
 class _Results:

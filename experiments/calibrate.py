@@ -48,7 +48,7 @@ def main() -> None:
   trained = network.Network.load(_CHECKPOINT.value)
   # Uncalibrated: slope 1 and intercept 0 keep the log-odds.
   tracker = trained.propagator(calibration=(1.0, 0.0))
-  sequences = davis_data.read_scorable(_DATA_DIR.value)
+  sequences = davis_data.read_fully_annotated(_DATA_DIR.value)
   tracked = {
       sequence.name: _track(tracker, sequence)
       for sequence in tqdm.tqdm(sequences, unit='video')

@@ -62,7 +62,12 @@ _FRAME_STEP = 8  # Between frames of 24 a second.
 
 def main() -> None:
   """Measures the checkpoints, and writes the table and the plot."""
-  sequences = _sequences()
+  sequences = data.read_fully_annotated(
+      _DAVIS_DIR.value,
+      year=2016,
+      split=_SPLIT.value,
+      leave_out=_LEAVE_OUT.value,
+  )
   checkpoints = _checkpoints(pathlib.Path(_WORKDIR.value) / 'checkpoints')
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
@@ -96,21 +101,6 @@ def main() -> None:
     temporary.write_text(table)
   _plot(rows, output_dir / 'emergence.png')
   print(table)
-
-
-def _sequences():
-  sequences = data.read_scorable(
-      _DAVIS_DIR.value, year=2016, split=_SPLIT.value
-  )
-  names = {sequence.name for sequence in sequences}
-  if unknown := set(_LEAVE_OUT.value) - names:
-    raise errors.UserError(
-        f'--leave_out: {_DAVIS_DIR.value} has no {min(unknown)}, but'
-        f' {", ".join(sorted(names))}'
-    )
-  if len(sequences[0].masks) == 1:
-    raise errors.UserError(f'{_DAVIS_DIR.value} has only first masks')
-  return [s for s in sequences if s.name not in _LEAVE_OUT.value]
 
 
 def measure(

@@ -79,7 +79,7 @@ def test_mistakes_are_one_line(folders, tmp_path):
   assert 'give --data_dir or --workdir' in result.stderr
   result = run('--workdir=w', '--held_out=cat')
   assert result.returncode == 2
-  assert 'has no cat, but bear, dogs' in result.stderr
+  assert 'has no cat to leave out, but bear, dogs' in result.stderr
 
 
 def test_differences_and_whether_they_are_clear():

@@ -133,6 +133,26 @@ def test_what_macos_and_jupyter_leave_behind_is_ignored(tmp_path, has_lists):
   assert bear.name == 'bear' and len(bear.frames) == len(bear.masks) == 3
 
 
+def test_what_measures_needs_all_masks_and_a_sequence(tmp_path):
+  for name in 'bear', 'dogs':
+    _write_sequence(tmp_path, name, 3 * [_mask(255)])
+  read = davis_data.read_fully_annotated
+  assert [s.name for s in read(tmp_path)] == ['bear', 'dogs']
+  assert [s.name for s in read(tmp_path, leave_out=['bear'])] == ['dogs']
+  for names, message in (
+      (['cat'], 'no cat to leave out, but bear, dogs'),
+      (['bear', 'dogs'], 'are left out'),
+  ):
+    with pytest.raises(errors.UserError, match=message):
+      read(tmp_path, leave_out=names)
+  for name in 'bear', 'dogs':
+    folder = tmp_path / 'Annotations' / '480p' / name
+    for path in sorted(folder.iterdir())[1:]:
+      path.unlink()
+  with pytest.raises(errors.UserError, match='only first masks'):
+    read(tmp_path)
+
+
 def test_reads_the_published_lists_and_attributes(shared_dir):
   """Sixteen of the thirty training sequences of 2016 are at hand."""
   root = shared_dir / 'davis2016-train'

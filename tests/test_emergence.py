@@ -66,7 +66,7 @@ def test_it_measures_every_doubling_and_goes_on(tmp_path):
   # Nor is it taken for a measurement with other flags.
   for flag, told in (
       ('--max_frames=4', 'is of other flags'),
-      ('--leave_out=cat', 'has no cat, but bear, dogs'),
+      ('--leave_out=cat', 'has no cat to leave out, but bear, dogs'),
       ('--steps=x', 'holds no step x'),
   ):
     result = programs.run_here('experiments.emergence', *flags, flag)

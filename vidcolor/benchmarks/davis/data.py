@@ -252,6 +252,40 @@ def read_scorable(
   return sequences
 
 
+def read_fully_annotated(
+    data_dir: str | os.PathLike[str],
+    *,
+    year: int | None = None,
+    split: str = 'val',
+    leave_out: Sequence[str] = (),
+) -> list[AnnotatedSequence]:
+  """Reads sequences as `read_scorable` does, and checks that masks are known.
+
+  Args:
+    data_dir: As for `read_davis`, as are `year` and `split`.
+    year: 2016 or 2017.
+    split: Name of the list.
+    leave_out: Names of sequences of the list to leave out.
+
+  Raises:
+    UserError: As `read_scorable`; or a name to leave out is not in the list; or
+      nothing is left; or the sequences have only their first masks.
+  """
+  sequences = read_scorable(data_dir, year=year, split=split)
+  names = [sequence.name for sequence in sequences]
+  if unknown := set(leave_out) - set(names):
+    raise errors.UserError(
+        f'{data_dir} has no {min(unknown)} to leave out, but'
+        f' {", ".join(sorted(names))}'
+    )
+  if len(sequences[0].masks) == 1:
+    raise errors.UserError(f'{data_dir} has only first masks')
+  sequences = [s for s in sequences if s.name not in leave_out]
+  if not sequences:
+    raise errors.UserError(f'all sequences of {data_dir} are left out')
+  return sequences
+
+
 def read_tfds(
     name: str, data_dir: str | os.PathLike[str], split: str
 ) -> list[AnnotatedSequence]:
