@@ -1,16 +1,19 @@
 """Strict settings for every test: shapes are checked, warnings are errors."""
 
+import gc
 import os
 import pathlib
 import signal
 
+# Imports leave no garbage, and make more and more objects to look through.
+gc.disable()
 # Tests compile many small programs and run each once or twice: less optimized
 # code is ready sooner. JAX reads this when it is imported.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 # With libtpu but no TPU, JAX's profiler crashes unless JAX is told of CPUs.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
-# pylint: disable=wrong-import-position
+# ruff: noqa: E402
 from absl import flags
 import jax
 import jaxtyping
@@ -50,6 +53,25 @@ def shared_dir() -> pathlib.Path:
   if not path.is_dir():
     pytest.skip('no ../shared folder with real video on this machine')
   return path
+
+
+def pytest_ignore_collect(
+    collection_path: pathlib.Path, config: pytest.Config
+) -> bool | None:
+  """Does not import files of slow tests only, where no slow test runs.
+
+  What they import takes longer than many of the fast tests.
+  """
+  if config.option.markexpr != 'not slow' or collection_path.is_dir():
+    return None
+  mark = '\npytestmark = pytest.mark.slow\n'
+  return True if mark in collection_path.read_text() else None
+
+
+def pytest_collection_finish() -> None:
+  """Collects garbage again, but never looks through what was imported."""
+  gc.freeze()
+  gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,7 +19,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import wait
 
-from experiments import app
 from tests import browsers
 from tests import odd_videos
 from tests import programs
@@ -297,6 +296,9 @@ def test_nothing_comes_from_elsewhere(page, url):
 
 
 def test_temporary_files_go_when_a_signal_ends_the_program():
+  # Imported late: importing Gradio takes seconds in each of pytest's processes.
+  from experiments import app
+
   with pytest.raises(KeyboardInterrupt):
     with app.temporary_files_in_one_folder() as folder:
       with tempfile.NamedTemporaryFile(delete=False) as file:
