@@ -47,7 +47,8 @@ def _outputs(layer, x):
     weights = jnp.arange(y.size, dtype=y.dtype).reshape(y.shape) % 7 - 2
     return jnp.sum(weights * jnp.tanh(y)), (y, nnx.state(layer))
 
-  gradients, (y, state) = jax.grad(loss, (0, 1), has_aux=True)(params, x)
+  gradient = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
+  gradients, (y, state) = gradient(params, x)
   return jax.tree.leaves((y, gradients, state))
 
 

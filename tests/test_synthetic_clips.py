@@ -10,12 +10,13 @@ from vidcolor.data import synthetic
 _SIZE = dict(num_frames=3, height=48, width=64)
 
 
-@pytest.fixture
-def data_dir(tmp_path):
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('data')
   synthetic_clips.SyntheticClips(
-      data_dir=tmp_path, num_workers=1, num_train=3, num_test=2, **_SIZE
+      data_dir=folder, num_workers=1, num_train=3, num_test=2, **_SIZE
   ).download_and_prepare()
-  return tmp_path
+  return folder
 
 
 def _read(data_dir, split):
