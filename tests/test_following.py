@@ -8,7 +8,7 @@ from vidcolor.tracking import propagation
 
 ROWS, COLUMNS = 16, 40
 
-_with_moved_first = jax.jit(following.with_moved_first)
+_with_moved_kept = jax.jit(following.with_moved_kept)
 
 
 def _labels(*corners, side=4):
@@ -32,7 +32,7 @@ def _references(first, last):
 def test_each_object_takes_the_first_frame_along():
   first, last = _labels((2, 4), (8, 30)), _labels((5, 14), (8, 24))
   references = _references(first, last)
-  moved = _with_moved_first(references)
+  moved = _with_moved_kept(references)
   assert moved.valid.tolist() == [True, True, True]
   np.testing.assert_array_equal(moved.labels[0], last)
   start = references.embeddings[0]
@@ -53,13 +53,13 @@ def test_each_object_takes_the_first_frame_along():
     ],
 )
 def test_without_motion_there_is_no_moved_frame(last):
-  moved = _with_moved_first(_references(_labels((2, 4)), last))
+  moved = _with_moved_kept(_references(_labels((2, 4)), last))
   assert moved.valid.tolist() == [False, True, True]
 
 
 def test_labels_stay_a_distribution_at_the_border():
   first, last = _labels((2, 4)), _labels((10, 34))
-  moved = _with_moved_first(_references(first, last))
+  moved = _with_moved_kept(_references(first, last))
   np.testing.assert_allclose(moved.labels.sum(-1), 1)
 
 

@@ -49,6 +49,7 @@ _MODULES = (
     'program',
     'prompts',
     'render',
+    'sessions',
     'sharding',
     'track_output',
     'tracking',

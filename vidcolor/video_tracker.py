@@ -1,10 +1,13 @@
-"""Tracks objects and points through a video, from one given frame.
+"""Tracks objects and points through a video.
 
 import vidcolor
 
 tracker = vidcolor.load_pretrained()
 result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
 result.masks, result.position, result.visible, result.confidence
+
+session = tracker.start(frame, boxes=[(120, 80, 310, 260)])
+found = session.step(next_frame)
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +23,8 @@ from numpy import typing as npt
 from vidcolor import errors
 from vidcolor import lazy_sequence
 from vidcolor import prompts
+from vidcolor import sessions
 from vidcolor import tracking
-from vidcolor.tracking import box_to_mask
-from vidcolor.tracking import confidence
 from vidcolor.video import video_source
 
 # A video file or a folder of pictures, by its path or opened; or RGB frames,
@@ -35,44 +37,17 @@ Video = (
     | Sequence[np.ndarray]
 )
 
-# A point with a higher confidence counts as visible (`TrackedPoints`).
-_VISIBLE = 0.5
-
-_Tracker = TypeVar('_Tracker')
-
-
-class TrackedFrame(NamedTuple):
-  """The tracked objects or points in one frame.
-
-  Attributes:
-    frame: The number of the frame.
-    numbers: The number of each object in the mask, or of each point, from 0.
-    mask: 0 or the number of an object. None if points are tracked.
-    position: (x, y) of a point, or the mean over the pixels of an object (NaN
-      without pixels), in pixels. Pixel centres have whole coordinates.
-    visible: Whether each is visible. Otherwise it is hidden or lost.
-    confidence: In 0 to 1. The confidence of a point, or the mean over an
-      object's pixels of the probability that they are right.
-  """
-
-  frame: int
-  numbers: Int[np.ndarray, ' tracked']
-  mask: UInt8[np.ndarray, 'height width'] | None
-  position: Float[np.ndarray, 'tracked 2']
-  visible: Bool[np.ndarray, ' tracked']
-  confidence: Float[np.ndarray, ' tracked']
-
 
 class TrackResult(NamedTuple):
   """The tracked objects or points in all frames of a video.
 
   Attributes:
-    numbers: As in `TrackedFrame`.
+    numbers: As in `sessions.TrackedFrame`.
     masks: One mask per frame, or None if points are tracked. Masks that
       `track_output.write_tracking` wrote are read from files when used.
-    position: As in `TrackedFrame`, for each frame.
-    visible: As in `TrackedFrame`, for each frame.
-    confidence: As in `TrackedFrame`, for each frame.
+    position: As in `sessions.TrackedFrame`, for each frame.
+    visible: As in `sessions.TrackedFrame`, for each frame.
+    confidence: As in `sessions.TrackedFrame`, for each frame.
   """
 
   numbers: Int[np.ndarray, ' tracked']
@@ -138,27 +113,46 @@ class VideoTracker(Generic[_Propagator]):
       UserError: The video cannot be read, a mark is not valid or not in the
         frame, or the propagator cannot track it.
     """
-    given: list[prompts.Prompt] = []
-    if masks is not None:
-      given.append(prompts.MaskPrompt(masks))
-    if points is not None:
-      given.append(prompts.PointPrompt(points))
-    if boxes is not None:
-      given.append(prompts.BoxPrompt(boxes))
-    if len(given) != 1:
-      only = 'only ' if given else ''
-      raise errors.UserError(f'give {only}one of masks, points and boxes')
-    tracked = video_source.ReadablePart(
-        self.stream(video, given[0], query_frame)
-    )
+    prompt = sessions.only_prompt(masks=masks, points=points, boxes=boxes)
+    tracked = video_source.ReadablePart(self.stream(video, prompt, query_frame))
     result = collect(tracked)
     if tracked.fault:
       warnings.warn(str(tracked.fault), stacklevel=2)
     return result
 
+  def start(
+      self,
+      frame: np.ndarray,
+      *,
+      masks: npt.ArrayLike | None = None,
+      points: npt.ArrayLike | None = None,
+      boxes: npt.ArrayLike | None = None,
+  ) -> sessions.Session:
+    """Starts to track what one of `masks`, `points` and `boxes` marks.
+
+    The session takes frames one by one, as from a camera. It holds no more
+    memory for more frames. Its objects can be corrected, and new ones added.
+
+    Args:
+      frame: The first frame: RGB, uint8 [height width 3].
+      masks: As in `track`, as are `points` and `boxes`.
+      points: Points in the first frame.
+      boxes: Boxes in the first frame.
+
+    Raises:
+      UserError: As `track`.
+    """
+    prompt = sessions.only_prompt(masks=masks, points=points, boxes=boxes)
+    sessions.require_rgb(frame)
+    given = sessions.locate(self.propagator, frame, prompt, frame.shape[:2])
+    return sessions.Session(self.propagator, [frame], given)
+
   def stream(
-      self, video: Video, prompt: prompts.Prompt, query_frame: int = 0
-  ) -> Iterator[TrackedFrame]:
+      self,
+      video: Video,
+      prompt: prompts.Prompt | prompts.PromptsOverTime,
+      query_frame: int = 0,
+  ) -> Iterator[sessions.TrackedFrame]:
     """Yields the result of each frame, and keeps none of them.
 
     The query frame and the frames after it come first, then the frames before
@@ -166,18 +160,29 @@ class VideoTracker(Generic[_Propagator]):
 
     Args:
       video: As in `track`.
-      prompt: What is tracked.
-      query_frame: As in `track`.
+      prompt: What is tracked. Prompts over time start with their first frame,
+        which is the query frame. Those of later frames begin or correct objects
+        from there on. All frames have the numbers of all objects: before an
+        object begins, it is not visible, and its confidence is 0.
+      query_frame: As in `track`. Prompts over time ignore it.
 
     Raises:
-      UserError: As `track`. It is a `PartlyReadError`, after all other frames,
-        if the video cannot be read to its end.
+      UserError: As `track`, or as `PromptsOverTime.read_all`. It is a
+        `PartlyReadError`, after all other frames, if the video cannot be read
+        to its end.
     """
     if query_frame < 0:
       raise errors.UserError(
           f'there is no query frame {query_frame}: the first frame is 0'
       )
     video = open_video(video)
+    over_time = prompt if isinstance(prompt, prompts.PromptsOverTime) else None
+    numbers = None
+    if over_time:
+      numbers = _check_over_time(video, over_time)
+      query_frame = over_time.frames[0]
+      if len(over_time.frames) > 1:
+        sessions.require_correctable(self.propagator)
     readable = video_source.ReadablePart(
         itertools.islice(_forward(video), query_frame, None)
     )
@@ -189,88 +194,98 @@ class VideoTracker(Generic[_Propagator]):
           f'there is no query frame {query_frame}: the video has {count}'
           ' frames, the first one is 0'
       )
-    track = self._make_track(first, prompt, _full_size(video, prompt))
-    forward = track(itertools.chain([first], frames))
-    for number, tracked in enumerate(forward, query_frame):
-      yield TrackedFrame(number, *tracked)
-    backward = track(_backward(video, query_frame + 1)) if query_frame else ()
-    for number, tracked in enumerate(itertools.islice(backward, 1, None), 1):
-      yield TrackedFrame(query_frame - number, *tracked)
+    if not isinstance(prompt, prompts.PromptsOverTime):
+      given = sessions.locate(
+          self.propagator, first, prompt, _full_size(video, prompt)
+      )
+    else:
+      given = self._locate_at(video, prompt, query_frame, first)
+      given = sessions.merge(given, prompt.name)
+    forward = sessions.Session(
+        self.propagator, itertools.chain([first], frames), given
+    )
+    for number, found in enumerate(forward.results(), query_frame):
+      if over_time and number > query_frame and number in over_time.frames:
+        found = forward.give(
+            self._locate_at(video, over_time, number, forward.frame, found.mask)
+        )
+      yield _with_numbers(found._replace(frame=number), numbers)
+    if query_frame:
+      backward = sessions.Session(
+          self.propagator, _backward(video, query_frame + 1), given
+      )
+      results = itertools.islice(backward.results(), 1, None)
+      for number, found in enumerate(results, 1):
+        found = found._replace(frame=query_frame - number)
+        yield _with_numbers(found, numbers)
     if readable.fault:
       raise readable.fault
 
-  def _make_track(self, frame, prompt, full_size):
-    """Returns a function that tracks through frames, of which `frame` is first.
-
-    The function yields the fields of `TrackedFrame`, but for the number.
-    """
-    given = prompt.in_frame(full_size, frame.shape[:2])
-    if isinstance(prompt, prompts.PointPrompt):
-      tracker = _require(self.propagator, tracking.PointTracker, 'points')
-      return lambda frames: _track_points(tracker, frames, given)
-    if isinstance(prompt, prompts.BoxPrompt):
-      embedder = _require(self.propagator, tracking.Embedder, 'boxes')
-      objects = [
-          box_to_mask.from_box(embedder.embed, frame, box) for box in given
-      ]
-      order = box_to_mask.largest_first(objects)
-      given = prompts.paint(objects, prompt.name, order).astype(np.uint8)
-    if isinstance(self.propagator, tracking.ObjectTracker):
-      tracker = self.propagator
-    else:
-      tracker = _Certain(
-          _require(self.propagator, tracking.MaskTracker, 'masks')
-      )
-    return lambda frames: _track_objects(tracker, frames, given)
+  def _locate_at(self, video, over_time, number, frame, mask=None):
+    """Returns the mask of each object that has a prompt in a frame."""
+    return {
+        n: sessions.locate_object(
+            self.propagator,
+            frame,
+            prompt,
+            _full_size(video, prompt),
+            None if mask is None else mask == n,
+        )
+        for n, prompt in over_time.at(number).items()
+    }
 
 
-def _require(tracker: object, protocol: type[_Tracker], given: str) -> _Tracker:
-  """Returns the tracker, which must have the methods of the protocol."""
-  if not isinstance(tracker, protocol):
+def _check_over_time(video, over_time):
+  """Returns the numbers of all objects. All prompts must be valid."""
+  last = over_time.frames[-1]
+  is_source = isinstance(video, video_source.VideoSource)
+  if not is_source:
+    count = len(video)
+  elif not video.is_film and video.num_frames is not None:
+    count = video.num_frames
+  else:
+    count = video.frame(last)[0] + 1
+  if last >= count:
     raise errors.UserError(
-        f'{type(tracker).__name__} cannot track {given}: it lacks the methods'
-        f' of tracking.{protocol.__name__}'
+        f'{over_time.name}: there is no frame {last}: the video has {count}'
+        ' frames, the first one is 0'
     )
-  return tracker
+  size = video.size if is_source else video.shape[1:3]
+  numbers = set()
+  for frame in over_time.frames:
+    for number, prompt in over_time.at(frame).items():
+      prompt.in_frame(_full_size(video, prompt), size)
+      numbers.add(number)
+  return np.array(sorted(numbers))
 
 
-class _Certain:
-  """Gives a tracker of masks confidence 1 in every object that has pixels."""
+def _with_numbers(found, numbers):
+  """Returns a result with more objects, which have not begun."""
+  if numbers is None or len(numbers) == len(found.numbers):
+    return found
+  at = np.searchsorted(numbers, found.numbers)
 
-  def __init__(self, tracker: tracking.MaskTracker):
-    self._tracker = tracker
+  def spread(values, fill):
+    every = np.full((len(numbers), *values.shape[1:]), fill, values.dtype)
+    every[at] = values
+    return every
 
-  def track_objects(self, frames, first_mask):
-    num_objects = int(first_mask.max())
-    for mask in self._tracker.track(frames, first_mask):
-      area = np.bincount(mask.ravel(), minlength=num_objects + 1)[1:]
-      confidence_map = np.ones(mask.shape, np.float32)
-      yield tracking.TrackedObjects(
-          mask, confidence_map, (area > 0).astype(float)
-      )
-
-
-def _track_objects(tracker, frames, mask):
-  numbers = np.setdiff1d(mask, [0]).astype(int)
-  # The tracker makes a label for every number up to the highest.
-  dense = np.searchsorted([0, *numbers], mask).astype(np.uint8)
-  original = np.array([0, *numbers], np.uint8)
-  for objects in tracker.track_objects(frames, dense):
-    visible = objects.by_object > confidence.LOST
-    position = _centres(objects.mask, len(numbers))
-    mask = original[objects.mask]
-    yield numbers, mask, position, visible, objects.by_object
+  return found._replace(
+      numbers=numbers,
+      position=spread(found.position, np.nan),
+      visible=spread(found.visible, False),
+      confidence=spread(found.confidence, 0),
+  )
 
 
-def _track_points(tracker, frames, points):
-  numbers = np.arange(len(points))
-  for position, certainty in tracker.track_points(frames, points):
-    yield numbers, None, position, certainty > _VISIBLE, certainty
+def collect(tracked: Iterable[sessions.TrackedFrame]) -> TrackResult:
+  """Joins the results of all frames, sorted by their numbers.
 
-
-def collect(tracked: Iterable[TrackedFrame]) -> TrackResult:
-  """Joins the results of all frames, sorted by their numbers."""
+  Before an object begins, it is not visible, and its confidence is 0.
+  """
   frames = sorted(tracked, key=lambda frame: frame.frame)
+  numbers = np.unique(np.concatenate([frame.numbers for frame in frames]))
+  frames = [_with_numbers(frame, numbers) for frame in frames]
   masks = [frame.mask for frame in frames if frame.mask is not None]
   return TrackResult(
       frames[0].numbers,
@@ -327,16 +342,3 @@ def _full_size(video, prompt):
     if size in video.shown_sizes:
       return size
   return video.full_size
-
-
-def _centres(mask, num_objects):
-  """Returns the mean (x, y) of each object's pixels; NaN without pixels."""
-  rows, columns = mask.shape
-  total = lambda weights: np.bincount(
-      mask.ravel(), weights, minlength=num_objects + 1
-  )[1:]
-  area = total(None)
-  x = np.broadcast_to(np.arange(columns), mask.shape).ravel()
-  y = np.broadcast_to(np.arange(rows)[:, None], mask.shape).ravel()
-  with np.errstate(invalid='ignore'):
-    return np.stack([total(x), total(y)], axis=-1) / area[:, None]

@@ -5,10 +5,10 @@ tracker. Each tracking method yields one item per frame. The first item holds
 the given mask or points.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 import numpy as np
 
 Mask = UInt8[np.ndarray, 'height width']
@@ -61,6 +61,39 @@ class ObjectTracker(Protocol):
       self, frames: Iterable[Any], first_mask: Mask
   ) -> Iterator[TrackedObjects]:
     """Yields the mask of each frame and its confidence."""
+    ...
+
+
+@runtime_checkable
+class ObjectSteps(Protocol):
+  """Tracks objects frame by frame.
+
+  Attributes:
+    found: The objects in the frame shown last.
+  """
+
+  found: TrackedObjects
+
+  def step(self, frame: Any) -> TrackedObjects:
+    """Returns the objects in the next frame."""
+    ...
+
+  def give(
+      self, objects: Mapping[int, Bool[np.ndarray, 'height width']]
+  ) -> TrackedObjects:
+    """Says where objects, by their indices, are in the frame shown last.
+
+    The next indices begin new objects. Returns the new value of `found`.
+    """
+    ...
+
+
+@runtime_checkable
+class SessionTracker(Protocol):
+  """Tracks objects that can be corrected in any frame."""
+
+  def start_objects(self, frame: Any, mask: Mask) -> ObjectSteps:
+    """Starts from the first frame. Void in `mask` is background."""
     ...
 
 

@@ -1,12 +1,14 @@
-"""Moves the first frame along with the objects.
+"""Moves kept frames along with the objects.
 
 The window of the copy operation lies around the same place in all references.
 An object that has moved farther than the window's radius is not in the first
-frame's window any more. It is in that of the moved first frame.
+frame's window any more. It is in that of the moved first frame. The same holds
+for later frames with given labels, which are kept too.
 """
 
 from typing import NamedTuple
 
+import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -29,25 +31,36 @@ class References(NamedTuple):
   valid: Bool[Array, ' time']
 
 
-def with_moved_first(references: References) -> References:
-  """Adds the first reference, moved as the objects have moved since then.
+def with_moved_kept(references: References, kept: int = 1) -> References:
+  """Adds the kept frames, moved as the objects have moved since then.
 
-  Each object moves by whole cells, from the center of its label in the first
-  reference to that in the last one. Each cell moves with the object whose
+  Each object moves by whole cells, from the center of its label in the kept
+  frame to that in the last reference. Each cell moves with the object whose
   center is nearest now. What enters at the border repeats the border.
 
   Args:
     references: Reference frames in order of time.
+    kept: Number of frames, from the first one on, that are moved.
 
   Returns:
-    The references, with the moved one before them. It is not valid if nothing
-    has moved.
+    The references, with the moved ones before them. One is not valid if nothing
+    has moved since.
   """
-  embeddings, labels, valid = references
-  rows, columns, num_labels = labels.shape[1:]
-  if num_labels < 2:
+  if references.labels.shape[-1] < 2:
     return references
-  start, first_area = _center(labels[0, ..., 1:])
+  moved = [_moved(references, index) for index in range(kept)]
+  return jax.tree.map(
+      lambda array, *items: jnp.concatenate([*(x[None] for x in items), array]),
+      references,
+      *moved,
+  )
+
+
+def _moved(references, index):
+  """Returns one of the references, moved to where the objects are now."""
+  embeddings, labels, valid = references
+  rows, columns = labels.shape[1:3]
+  start, first_area = _center(labels[index, ..., 1:])
   end, area = _center(labels[-1, ..., 1:])
   present = area > _LEAST_AREA * first_area
   motion = jnp.where(present[None], jnp.round(end - start), 0).astype(int)
@@ -57,11 +70,8 @@ def with_moved_first(references: References) -> References:
   down, right = motion[:, distance.argmin(axis=-1)]
   source = (y - down).clip(0, rows - 1), (x - right).clip(0, columns - 1)
   moves = (down != 0).any() | (right != 0).any()
-  prepend = lambda item, array: jnp.concatenate([item[None], array])
   return References(
-      prepend(embeddings[0][source], embeddings),
-      prepend(labels[0][source], labels),
-      prepend(valid[0] & moves, valid),
+      embeddings[index][source], labels[index][source], valid[index] & moves
   )
 
 
