@@ -1,4 +1,4 @@
-"""Tracks objects or points through a video, from one given frame.
+"""Tracks objects or points through a video.
 
 python -m vidcolor.track --video=clip.mp4 --boxes="120,80,310,260" \
   --output_dir=out
@@ -12,7 +12,24 @@ One of these flags marks the objects or points in frame --query_frame:
   --pose=joints.json          joints: {"joints": {"neck": [x, y], ...},
                                        "limbs": [["neck", "hip"], ...]}
 
-Tracking goes from there to both ends of the video. The video may be a folder of
+Tracking goes from there to both ends of the video.
+
+One of these marks objects in several frames. Objects begin in the first frame
+that marks them, and later marks correct them. What a mark says holds from its
+frame on; only the first one also holds before it.
+
+  --prompts=prompts.json      [{"frame": 0, "number": 1, "box": [1, 2, 30, 40]},
+                               {"frame": 57, "number": 2,
+                                "points": [[x, y, 1], [x, y, 0]]},
+                               {"frame": 80, "number": 1, "mask": "080.png"}]
+                              points: 1 on the object, 0 beside it; paths are
+                              relative to the file
+  --masks=FOLDER              masks of any frames, PNG. In a folder of pictures,
+                              a mask is named as its picture (00057.png for
+                              00057.jpg). Otherwise, its name is the number of
+                              its frame (57.png or 00057.png).
+
+The video may be a folder of
 pictures or a TIFF stack, which are played at 25 frames a second, or an animated
 picture. If it is damaged, the results end there, and the exit code is 2.
 
@@ -51,6 +68,15 @@ _PROMPTS = {
     prompts.read_pose: flags.DEFINE_string(
         'pose', None, 'A JSON file of joints.'
     ),
+    prompts.read_prompts: flags.DEFINE_string(
+        'prompts', None, 'A JSON file of boxes, clicks and masks over time.'
+    ),
+    prompts.read_masks: flags.DEFINE_string(
+        'masks',
+        None,
+        'A folder of masks of any frames. A mask has the name of its picture if'
+        ' the video is a folder, else the number of its frame.',
+    ),
 }
 _OUTPUT_DIR = program.define_output_dir()
 _QUERY_FRAME = flags.DEFINE_integer(
@@ -65,8 +91,14 @@ _CHECKPOINT = program.define_checkpoint()
 def main() -> None:
   """Tracks, and writes the results."""
   start = time.perf_counter()
-  prompt = _prompt()
+  read, value = _given()
+  # Only the names of masks depend on the video.
+  prompt = None if read is prompts.read_masks else read(value)
   video = _VIDEO.open(scale=_SCALE.value)
+  prompt = prompt or prompts.read_masks(value, video.frame_names)
+  query_frame = _QUERY_FRAME.value
+  if isinstance(prompt, prompts.PromptsOverTime):
+    query_frame = prompt.frames[0]
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.refuse_to_replace(
       video.path, output_dir / 'overlay.mp4', output_dir / 'masks' / video.name
@@ -74,7 +106,7 @@ def main() -> None:
   files.make_folder(output_dir)
   propagator = network.Network.load(_CHECKPOINT.value).propagator()
   tracker = video_tracker.VideoTracker(propagator)
-  tracked = tracker.stream(video, prompt, _QUERY_FRAME.value)
+  tracked = tracker.stream(video, prompt, query_frame)
   # A bar would stand above the one line of an early error.
   progress = functools.partial(tqdm.tqdm, delay=1)
   summary = track_output.write_tracking(
@@ -83,7 +115,7 @@ def main() -> None:
   files.write_json(
       output_dir / 'summary.json',
       summary
-      | {'given': prompt.name, 'query_frame': _QUERY_FRAME.value}
+      | {'given': prompt.name, 'query_frame': query_frame}
       | {
           'start': _VIDEO.start.value,
           'end': _VIDEO.end.value,
@@ -100,14 +132,20 @@ def main() -> None:
     raise errors.UserError(summary['fault'])
 
 
-def _prompt():
-  given = [(read, f.value) for read, f in _PROMPTS.items() if f.value]
+def _given():
+  """Returns what reads the one given flag, and the flag's value."""
+  given = [(read, f) for read, f in _PROMPTS.items() if f.value]
   if len(given) != 1:
     names = [f'--{flag.name}' for flag in _PROMPTS.values()]
     only = 'only ' if given else ''
     raise errors.UserError(f'give {only}one of {", ".join(names)}')
-  ((read, value),) = given
-  return read(value)
+  ((read, flag),) = given
+  over_time = read in (prompts.read_prompts, prompts.read_masks)
+  if over_time and _QUERY_FRAME.present:
+    raise errors.UserError(
+        f'--{flag.name} says which frames are marked: leave out --query_frame'
+    )
+  return read, str(flag.value)
 
 
 if __name__ == '__main__':

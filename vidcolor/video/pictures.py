@@ -80,6 +80,19 @@ class PictureSequence:
     is_whole = start <= 0 and end == math.inf
     return self._headers[self._path].num_pages if is_whole else None
 
+  def names(self, start: float, end: float) -> list[str] | None:
+    """Returns the names of a folder's pictures in a range, without suffix.
+
+    A file of several pictures has none.
+    """
+    if not self._path.is_dir():
+      return None
+    return [
+        path.stem
+        for k, path in enumerate(self._headers)
+        if start <= k * self._period < end
+    ]
+
   def read(self, start: float, end: float) -> Iterator[tuple[float, Rgb]]:
     """Yields the time in seconds and the picture, for times in a range.
 

@@ -153,6 +153,13 @@ class VideoSource:
     return self._pictures is None
 
   @property
+  def frame_names(self) -> list[str] | None:
+    """The names of a folder's pictures without suffix. Others have no names."""
+    if not self._pictures:
+      return None
+    return self._pictures.names(self.start - _SLACK, self._end - _SLACK)
+
+  @property
   def shown_sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
     """The heights and widths of a full frame whose pixels are made square.
 
