@@ -62,7 +62,7 @@ def pytest_ignore_collect(
 
   What they import takes longer than many of the fast tests.
   """
-  if config.option.markexpr != 'not slow' or collection_path.is_dir():
+  if config.option.markexpr != 'not slow' or collection_path.suffix != '.py':
     return None
   mark = '\npytestmark = pytest.mark.slow\n'
   return True if mark in collection_path.read_text() else None
