@@ -1,6 +1,8 @@
 """Runs programs as a user does, but for the imports: see program_server.py."""
 
+import atexit
 from collections.abc import Mapping
+from concurrent import futures
 import contextlib
 import functools
 import io
@@ -9,9 +11,11 @@ import os
 import pathlib
 import re
 import runpy
+import signal
+import socket
 import subprocess
 import sys
-import tempfile
+from typing import Self
 from unittest import mock
 import warnings
 
@@ -24,22 +28,65 @@ ROOT = pathlib.Path(__file__).parents[1]
 _OURS = re.compile(r'\b(vidcolor|data_prep|experiments)\b')
 
 
+class Program:
+  """A running program, with what tests use of `subprocess.Popen`.
+
+  As a context manager it kills in the end what is left of the program.
+  """
+
+  def __init__(self, module: str, *args: str):
+    """Starts `python -m module`, for ten minutes at most."""
+    self.args = [module, *args]
+    self.returncode = None
+    pipes = [os.pipe() for _ in range(3)]
+    request = json.dumps({'module': module, 'args': args}).encode()
+    socket.send_fds(_server(), [request], [write for _, write in pipes])
+    for _, write in pipes:
+      os.close(write)
+    files = [open(read) for read, _ in pipes]
+    self.stdout, self.stderr, self._status = files
+    self.pid = int(self._status.readline())
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *error) -> None:
+    # Its process group holds the processes that it started.
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(self.pid, signal.SIGKILL)
+    self.wait()
+    for file in self.stdout, self.stderr, self._status:
+      file.close()
+
+  def send_signal(self, number: int) -> None:
+    """Sends a signal to the program alone."""
+    os.kill(self.pid, number)
+
+  def wait(self) -> int:
+    """Waits for the program's end; returns its exit code."""
+    if self.returncode is None:
+      self.returncode = int(self._status.readline())
+    return self.returncode
+
+  def communicate(self) -> list[str]:
+    """Waits for the end; returns what is left of the output and the errors."""
+    with futures.ThreadPoolExecutor() as pool:
+      left = list(
+          pool.map(lambda file: file.read(), (self.stdout, self.stderr))
+      )
+    self.wait()
+    return left
+
+
 def run(
     module: str, *args: str, python_path: pathlib.Path | None = None
 ) -> subprocess.CompletedProcess:
   """Runs `python -m module`, for ten minutes at most; its output is text."""
   if python_path:
     return _run_alone(module, args, {'PYTHONPATH': str(python_path)})
-  with tempfile.TemporaryDirectory() as folder:
-    outputs = {name: f'{folder}/{name}' for name in ('stdout', 'stderr')}
-    for path in outputs.values():
-      pathlib.Path(path).touch()
-    request = {'module': module, 'args': args, **outputs}
-    server = _server()
-    print(json.dumps(request), file=server.stdin, flush=True)
-    code = int(server.stdout.readline())
-    texts = {k: pathlib.Path(v).read_text() for k, v in outputs.items()}
-  return subprocess.CompletedProcess([module, *args], code, **texts)
+  with Program(module, *args) as program:
+    outputs = program.communicate()
+  return subprocess.CompletedProcess(program.args, program.returncode, *outputs)
 
 
 def _run_alone(module, args, env: Mapping[str, str]):
@@ -55,14 +102,18 @@ def _run_alone(module, args, env: Mapping[str, str]):
 
 @functools.cache
 def _server():
-  """It ends with this process, which alone holds its input open."""
-  return subprocess.Popen(
-      [sys.executable, '-m', 'tests.program_server'],
-      cwd=ROOT,
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      text=True,
-  )
+  """Starts the server; returns the socket of its requests."""
+  ours, its = socket.socketpair()
+  with its:
+    command = [sys.executable, '-m', 'tests.program_server']
+    server = subprocess.Popen(command, cwd=ROOT, stdin=its)
+
+  def stop():
+    ours.close()
+    server.wait()
+
+  atexit.register(stop)
+  return ours
 
 
 def run_here(module: str, *args: str) -> subprocess.CompletedProcess:

@@ -20,6 +20,7 @@ import numpy as np
 from orbax import checkpoint as ocp
 import pytest
 
+from tests import programs
 from tests import tiny
 from vidcolor import errors
 from vidcolor.training import loop
@@ -27,7 +28,6 @@ from vidcolor.training import telemetry
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parents[1]
 STEPS = 300
 
 
@@ -40,7 +40,7 @@ def data_dir(tmp_path_factory):
 def whole(data_dir, tmp_path_factory):
   """The run that is not interrupted."""
   workdir = tmp_path_factory.mktemp('whole')
-  run = _run(_command(data_dir, workdir))
+  run = programs.run(*_command(data_dir, workdir))
   assert run.returncode == 0 and run.stderr == ''
   return workdir
 
@@ -51,40 +51,14 @@ def test_it_learns(whole):
   assert list(whole.glob('events.out.tfevents*'))
 
 
-def _command(data_dir, workdir, program=('-m', 'vidcolor.train'), **changes):
+def _command(data_dir, workdir, program='vidcolor.train', **changes):
   fields = tiny.overrides(data_dir) | {'steps': STEPS, 'images_every': STEPS}
   return [
-      sys.executable,
-      *program,
+      program,
       '--config=experiments/configs/compact.py',
       f'--workdir={workdir}',
       *(f'--config.{name}={v}' for name, v in (fields | changes).items()),
   ]
-
-
-def _run(command):
-  return subprocess.run(
-      command, cwd=ROOT, capture_output=True, text=True, timeout=300
-  )
-
-
-@contextlib.contextmanager
-def _started(command):
-  """Starts a program; kills what is left of it in the end."""
-  process = subprocess.Popen(
-      command,
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      start_new_session=True,
-  )
-  try:
-    yield process
-  finally:
-    with contextlib.suppress(ProcessLookupError):
-      os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def _wait_for_steps(process, number):
@@ -136,7 +110,7 @@ def _break_off(command, rng, startup, workdir):
   """
   kind = rng.choice([signal.SIGKILL, signal.SIGTERM])
   last_step = None
-  with _started(command) as process:
+  with programs.Program(*command) as process:
     if startup:
       time.sleep(rng.uniform(0, startup))
     else:
@@ -147,7 +121,7 @@ def _break_off(command, rng, startup, workdir):
     if twice:
       time.sleep(rng.uniform(0, 0.2))
       process.send_signal(kind)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate()
   print(kind.name, 'twice' * twice, 'after step', last_step)
   code = process.returncode
   if code == os.EX_TEMPFAIL:
@@ -170,7 +144,7 @@ def test_twenty_random_kills_change_nothing(data_dir, whole, tmp_path):
   rng = random.Random(seed)
   command = _command(data_dir, tmp_path)
   start = time.monotonic()
-  with _started(command) as process:
+  with programs.Program(*command) as process:
     _wait_for_steps(process, 1)
     startup = time.monotonic() - start
   last_steps = [
@@ -179,7 +153,7 @@ def test_twenty_random_kills_change_nothing(data_dir, whole, tmp_path):
   ]
   assert 0 < max(last_steps) < STEPS
 
-  resumed = _run(command)
+  resumed = programs.run(*command)
   assert resumed.returncode == 0 and resumed.stderr == ''
   _assert_as_whole(tmp_path, whole)
   assert _data_state(tmp_path) == _data_state(whole)
@@ -200,7 +174,7 @@ def _workers(process):
 @pytest.mark.skipif(sys.platform != 'linux', reason='finds processes in /proc')
 def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
   command = _command(data_dir, tmp_path, **{'clips.num_workers': 2})
-  with _started(command) as process:
+  with programs.Program(*command) as process:
     told = ''
     # Two deaths at once are reported once. The second worker must be a new one:
     # after fifty more steps, the new workers have surely made batches.
@@ -209,7 +183,7 @@ def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
       os.kill(random.choice(_workers(process)), signal.SIGKILL)
       told += process.stderr.readline()
     told += process.stderr.read()
-    assert process.wait(timeout=120) == 0
+    assert process.wait() == 0
   lines = [line for line in told.splitlines() if line.startswith('data: ')]
   assert len(lines) == 2 and 'exit code -9; restarting' in lines[0]
   assert 'Traceback' not in told
@@ -241,22 +215,14 @@ def _error(told):
   return line.removeprefix('error: ')
 
 
-_UNAWARE = """
-import runpy
-from vidcolor.training import checkpoint
-checkpoint.Checkpoints._require_room = lambda self, state: None
-runpy.run_module('vidcolor.train', run_name='__main__')
-"""
-
-
 def test_a_full_disk_stops_the_run_and_changes_nothing(
     data_dir, whole, tmp_path
 ):
   workdir = tmp_path / 'disk' / 'run'
   with _small_disk(tmp_path / 'disk', '600k') as remount:
     # As if another program filled the disk after a save has started.
-    command = _command(data_dir, workdir, program=('-c', _UNAWARE))
-    full = _run(command)
+    command = _command(data_dir, workdir, 'tests.train_without_asking')
+    full = programs.run(*command)
     assert full.returncode == 2
     error = _error(full.stderr)
     assert error.startswith(f'{workdir} cannot be written to any more')
@@ -267,7 +233,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     # The same command removes the unfinished checkpoint. It reports before the
     # next save that there is no room, or fails in the save as before.
     command = _command(data_dir, workdir)
-    again = _run(command)
+    again = programs.run(*command)
     assert again.returncode == 2
     assert f'resumed from step {max(map(int, kept))}' in again.stdout
     error = _error(again.stderr)
@@ -278,7 +244,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     assert sorted(os.listdir(workdir / 'checkpoints')) == sorted(kept)
 
     remount('size=50m')
-    resumed = _run(command)
+    resumed = programs.run(*command)
     assert resumed.returncode == 0 and resumed.stderr == ''
     _assert_as_whole(workdir, whole)
     assert _data_state(workdir) == _data_state(whole)
@@ -286,10 +252,10 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
 
 def test_a_failing_save_ends_the_run_before_the_next(data_dir, tmp_path):
   with _small_disk(tmp_path / 'disk', '200k'):
-    program = ('-c', _UNAWARE)
+    program = 'tests.train_without_asking'
     changes = {'checkpoint_every': 20, 'steps': 100_000, 'log_every': 1000}
-    full = _run(
-        _command(data_dir, tmp_path / 'disk', program=program, **changes)
+    full = programs.run(
+        *_command(data_dir, tmp_path / 'disk', program, **changes)
     )
     assert full.returncode == 2
     assert 'No space left' in _error(full.stderr)
@@ -304,20 +270,21 @@ def test_a_read_only_folder_is_one_line(data_dir, tmp_path):
 
 
 def test_a_workdir_that_disappears_is_one_line(data_dir, tmp_path):
-  with _started(_command(data_dir, tmp_path / 'run', steps=10_000)) as process:
+  command = _command(data_dir, tmp_path / 'run', steps=10_000)
+  with programs.Program(*command) as process:
     _wait_for_steps(process, 12)
     (tmp_path / 'run').rename(tmp_path / 'elsewhere')
     (tmp_path / 'run').touch()
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate()
   assert process.returncode == 2
   assert f'saved in {tmp_path / "run"} (' in _error(told)
 
 
 def test_ctrl_c_is_one_line(data_dir, tmp_path):
-  with _started(_command(data_dir, tmp_path)) as process:
+  with programs.Program(*_command(data_dir, tmp_path)) as process:
     _wait_for_steps(process, 12)
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate()
   assert process.returncode == 128 + signal.SIGINT
   assert told == 'interrupted\n'
   assert os.listdir(tmp_path / 'checkpoints') == ['10']
