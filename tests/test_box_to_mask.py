@@ -160,6 +160,7 @@ def test_tracker_embeds_at_unit_length_if_asked():
   np.testing.assert_allclose(unit.embed(None), embeddings / length, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_beats_the_box_on_real_video(shared_dir):
   embed = vidcolor.load_pretrained().propagator.embed
   by_name = {

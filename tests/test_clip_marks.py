@@ -126,6 +126,7 @@ def test_black_clips_are_duplicates_only_of_each_other(clips):
   assert clip_marks.find_duplicates(signatures).tolist() == [0, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_duplicates_among_many_are_those_of_all_pairs():
   rng = np.random.default_rng(0)
   signatures = rng.integers(2**63, size=(3000, 4), dtype=np.uint64)

@@ -50,6 +50,7 @@ def data_run(tmp_path_factory):
   return json.loads((folder / 'compiled.json').read_text()), finished.stdout
 
 
+@pytest.mark.slow
 @_needs_libtpu
 def test_a_run_is_compiled_and_not_started(data_run):
   found, text = data_run
@@ -76,6 +77,7 @@ def test_a_run_is_compiled_and_not_started(data_run):
   assert f'  {first["name"]}  {first["source"]}' in text
 
 
+@pytest.mark.slow
 @_needs_libtpu
 def test_only_a_run_with_a_split_state_gathers(data_run):
   whole = data_run[0]
@@ -107,6 +109,7 @@ def test_a_function_on_one_chip():
   assert 'hosts' not in found and '5 x ' in compiled.in_words(found)
 
 
+@pytest.mark.slow
 @_needs_libtpu
 def test_a_step_of_tracking_on_one_chip():
   options = propagation.PropagationOptions(recent=2, radius=3, top_k=2)

@@ -127,6 +127,7 @@ def _old_folder(tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', ['run', 'run/checkpoints/3', 'network.npz'])
 def test_what_version_0_1_wrote_still_tracks_the_same(_old_folder, path):
   frames, is_square = tiny.red_square()
@@ -140,6 +141,7 @@ def test_what_version_0_1_wrote_still_tracks_the_same(_old_folder, path):
   np.testing.assert_allclose(result.confidence, confidence, atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_papers_network_is_in_the_package():
   assert pretrained.NETWORKS['paper'].stat().st_size < 20e6
   loaded = network.Network.load('paper')

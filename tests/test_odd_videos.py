@@ -337,6 +337,7 @@ def test_damage_is_the_same_for_the_same_seed(tmp_path):
   assert contents[0] == contents[1] != contents[2]
 
 
+@pytest.mark.slow
 def test_real_clips_decode_whole(shared_dir):
   for path in sorted((shared_dir / 'clips').glob('*.mp4'))[::60]:
     with av.open(path) as container:

@@ -39,6 +39,7 @@ def _trace(folder):
     profile.before_step(step, jnp.ones(4) * step)
 
 
+@pytest.mark.slow
 def test_a_trace_is_written(tmp_path):
   # Where another test has loaded libtpu into this process, JAX's profiler
   # crashes.

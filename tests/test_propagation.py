@@ -1,3 +1,5 @@
+import functools
+
 from flax import nnx
 import jax
 from jax import numpy as jnp
@@ -29,6 +31,14 @@ class _Pixels(nnx.Module):
     return features
 
 
+@functools.cache
+def _propagator(**options):
+  """A propagator of pixels, which compiles once for all tests."""
+  return propagation.LabelPropagator(
+      _Pixels(), propagation.PropagationOptions(**options)
+  )
+
+
 def _moving_square(num_frames, shift=4):
   """A textured square that moves by whole cells over a textured ground."""
   rng = np.random.default_rng(0)
@@ -47,18 +57,14 @@ def _moving_square(num_frames, shift=4):
 @pytest.mark.parametrize(
     'options',
     [
-        propagation.PropagationOptions(temperature=0.01, top_k=1),
-        propagation.PropagationOptions(
-            temperature=0.01, recent=1, keep_first=False
-        ),
-        propagation.PropagationOptions(
-            temperature=0.01, radius=None, top_k=None, keep_first=False
-        ),
+        {'top_k': 1},
+        {'recent': 1, 'keep_first': False},
+        {'radius': None, 'top_k': None, 'keep_first': False},
     ],
 )
 def test_follows_a_square(options):
   frames, masks = _moving_square(8)
-  tracker = propagation.LabelPropagator(_Pixels(), options)
+  tracker = _propagator(temperature=0.01, **options)
   tracked = list(tracker.track(frames, masks[0]))
   assert len(tracked) == len(frames)
   for actual, expected in zip(tracked, masks, strict=True):
@@ -69,9 +75,7 @@ def test_follows_a_square(options):
 
 def test_state_is_as_large_after_many_frames_as_after_one():
   frames, masks = _moving_square(6, shift=0)
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions(recent=2)
-  )
+  tracker = _propagator(recent=2)
   state = tracker.init(frames[0], labels.from_mask(jnp.asarray(masks[0]), 2))
   shapes = jax.tree.map(jnp.shape, state)
   for frame in frames[1:]:
@@ -108,9 +112,7 @@ def test_keeps_the_first_frame_and_the_recent_ones_in_order():
 
 def test_without_recent_frames_copies_from_the_first_alone():
   frames, masks = _moving_square(3)
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions(recent=0)
-  )
+  tracker = _propagator(recent=0)
   given = labels.from_mask(jnp.asarray(masks[0]), 2)
   state = tracker.init(frames[0], given)
   first = jax.tree.map(np.asarray, state)
@@ -119,12 +121,11 @@ def test_without_recent_frames_copies_from_the_first_alone():
     jax.tree.map(np.testing.assert_array_equal, state, first)
 
 
+@pytest.mark.slow
 def test_labels_stay_a_distribution_for_any_number_of_objects():
   frames, masks = _moving_square(3)
   mask = masks[0] + 2 * np.roll(masks[0], -20, axis=0)
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions()
-  )
+  tracker = _propagator()
   state = tracker.init(frames[0], labels.from_mask(jnp.asarray(mask), 3))
   for frame in frames[1:]:
     state, soft = tracker.step(state, frame)
@@ -154,13 +155,14 @@ def test_papers_network_and_scheme_run_on_any_frame_size():
 
 
 def test_network_over_time_refuses_another_number_of_references():
-  model = models.create('resnet3d')
+  model = nnx.eval_shape(lambda: models.create('resnet3d'))
   with pytest.raises(ValueError, match='needs 3 references, not 4'):
     propagation.LabelPropagator(
         model, propagation.PropagationOptions(recent=4, keep_first=False)
     )
 
 
+@pytest.mark.slow
 def test_any_callable_embeds():
   frames, masks = _moving_square(4)
   model = _Pixels()
@@ -178,9 +180,7 @@ def test_void_in_the_first_mask_is_background():
   frames, masks = _moving_square(3)
   void = masks[0].copy()
   void[:8] = 255
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions()
-  )
+  tracker = _propagator()
   np.testing.assert_array_equal(
       list(tracker.track(frames, void)), list(tracker.track(frames, masks[0]))
   )
@@ -188,9 +188,7 @@ def test_void_in_the_first_mask_is_background():
 
 def test_copies_from_every_frame_with_given_labels():
   frames, masks = _moving_square(3, shift=0)
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions(temperature=0.01, top_k=1)
-  )
+  tracker = _propagator(temperature=0.01, top_k=1)
   one_hot = lambda mask: labels.from_mask(jnp.asarray(mask), 2)
   state = tracker.init(frames[0], one_hot(np.zeros_like(masks[0])))
   state = tracker.observe(state, frames[1], one_hot(masks[1]))
@@ -203,9 +201,7 @@ def test_follows_points_through_a_square_that_moves_over_one():
   frames, _ = _moving_square(8)
   # Two on the square, and one on the ground that it soon covers and uncovers.
   points = np.array([[15.5, 30.5], [17.0, 33.0], [29.5, 32.5]])
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions(temperature=0.01, top_k=1)
-  )
+  tracker = _propagator(temperature=0.01, top_k=1)
   tracked = list(tracker.track_points(iter(frames), points))
   assert len(tracked) == len(frames)
   np.testing.assert_array_equal(tracked[0].position, points)
@@ -221,12 +217,11 @@ def test_follows_points_through_a_square_that_moves_over_one():
   np.testing.assert_allclose(tracked[-1].position[2], points[2], atol=2.0)
 
 
+@pytest.mark.slow
 def test_points_do_not_depend_on_how_many_there_are():
   frames, _ = _moving_square(3)
   points = np.random.default_rng(0).uniform(0, SIDE - 1, (300, 2))
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions()
-  )
+  tracker = _propagator()
   few = list(tracker.track_points(frames, points[:3]))
   many = list(tracker.track_points(frames, points))
   assert many[-1].position.shape == (300, 2)
@@ -237,9 +232,7 @@ def test_points_do_not_depend_on_how_many_there_are():
 
 def test_no_points_stay_no_points():
   frames, _ = _moving_square(3)
-  tracker = propagation.LabelPropagator(
-      _Pixels(), propagation.PropagationOptions()
-  )
+  tracker = _propagator()
   tracked = list(tracker.track_points(frames, np.zeros((0, 2))))
   assert [points.position.shape for points in tracked] == 3 * [(0, 2)]
   assert [points.confidence.shape for points in tracked] == 3 * [(0,)]
@@ -280,5 +273,7 @@ def test_refuses_an_unknown_way_to_shrink_labels():
 def test_frames_are_shrunk_and_enlarged_to_the_short_side(options, expected):
   frame = np.zeros((32, 48, 3), np.uint8)
   options = propagation.PropagationOptions(**options)
-  features = propagation.encode(_Pixels(), frame, options)
+  features = jax.eval_shape(
+      lambda frame: propagation.encode(_Pixels(), frame, options), frame
+  )
   assert tuple(4 * cells for cells in features.shape[:2]) == expected

@@ -323,6 +323,7 @@ def _runs(counts):
   return np.flatnonzero(np.diff(is_positive)).reshape(-1, 2).tolist()
 
 
+@pytest.mark.slow
 def test_scatter_labels_points_where_there_is_room(tmp_path):
   def ink(x, label):
     path, labels = tmp_path / 'scatter.png', len(x) * [label]

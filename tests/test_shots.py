@@ -96,6 +96,7 @@ def test_runs_two_frames_behind(clips):
   assert next(taken) == 22
 
 
+@pytest.mark.slow
 def test_cuts_in_real_video_are_found(shared_dir):
   paths = sorted((shared_dir / 'clips').glob('*.mp4'))[::31]
   clips = [
@@ -106,6 +107,7 @@ def test_cuts_in_real_video_are_found(shared_dir):
   assert _cuts(np.concatenate(clips)) == ends[:-1].tolist()
 
 
+@pytest.mark.slow
 def test_fast_motion_in_real_video_is_no_cut(shared_dir):
   folders = (shared_dir / 'davis2016-dev/JPEGImages/480p').iterdir()
   for folder in folders:

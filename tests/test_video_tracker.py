@@ -19,7 +19,7 @@ def _embed(frame):
   return cells.swapaxes(1, 2).reshape(rows, columns, -1)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def tracker():
   options = propagation.PropagationOptions(
       temperature=0.01, top_k=1, radius=None, unit_length=True

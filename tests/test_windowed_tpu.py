@@ -81,6 +81,7 @@ def test_agrees_with_float64_numpy_for_other_windows(options):
   _assert_exact((True, True), **options)
 
 
+@pytest.mark.slow
 def test_equal_matches_take_no_more_than_their_places():
   target, reference, values = _inputs()
   twice = lambda x: jnp.stack([x[0], x[0]])
@@ -99,6 +100,7 @@ def test_equal_matches_take_no_more_than_their_places():
   np.testing.assert_allclose(copied, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_the_definition():
   arrays = [x[None] for x in _inputs()]
 
