@@ -83,6 +83,7 @@ def _track(options, frames, shape=(ROWS, COLUMNS)):
   return list(tracker.track(frames, mask))
 
 
+@pytest.mark.slow
 def test_finds_an_object_again_that_has_left_the_first_window():
   frames = _moving_square()
   # The right half is hidden for longer than the memory of recent frames.
@@ -118,6 +119,7 @@ def test_changes_nothing_without_a_window_in_the_first_frame(options):
   np.testing.assert_array_equal(plain, _track(follow, frames))
 
 
+@pytest.mark.slow
 def test_points_are_not_followed():
   frames = _moving_square()
   points = np.array([[5.0, 7.0]])

@@ -110,6 +110,7 @@ def test_a_correction_finds_a_lost_object_and_leaves_the_others():
     np.testing.assert_array_equal(array, other)
 
 
+@pytest.mark.slow
 def test_a_corrected_frame_stays_a_reference():
   """What only the corrected frame shows is found after a long time."""
   rng = np.random.default_rng(0)
@@ -171,6 +172,7 @@ def test_all_objects_of_a_frame_can_be_given_anew():
   assert min(_recall(found.mask, masks[2], n) for n in (1, 2)) > 0.9
 
 
+@pytest.mark.slow
 def test_memory_and_programs_do_not_grow_with_corrections():
   video, masks = _video(12)
   session = _tracker(recent=2).propagator.start_objects(video[0], masks[0])
@@ -187,6 +189,7 @@ def test_memory_and_programs_do_not_grow_with_corrections():
   assert kept == (1, 10, 11, 12)  # The first one and the newest.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'changes', [{'keep_first': False}, {'repeat_first': True}, {'recent': 0}]
 )
