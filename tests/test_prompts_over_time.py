@@ -145,8 +145,8 @@ def clip(tmp_path_factory):
   return path
 
 
-def _track(clip, output_dir, *flags):
-  return programs.run_here(
+def _track(clip, output_dir, *flags, run=programs.run):
+  return run(
       'vidcolor.track', f'--video={clip}', f'--output_dir={output_dir}', *flags
   )
 
@@ -215,7 +215,9 @@ def test_what_is_wrong_is_one_line_before_anything(
 ):
   masks.write_png(tmp_path / 's.png', np.ones((9, 9), np.uint8))
   path = _write(tmp_path, entries)
-  run = _track(clip, tmp_path / 'out', f'--prompts={path}', *flags)
+  run = _track(
+      clip, tmp_path / 'out', f'--prompts={path}', *flags, run=programs.run_here
+  )
   assert run.returncode == 2, run.stderr
   assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
   assert not list((tmp_path / 'out').glob('*'))

@@ -293,6 +293,17 @@ def test_prompts_over_time_begin_and_correct_objects():
       assert _recall(result.masks[t], masks[t], number) > 0.8
 
 
+def test_clicks_beside_a_lost_object_change_nothing():
+  video, masks = _video()
+  # Each cell is found in the first frame's background.
+  video[3:] = np.tile(video[0, 84:88, 84:88], (SIDE // 4, SIDE // 4, 1))
+  given = {0: {1: prompts.MaskPrompt(masks[0] == 1)}}
+  click = {5: {1: prompts.Clicks([[20, 20, 0]], 'the click')}}
+  with pytest.warns(match='the click: nothing is left of the object'):
+    found = list(_tracker().stream(video, _over_time(given | click)))
+  assert len(found) == 7 and not found[-1].visible.any()
+
+
 def test_prompts_of_one_frame_are_as_a_mask():
   video, masks = _video()
   given = _over_time(

@@ -206,9 +206,10 @@ class VideoTracker(Generic[_Propagator]):
     )
     for number, found in enumerate(forward.results(), query_frame):
       if over_time and number > query_frame and number in over_time.frames:
-        found = forward.give(
-            self._locate_at(video, over_time, number, forward.frame, found.mask)
+        objects = self._locate_at(
+            video, over_time, number, forward.frame, found.mask
         )
+        found = forward.give(objects) if objects else found
       yield _with_numbers(found._replace(frame=number), numbers)
     if query_frame:
       backward = sessions.Session(
@@ -223,16 +224,23 @@ class VideoTracker(Generic[_Propagator]):
 
   def _locate_at(self, video, over_time, number, frame, mask=None):
     """Returns the mask of each object that has a prompt in a frame."""
-    return {
-        n: sessions.locate_object(
-            self.propagator,
-            frame,
-            prompt,
-            _full_size(video, prompt),
-            None if mask is None else mask == n,
+    objects = {}
+    for n, prompt in over_time.at(number).items():
+      objects[n] = sessions.locate_object(
+          self.propagator,
+          frame,
+          prompt,
+          _full_size(video, prompt),
+          None if mask is None else mask == n,
+      )
+      if not objects[n].any():  # Clicks beside an object that is lost.
+        warnings.warn(
+            f'{prompt.name}: nothing is left of the object, so that it stays as'
+            ' it was: give a click on it',
+            stacklevel=3,
         )
-        for n, prompt in over_time.at(number).items()
-    }
+        del objects[n]
+    return objects
 
 
 def _check_over_time(video, over_time):

