@@ -6,8 +6,8 @@ python -m experiments.corrections --data_dir=DAVIS \
 Each sequence is tracked from its first mask. In the first frame whose J is
 below 0.5, the object is corrected once: by the true mask, by its box, or by
 three clicks. The first click is in the middle of the largest part that was
-missed, the second on the object far from the first, the third in the middle
-of the largest part that was wrongly found. For each way, the table has J of that
+missed, the second on the object far from the first, the third in the middle of
+the largest part that was wrongly found. For each way, the table has J of that
 frame, and the mean J of the frames after it.
 """
 
