@@ -221,3 +221,14 @@ def test_what_is_wrong_is_one_line_before_anything(
   assert run.returncode == 2, run.stderr
   assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
   assert not list((tmp_path / 'out').glob('*'))
+
+
+@pytest.mark.slow
+def test_given_masks_are_not_replaced(clip, tmp_path):
+  folder = tmp_path / 'masks' / 'clip'
+  folder.mkdir(parents=True)
+  masks.write_png(folder / '00002.png', _square(2))
+  run = _track(clip, tmp_path, f'--masks={folder}', run=programs.run_here)
+  assert run.returncode == 2
+  assert f'{folder} would be replaced' in run.stderr
+  assert [path.name for path in folder.iterdir()] == ['00002.png']

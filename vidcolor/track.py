@@ -96,13 +96,13 @@ def main() -> None:
   prompt = None if read is prompts.read_masks else read(value)
   video = _VIDEO.open(scale=_SCALE.value)
   prompt = prompt or prompts.read_masks(value, video.frame_names)
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  masks_dir = output_dir / 'masks' / video.name
   query_frame = _QUERY_FRAME.value
   if isinstance(prompt, prompts.PromptsOverTime):
     query_frame = prompt.frames[0]
-  output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  files.refuse_to_replace(
-      video.path, output_dir / 'overlay.mp4', output_dir / 'masks' / video.name
-  )
+    files.refuse_to_replace(value, masks_dir)
+  files.refuse_to_replace(video.path, output_dir / 'overlay.mp4', masks_dir)
   files.make_folder(output_dir)
   propagator = network.Network.load(_CHECKPOINT.value).propagator()
   tracker = video_tracker.VideoTracker(propagator)
