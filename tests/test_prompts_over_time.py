@@ -8,7 +8,7 @@ from tests import programs
 from tests import tiny
 from vidcolor import errors
 from vidcolor import masks
-from vidcolor import prompts
+from vidcolor import prompts_over_time
 from vidcolor.video import mp4
 
 CLIP, IS_SQUARE = tiny.red_square()
@@ -42,7 +42,7 @@ def test_reads_boxes_clicks_and_masks(tmp_path):
           BOX,
       ],
   )
-  given = prompts.read_prompts(path)
+  given = prompts_over_time.read_prompts(path)
   assert given.frames == [0, 3, 6]
   assert given.at(0)[1].in_frame(SIZE, SIZE).tolist() == [BOX['box']]
   at = given.at(3)
@@ -99,7 +99,7 @@ def test_what_is_wrong_in_a_file_is_one_line(tmp_path, entries, message):
   masks.write_png(tmp_path / 'b.png', _square(0) + 1)
   path = _write(tmp_path, entries)
   with pytest.raises(errors.UserError, match=message) as raised:
-    prompts.read_prompts(path)
+    prompts_over_time.read_prompts(path)
   assert 'prompts.json' in str(raised.value) or 'a.png' in str(raised.value)
   assert '\n' not in str(raised.value)
 
@@ -112,30 +112,30 @@ def test_reads_masks_by_the_names_of_frames(tmp_path):
   ):
     masks.write_png(tmp_path / f'{name}.png', mask)
   names = [f'a{t}' for t in range(10)]
-  given = prompts.read_masks(tmp_path, names)
+  given = prompts_over_time.read_masks(tmp_path, names)
   assert given.frames == [3, 7]  # The other one shows no object.
   np.testing.assert_array_equal(given.at(7)[2].mask, IS_SQUARE[7])
   with pytest.raises(errors.UserError, match='no frame for a3.png.* 00057.png'):
-    prompts.read_masks(tmp_path, None)
+    prompts_over_time.read_masks(tmp_path, None)
   with pytest.raises(errors.UserError, match='no frame for a7.png.* as a4.png'):
-    prompts.read_masks(tmp_path, names[:5])
+    prompts_over_time.read_masks(tmp_path, names[:5])
 
 
 def test_reads_masks_by_the_numbers_of_frames(tmp_path):
   masks.write_png(tmp_path / '00003.png', _square(3))
   masks.write_png(tmp_path / '12.png', _square(4))
-  assert prompts.read_masks(tmp_path, None).frames == [3, 12]
+  assert prompts_over_time.read_masks(tmp_path, None).frames == [3, 12]
   masks.write_png(tmp_path / '3.png', _square(3))
   with pytest.raises(errors.UserError, match='00003.png and 3.png are of the'):
-    prompts.read_masks(tmp_path, None)
+    prompts_over_time.read_masks(tmp_path, None)
 
 
 def test_a_folder_without_masks_is_one_line(tmp_path):
   with pytest.raises(errors.UserError, match='no folder with pictures'):
-    prompts.read_masks(tmp_path / 'none', None)
+    prompts_over_time.read_masks(tmp_path / 'none', None)
   masks.write_png(tmp_path / '0.png', 0 * _square(3))
   with pytest.raises(errors.UserError, match='mark no object'):
-    prompts.read_masks(tmp_path, None)
+    prompts_over_time.read_masks(tmp_path, None)
 
 
 @pytest.fixture(scope='module')

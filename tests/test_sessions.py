@@ -5,6 +5,7 @@ import pytest
 
 from vidcolor import errors
 from vidcolor import prompts
+from vidcolor import prompts_over_time
 from vidcolor import video_tracker
 from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
@@ -266,7 +267,7 @@ def test_a_tracker_that_reads_ahead_needs_the_whole_video():
 
 
 def _over_time(prompts_by_frame):
-  return prompts.PromptsOverTime(
+  return prompts_over_time.PromptsOverTime(
       'prompts', {n: lambda one=one: one for n, one in prompts_by_frame.items()}
   )
 

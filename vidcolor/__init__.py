@@ -48,6 +48,7 @@ _MODULES = (
     'pretrained',
     'program',
     'prompts',
+    'prompts_over_time',
     'render',
     'sessions',
     'sharding',

@@ -29,9 +29,9 @@ frame on; only the first one also holds before it.
                               00057.jpg). Otherwise, its name is the number of
                               its frame (57.png or 00057.png).
 
-The video may be a folder of
-pictures or a TIFF stack, which are played at 25 frames a second, or an animated
-picture. If it is damaged, the results end there, and the exit code is 2.
+The video may be a folder of pictures or a TIFF stack, which are played at 25
+frames a second, or an animated picture. If it is damaged, the results end
+there, and the exit code is 2.
 
 Writes overlay.mp4, strip.jpg, masks/<video>/00000.png ... (of objects, in the
 format of DAVIS), tracks.csv and tracks.npz (positions, and boxes and areas of
@@ -53,6 +53,7 @@ from vidcolor import files
 from vidcolor import network
 from vidcolor import program
 from vidcolor import prompts
+from vidcolor import prompts_over_time
 from vidcolor import track_output
 from vidcolor import video_tracker
 
@@ -68,10 +69,10 @@ _PROMPTS = {
     prompts.read_pose: flags.DEFINE_string(
         'pose', None, 'A JSON file of joints.'
     ),
-    prompts.read_prompts: flags.DEFINE_string(
+    prompts_over_time.read_prompts: flags.DEFINE_string(
         'prompts', None, 'A JSON file of boxes, clicks and masks over time.'
     ),
-    prompts.read_masks: flags.DEFINE_string(
+    prompts_over_time.read_masks: flags.DEFINE_string(
         'masks',
         None,
         'A folder of masks of any frames. A mask has the name of its picture if'
@@ -93,13 +94,13 @@ def main() -> None:
   start = time.perf_counter()
   read, value = _given()
   # Only the names of masks depend on the video.
-  prompt = None if read is prompts.read_masks else read(value)
+  prompt = None if read is prompts_over_time.read_masks else read(value)
   video = _VIDEO.open(scale=_SCALE.value)
-  prompt = prompt or prompts.read_masks(value, video.frame_names)
+  prompt = prompt or prompts_over_time.read_masks(value, video.frame_names)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   masks_dir = output_dir / 'masks' / video.name
   query_frame = _QUERY_FRAME.value
-  if isinstance(prompt, prompts.PromptsOverTime):
+  if isinstance(prompt, prompts_over_time.PromptsOverTime):
     query_frame = prompt.frames[0]
     files.refuse_to_replace(value, masks_dir)
   files.refuse_to_replace(video.path, output_dir / 'overlay.mp4', masks_dir)
@@ -140,7 +141,10 @@ def _given():
     only = 'only ' if given else ''
     raise errors.UserError(f'give {only}one of {", ".join(names)}')
   ((read, flag),) = given
-  over_time = read in (prompts.read_prompts, prompts.read_masks)
+  over_time = read in (
+      prompts_over_time.read_prompts,
+      prompts_over_time.read_masks,
+  )
   if over_time and _QUERY_FRAME.present:
     raise errors.UserError(
         f'--{flag.name} says which frames are marked: leave out --query_frame'

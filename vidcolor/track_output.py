@@ -15,6 +15,7 @@ from vidcolor import files
 from vidcolor import lazy_sequence
 from vidcolor import masks
 from vidcolor import prompts
+from vidcolor import prompts_over_time
 from vidcolor import sessions
 from vidcolor import video_tracker
 from vidcolor.render import overlay
@@ -32,7 +33,7 @@ _FRAMES_PER_SECOND = 25.0  # The rate of a film whose frames have no times.
 def write_tracking(
     output_dir: pathlib.Path,
     video: video_source.VideoSource,
-    prompt: prompts.Prompt | prompts.PromptsOverTime,
+    prompt: prompts.Prompt | prompts_over_time.PromptsOverTime,
     tracked: Iterable[sessions.TrackedFrame],
     progress: Callable[..., Iterable],
 ) -> dict[str, Any]:

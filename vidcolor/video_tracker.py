@@ -23,6 +23,7 @@ from numpy import typing as npt
 from vidcolor import errors
 from vidcolor import lazy_sequence
 from vidcolor import prompts
+from vidcolor import prompts_over_time
 from vidcolor import sessions
 from vidcolor import tracking
 from vidcolor.video import video_source
@@ -150,7 +151,7 @@ class VideoTracker(Generic[_Propagator]):
   def stream(
       self,
       video: Video,
-      prompt: prompts.Prompt | prompts.PromptsOverTime,
+      prompt: prompts.Prompt | prompts_over_time.PromptsOverTime,
       query_frame: int = 0,
   ) -> Iterator[sessions.TrackedFrame]:
     """Yields the result of each frame, and keeps none of them.
@@ -167,7 +168,7 @@ class VideoTracker(Generic[_Propagator]):
       query_frame: As in `track`. Prompts over time ignore it.
 
     Raises:
-      UserError: As `track`, or as `PromptsOverTime.read_all`. It is a
+      UserError: As `track`, or as `PromptsOverTime.at`. It is a
         `PartlyReadError`, after all other frames, if the video cannot be read
         to its end.
     """
@@ -176,7 +177,11 @@ class VideoTracker(Generic[_Propagator]):
           f'there is no query frame {query_frame}: the first frame is 0'
       )
     video = open_video(video)
-    over_time = prompt if isinstance(prompt, prompts.PromptsOverTime) else None
+    over_time = (
+        prompt
+        if isinstance(prompt, prompts_over_time.PromptsOverTime)
+        else None
+    )
     numbers = None
     if over_time:
       numbers = _check_over_time(video, over_time)
@@ -194,7 +199,7 @@ class VideoTracker(Generic[_Propagator]):
           f'there is no query frame {query_frame}: the video has {count}'
           ' frames, the first one is 0'
       )
-    if not isinstance(prompt, prompts.PromptsOverTime):
+    if not isinstance(prompt, prompts_over_time.PromptsOverTime):
       given = sessions.locate(
           self.propagator, first, prompt, _full_size(video, prompt)
       )
