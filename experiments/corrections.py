@@ -5,9 +5,7 @@ python -m experiments.corrections --data_dir=DAVIS \
 
 Each sequence is tracked from its first mask. In the first frame whose J is
 below 0.5, the object is corrected once: by the true mask, by its box, or by
-three clicks. The first click is in the middle of the largest part that was
-missed, the second on the object far from the first, the third in the middle of
-the largest part that was wrongly found. For each way, the table has J of that
+three clicks (`simulated_clicks`). For each way, the table has J of that
 frame, and the mean J of the frames after it.
 """
 
@@ -18,9 +16,10 @@ import warnings
 
 from absl import flags
 import cv2
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 import numpy as np
 
+from experiments import simulated_clicks
 import vidcolor
 from vidcolor import program
 from vidcolor import sessions
@@ -71,28 +70,6 @@ def main() -> None:
     print(f'{"mean gain":28}{means}')
 
 
-def three_clicks(truth: _Mask, found: _Mask) -> Float[np.ndarray, '3 3']:
-  """Returns two clicks (x, y, 1) on the object, and one (x, y, 0) beside it."""
-  missed, wrong = truth & ~found, found & ~truth
-  first = _innermost(missed if missed.any() else truth)
-  depth = cv2.distanceTransform(truth.view(np.uint8), cv2.DIST_L2, 5)
-  y, x = np.indices(truth.shape)
-  away = np.hypot(x - first[0], y - first[1])
-  # Deep in the object, and far from the first click.
-  second = np.unravel_index((depth * np.sqrt(away)).argmax(), truth.shape)[::-1]
-  beside = _innermost(wrong if wrong.any() else ~truth)
-  return np.array([[*first, 1], [*second, 1], [*beside, 0]], np.float32)
-
-
-def _innermost(mask):
-  """Returns (x, y) of the innermost pixel of a mask's largest piece."""
-  _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8))
-  largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
-  piece = np.pad((pieces == largest).astype(np.uint8), 1)
-  depth = cv2.distanceTransform(piece, cv2.DIST_L2, 5)[1:-1, 1:-1]
-  return np.unravel_index(depth.argmax(), depth.shape)[::-1]
-
-
 def _first_lost(tracker, sequence):
   for found, truth in _tracked(tracker, sequence, len(sequence.frames)):
     if _j(found.mask == 1, truth) < _LOST:
@@ -123,7 +100,9 @@ def _correct(tracker, sequence, lost, way):
     x, y, width, height = cv2.boundingRect(truth.view(np.uint8))
     found = session.correct(box=[x, y, x + width, y + height])
   elif way == 'clicks':
-    found = session.correct(clicks=three_clicks(truth, found.mask == 1))
+    found = session.correct(
+        clicks=simulated_clicks.three_clicks(truth, found.mask == 1)
+    )
   end = _NUM_AFTER.value and lost + 1 + _NUM_AFTER.value
   after = [
       _j(session.step(sequence.frames[index]).mask == 1, truth_at == 1)

@@ -2,7 +2,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from experiments import corrections
+from experiments import simulated_clicks
 from tests import programs
 from tests import tiny
 
@@ -12,14 +12,14 @@ CLIP, IS_SQUARE = tiny.red_square()
 def test_clicks_are_on_what_was_missed_and_on_what_is_wrong():
   truth, found = np.zeros((2, 40, 60), bool)
   truth[10:30, 10:40], found[10:30, 24:56] = True, True
-  (x, y, on), (x2, y2, on2), (x3, y3, beside) = corrections.three_clicks(
+  (x, y, on), (x2, y2, on2), (x3, y3, beside) = simulated_clicks.three_clicks(
       truth, found
   )
   assert (on, on2, beside) == (1, 1, 0)
   assert abs(x - 16.5) < 4 and abs(y - 19.5) < 4
   assert truth[int(y2), int(x2)] and np.hypot(x - x2, y - y2) > 8
   assert abs(x3 - 47.5) < 4 and abs(y3 - 19.5) < 4
-  lost = corrections.three_clicks(truth, np.zeros_like(truth))
+  lost = simulated_clicks.three_clicks(truth, np.zeros_like(truth))
   assert truth[int(lost[0, 1]), int(lost[0, 0])]
   assert not truth[int(lost[2, 1]), int(lost[2, 0])]
 
