@@ -224,11 +224,19 @@ def test_what_is_wrong_is_one_line_before_anything(
 
 
 @pytest.mark.slow
-def test_given_masks_are_not_replaced(clip, tmp_path):
+@pytest.mark.parametrize('flag', ['masks', 'mask', 'prompts'])
+def test_given_masks_are_not_replaced(clip, tmp_path, flag):
   folder = tmp_path / 'masks' / 'clip'
   folder.mkdir(parents=True)
-  masks.write_png(folder / '00002.png', _square(2))
-  run = _track(clip, tmp_path, f'--masks={folder}', run=programs.run_here)
+  path = folder / '00002.png'
+  masks.write_png(path, _square(2))
+  entries = [{'frame': 2, 'number': 1, 'mask': 'masks/clip/00002.png'}]
+  value, replaced = {
+      'masks': (folder, folder),
+      'mask': (path, path),
+      'prompts': (_write(tmp_path, entries), path),
+  }[flag]
+  run = _track(clip, tmp_path, f'--{flag}={value}', run=programs.run_here)
   assert run.returncode == 2
-  assert f'{folder} would be replaced' in run.stderr
+  assert f'{replaced} would be replaced' in run.stderr
   assert [path.name for path in folder.iterdir()] == ['00002.png']

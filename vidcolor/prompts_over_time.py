@@ -24,12 +24,14 @@ class PromptsOverTime:
   Attributes:
     name: The name in error messages, such as the flag.
     frames: The numbers of the frames with prompts, sorted.
+    sources: The files or folders that the prompts are read from.
   """
 
   def __init__(
       self,
       name: str,
       readers: Mapping[int, Callable[[], Mapping[int, prompts.ObjectPrompt]]],
+      sources: Sequence[str | os.PathLike] = (),
   ):
     """Creates the prompts.
 
@@ -37,8 +39,10 @@ class PromptsOverTime:
       name: The name in error messages, such as the flag.
       readers: By the number of a frame, a function that returns the prompts
         there by the numbers of their objects, 1 to 254.
+      sources: The files or folders that the prompts are read from.
     """
     self.name = name
+    self.sources = sources
     self.frames = sorted(readers)
     self._readers = readers
 
@@ -74,9 +78,10 @@ def read_prompts(path: str | os.PathLike) -> PromptsOverTime:
     raise errors.UserError(f'{name}: not JSON: {error}') from error
   if not isinstance(entries, list) or not entries:
     raise errors.UserError(f'{name}: not a list of prompts: give {_FORM}')
+  folder = pathlib.Path(path).parent
   by_frame = {}
   for index, entry in enumerate(entries, 1):
-    frame, number, read = _read_entry(entry, index, pathlib.Path(path), name)
+    frame, number, read = _read_entry(entry, index, folder, name)
     if number in by_frame.setdefault(frame, {}):
       raise errors.UserError(
           f'{name}: two prompts for object {number} in frame {frame}: remove'
@@ -106,6 +111,7 @@ def read_prompts(path: str | os.PathLike) -> PromptsOverTime:
           frame: functools.partial(_read_all, of_frame)
           for frame, of_frame in by_frame.items()
       },
+      sources=[path, *(folder / e['mask'] for e in entries if 'mask' in e)],
   )
 
 
@@ -157,7 +163,7 @@ def read_masks(
       readers[frame] = read
   if not readers:
     raise errors.UserError(f'{name}: the masks mark no object')
-  return PromptsOverTime(name, readers)
+  return PromptsOverTime(name, readers, sources=[folder])
 
 
 def _read_all(readers):
@@ -175,7 +181,7 @@ def _read_numbered(path, coding, name):
   }
 
 
-def _read_entry(entry, index, path, name):
+def _read_entry(entry, index, folder, name):
   """Returns frame, number, and a function that returns the prompt."""
   name = f'{name}: prompt {index}'
   if not isinstance(entry, dict):
@@ -210,7 +216,7 @@ def _read_entry(entry, index, path, name):
   return (
       frame,
       number,
-      functools.partial(_read_object, path.parent / value, number, name),
+      functools.partial(_read_object, folder / value, number, name),
   )
 
 

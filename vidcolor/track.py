@@ -99,11 +99,12 @@ def main() -> None:
   prompt = prompt or prompts_over_time.read_masks(value, video.frame_names)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   masks_dir = output_dir / 'masks' / video.name
-  query_frame = _QUERY_FRAME.value
+  query_frame, sources = _QUERY_FRAME.value, [video.path, value]
   if isinstance(prompt, prompts_over_time.PromptsOverTime):
     query_frame = prompt.frames[0]
-    files.refuse_to_replace(value, masks_dir)
-  files.refuse_to_replace(video.path, output_dir / 'overlay.mp4', masks_dir)
+    sources = [*sources, *prompt.sources]
+  for source in sources:
+    files.refuse_to_replace(source, output_dir / 'overlay.mp4', masks_dir)
   files.make_folder(output_dir)
   propagator = network.Network.load(_CHECKPOINT.value).propagator()
   tracker = video_tracker.VideoTracker(propagator)
