@@ -59,8 +59,9 @@ class Program:
       file.close()
 
   def send_signal(self, number: int) -> None:
-    """Sends a signal to the program alone."""
-    os.kill(self.pid, number)
+    """Sends a signal to the program alone, unless it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+      os.kill(self.pid, number)
 
   def wait(self) -> int:
     """Waits for the program's end; returns its exit code."""
