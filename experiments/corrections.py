@@ -25,6 +25,7 @@ from vidcolor import program
 from vidcolor import sessions
 from vidcolor import video_tracker
 from vidcolor.benchmarks.davis import data as davis_data
+from vidcolor.benchmarks.davis import metrics
 
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'Folder of DAVIS 2016.', required=True
@@ -72,7 +73,7 @@ def main() -> None:
 
 def _first_lost(tracker, sequence):
   for found, truth in _tracked(tracker, sequence, len(sequence.frames)):
-    if _j(found.mask == 1, truth) < _LOST:
+    if metrics.jaccard(np.asarray(found.mask) == 1, truth) < _LOST:
       return found.frame
   return None
 
@@ -105,17 +106,14 @@ def _correct(tracker, sequence, lost, way):
     )
   end = _NUM_AFTER.value and lost + 1 + _NUM_AFTER.value
   after = [
-      _j(session.step(sequence.frames[index]).mask == 1, truth_at == 1)
+      metrics.jaccard(
+          session.step(sequence.frames[index]).mask == 1, truth_at == 1
+      )
       for index, truth_at in itertools.islice(
           enumerate(sequence.masks), lost + 1, end
       )
   ]
-  return _j(found.mask == 1, truth), after
-
-
-def _j(found, truth):
-  union = np.count_nonzero(found | truth)
-  return np.count_nonzero(found & truth) / union if union else 1.0
+  return metrics.jaccard(found.mask == 1, truth), after
 
 
 if __name__ == '__main__':
