@@ -51,9 +51,7 @@ class Program:
     return self
 
   def __exit__(self, *error) -> None:
-    # Its process group holds the processes that it started.
-    with contextlib.suppress(ProcessLookupError):
-      os.killpg(self.pid, signal.SIGKILL)
+    self._kill()
     self.wait()
     for file in self.stdout, self.stderr, self._status:
       file.close()
@@ -63,30 +61,53 @@ class Program:
     with contextlib.suppress(ProcessLookupError):
       os.kill(self.pid, number)
 
-  def wait(self) -> int:
+  def wait(self, timeout: float = 600) -> int:
     """Waits for the program's end; returns its exit code."""
     if self.returncode is None:
-      self.returncode = int(self._status.readline())
+      (line,) = self._within(timeout, self._status.readline)
+      self.returncode = int(line)
     return self.returncode
 
-  def communicate(self) -> list[str]:
+  def communicate(self, timeout: float = 600) -> list[str]:
     """Waits for the end; returns what is left of the output and the errors."""
-    with futures.ThreadPoolExecutor() as pool:
-      left = list(
-          pool.map(lambda file: file.read(), (self.stdout, self.stderr))
-      )
+    left = self._within(timeout, self.stdout.read, self.stderr.read)
     self.wait()
     return left
 
+  def _within(self, timeout, *reads):
+    """Returns what is read. If that takes too long, kills the program."""
+    with futures.ThreadPoolExecutor() as pool:
+      pending = [pool.submit(read) for read in reads]
+      if futures.wait(pending, timeout).not_done:
+        self._kill()
+        raise subprocess.TimeoutExpired(self.args, timeout)
+    return [read.result() for read in pending]
+
+  def _kill(self):
+    # Its process group holds the processes that it started.
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(self.pid, signal.SIGKILL)
+
 
 def run(
-    module: str, *args: str, python_path: pathlib.Path | None = None
+    module: str,
+    *args: str,
+    python_path: pathlib.Path | None = None,
+    timeout: float = 600,
 ) -> subprocess.CompletedProcess:
-  """Runs `python -m module`, for ten minutes at most; its output is text."""
+  """Runs `python -m module`; its output is text.
+
+  Args:
+    module: The program.
+    *args: Its arguments.
+    python_path: A folder of modules for it. Then it runs in a new interpreter,
+      for ten minutes at most.
+    timeout: Seconds until it is killed.
+  """
   if python_path:
     return _run_alone(module, args, {'PYTHONPATH': str(python_path)})
   with Program(module, *args) as program:
-    outputs = program.communicate()
+    outputs = program.communicate(timeout)
   return subprocess.CompletedProcess(program.args, program.returncode, *outputs)
 
 

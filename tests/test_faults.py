@@ -40,7 +40,7 @@ def data_dir(tmp_path_factory):
 def whole(data_dir, tmp_path_factory):
   """The run that is not interrupted."""
   workdir = tmp_path_factory.mktemp('whole')
-  run = programs.run(*_command(data_dir, workdir))
+  run = programs.run(*_command(data_dir, workdir), timeout=300)
   assert run.returncode == 0 and run.stderr == ''
   return workdir
 
@@ -121,7 +121,7 @@ def _break_off(command, rng, startup, workdir):
     if twice:
       time.sleep(rng.uniform(0, 0.2))
       process.send_signal(kind)
-    _, told = process.communicate()
+    _, told = process.communicate(timeout=60)
   print(kind.name, 'twice' * twice, 'after step', last_step)
   code = process.returncode
   if code == os.EX_TEMPFAIL:
@@ -153,7 +153,7 @@ def test_twenty_random_kills_change_nothing(data_dir, whole, tmp_path):
   ]
   assert 0 < max(last_steps) < STEPS
 
-  resumed = programs.run(*command)
+  resumed = programs.run(*command, timeout=300)
   assert resumed.returncode == 0 and resumed.stderr == ''
   _assert_as_whole(tmp_path, whole)
   assert _data_state(tmp_path) == _data_state(whole)
@@ -183,7 +183,7 @@ def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
       os.kill(random.choice(_workers(process)), signal.SIGKILL)
       told += process.stderr.readline()
     told += process.stderr.read()
-    assert process.wait() == 0
+    assert process.wait(timeout=120) == 0
   lines = [line for line in told.splitlines() if line.startswith('data: ')]
   assert len(lines) == 2 and 'exit code -9; restarting' in lines[0]
   assert 'Traceback' not in told
@@ -222,7 +222,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
   with _small_disk(tmp_path / 'disk', '600k') as remount:
     # As if another program filled the disk after a save has started.
     command = _command(data_dir, workdir, 'tests.train_without_asking')
-    full = programs.run(*command)
+    full = programs.run(*command, timeout=300)
     assert full.returncode == 2
     error = _error(full.stderr)
     assert error.startswith(f'{workdir} cannot be written to any more')
@@ -233,7 +233,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     # The same command removes the unfinished checkpoint. It reports before the
     # next save that there is no room, or fails in the save as before.
     command = _command(data_dir, workdir)
-    again = programs.run(*command)
+    again = programs.run(*command, timeout=300)
     assert again.returncode == 2
     assert f'resumed from step {max(map(int, kept))}' in again.stdout
     error = _error(again.stderr)
@@ -244,7 +244,7 @@ def test_a_full_disk_stops_the_run_and_changes_nothing(
     assert sorted(os.listdir(workdir / 'checkpoints')) == sorted(kept)
 
     remount('size=50m')
-    resumed = programs.run(*command)
+    resumed = programs.run(*command, timeout=300)
     assert resumed.returncode == 0 and resumed.stderr == ''
     _assert_as_whole(workdir, whole)
     assert _data_state(workdir) == _data_state(whole)
@@ -255,7 +255,7 @@ def test_a_failing_save_ends_the_run_before_the_next(data_dir, tmp_path):
     program = 'tests.train_without_asking'
     changes = {'checkpoint_every': 20, 'steps': 100_000, 'log_every': 1000}
     full = programs.run(
-        *_command(data_dir, tmp_path / 'disk', program, **changes)
+        *_command(data_dir, tmp_path / 'disk', program, **changes), timeout=300
     )
     assert full.returncode == 2
     assert 'No space left' in _error(full.stderr)
@@ -275,7 +275,7 @@ def test_a_workdir_that_disappears_is_one_line(data_dir, tmp_path):
     _wait_for_steps(process, 12)
     (tmp_path / 'run').rename(tmp_path / 'elsewhere')
     (tmp_path / 'run').touch()
-    _, told = process.communicate()
+    _, told = process.communicate(timeout=60)
   assert process.returncode == 2
   assert f'saved in {tmp_path / "run"} (' in _error(told)
 
@@ -284,7 +284,7 @@ def test_ctrl_c_is_one_line(data_dir, tmp_path):
   with programs.Program(*_command(data_dir, tmp_path)) as process:
     _wait_for_steps(process, 12)
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate()
+    _, told = process.communicate(timeout=60)
   assert process.returncode == 128 + signal.SIGINT
   assert told == 'interrupted\n'
   assert os.listdir(tmp_path / 'checkpoints') == ['10']
