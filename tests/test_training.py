@@ -126,6 +126,32 @@ def test_gradients_of_the_parts_of_a_batch_are_averaged():
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-6)
 
 
+def test_a_run_starts_from_another_network(data_dir, trained, tmp_path):
+  config = tiny.config(
+      data_dir,
+      steps=1,
+      seed=1,
+      learning_rate=((0.0, 0.0), (1.0, 0.0)),
+      initial_network=str(trained),
+  )
+  loop.train(config, tmp_path)
+  params = lambda workdir: jax.tree.leaves(
+      nnx.state(checkpoint.load_model(workdir)[0], nnx.Param)
+  )
+  for here, there in zip(params(tmp_path), params(trained), strict=True):
+    np.testing.assert_array_equal(here, there)
+
+
+def test_a_start_from_another_kind_of_network_is_refused(
+    data_dir, trained, tmp_path
+):
+  config = tiny.config(
+      data_dir, **{'model.width': 16, 'initial_network': str(trained)}
+  )
+  with pytest.raises(errors.UserError, match='initial_network=.* is another'):
+    loop.train(config, tmp_path)
+
+
 @pytest.mark.parametrize(
     ('changes', 'told'),
     [

@@ -45,6 +45,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.fine_blocks = 1
   config.model.coarse_blocks = 2
   config.model.dtype = 'float32'
+  # A run, a checkpoint, an .npz file or 'strong', to start from; '': random.
+  config.initial_network = ''
 
   config.fsdp = 1  # Number of devices that the state is split over.
   config.accumulate = 1  # Parts of a batch, computed one after another.

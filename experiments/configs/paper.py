@@ -48,6 +48,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.channels = 1  # Grey; 3 for Lab.
   config.model.embedding_dim = 64
   config.model.dtype = 'bfloat16'
+  # A run, a checkpoint, an .npz file or 'strong', to start from; '': random.
+  config.initial_network = ''
 
   config.fsdp = 1  # Number of devices that the state is split over.
   config.accumulate = 1  # Parts of a batch, computed one after another.

@@ -12,6 +12,7 @@ from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
+from vidcolor import network
 from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.data import records as records_lib
@@ -47,7 +48,9 @@ def train(
       off, images_every=0 pictures, evaluation.every=0 evaluation. With
       checkpoint_every=0 a run is saved only at its end and at SIGTERM. The
       three newest checkpoints are kept, and every keep_every'th step if it is
-      given and saved.
+      given and saved. If initial_network is given, a new run starts from that
+      network's variables: a run, a checkpoint, an .npz file or a name of
+      `Network.load`.
     workdir: Folder for checkpoints, metrics.jsonl and TensorBoard events.
     make_model: A network class, or another function that takes `rngs` and
       returns the network. If given, config.model is not used.
@@ -88,6 +91,8 @@ def train(
     config = config.copy_and_resolve_references()
     config.model = {'name': models.import_path(make_model)}
   graphdef, state = step_lib.create_state(config, mesh, make_model)
+  if config.get('initial_network'):
+    state = _start_from(state, config.initial_network, make_model)
   with (
       contextlib.closing(batches),
       # Outermost, so that a second signal does not cut the last save short.
@@ -158,6 +163,17 @@ def train(
           if jax.process_index() == 0:
             with telemetry.pause():
               telemetry.evaluation(step, evaluate(model, step))
+
+
+def _start_from(state, path, make_model):
+  model = network.Network.load(path, make_model=make_model).model
+  try:
+    return step_lib.start_from(state, model)
+  except ValueError as error:
+    raise errors.UserError(
+        f'config.initial_network={path} is another network than config.model:'
+        f' {error}'
+    ) from error
 
 
 def _due(step, every, last):

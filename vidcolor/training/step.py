@@ -76,6 +76,24 @@ def create_state(
   return nnx.graphdef(nnx.eval_shape(make)), state
 
 
+def start_from(state: TrainState, model: models.EmbeddingNetwork) -> TrainState:
+  """Returns the state with the variables of a network instead of its own.
+
+  Raises:
+    ValueError: The variables have other names or shapes than the state's.
+  """
+  _, params, batch_stats = nnx.split(model, nnx.Param, ...)
+  shapes = lambda tree: jax.tree.map(jnp.shape, nnx.to_pure_dict(tree))
+  for old, new in ((state.params, params), (state.batch_stats, batch_stats)):
+    if shapes(old) != shapes(new):
+      raise ValueError('its variables have other names or shapes')
+  place = lambda old, new: jax.device_put(np.asarray(new), old.sharding)
+  return state.replace(
+      params=jax.tree.map(place, state.params, params),
+      batch_stats=jax.tree.map(place, state.batch_stats, batch_stats),
+  )
+
+
 def _init(config, make):
   _, params, batch_stats = nnx.split(make(), nnx.Param, ...)
   opt_state = make_optimizer(config).init(params)
