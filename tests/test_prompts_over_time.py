@@ -39,17 +39,19 @@ def test_reads_boxes_clicks_and_masks(tmp_path):
           {'frame': 6, 'number': 1, 'mask': 'both.png'},
           {'frame': 3, 'number': 2, 'points': clicks},
           {'frame': 3, 'number': 1, 'mask': 'masks/3.png'},
+          {'frame': 4, 'number': 3, 'box': BOX['box'], 'points': clicks},
           BOX,
       ],
   )
   given = prompts_over_time.read_prompts(path)
-  assert given.frames == [0, 3, 6]
+  assert given.frames == [0, 3, 4, 6]
   assert given.at(0)[1].in_frame(SIZE, SIZE).tolist() == [BOX['box']]
   at = given.at(3)
   assert set(at) == {1, 2}
   # A picture of one object needs not have its number.
   np.testing.assert_array_equal(at[1].in_frame(SIZE, SIZE), _square(3))
   assert at[2].in_frame(SIZE, SIZE).tolist() == clicks
+  assert given.at(4)[3].box.corners == [BOX['box']]
   half = at[2].in_frame(SIZE, (HEIGHT // 2, WIDTH // 2))
   np.testing.assert_allclose(half[0], [9.75, 14.75, 1])
   # Of several, that with the number is taken.
@@ -77,6 +79,10 @@ def test_reads_boxes_clicks_and_masks(tmp_path):
         ([BOX | {'number': True}], 'has number true: give a whole'),
         ([BOX | {'box': [1, 2]}], r'\(frame 0, object 1\): give 4 numbers'),
         ([BOX | {'box': 'all'}], r'\(frame 0, object 1\): give 4 numbers'),
+        (
+            [BOX | {'box': [1], 'points': [[1, 1, 1]]}],
+            r'\(frame 0, object 1\): give 4 numbers',
+        ),
         (
             [BOX, BOX | {'number': 3}],
             'object 2 has no prompt, and object 3 has',

@@ -6,6 +6,7 @@ import pytest
 from vidcolor import errors
 from vidcolor import prompts
 from vidcolor import prompts_over_time
+from vidcolor import sessions
 from vidcolor import video_tracker
 from vidcolor.tracking import baselines
 from vidcolor.tracking import propagation
@@ -303,6 +304,21 @@ def test_clicks_beside_a_lost_object_change_nothing():
   with pytest.warns(match='the click: nothing is left of the object'):
     found = list(_tracker().stream(video, _over_time(given | click)))
   assert len(found) == 7 and not found[-1].visible.any()
+
+
+@pytest.mark.filterwarnings('ignore:.*taken whole')
+def test_clicks_correct_what_is_found_in_their_box():
+  video, masks = _video()
+  locate = lambda prompt, before=None: sessions.locate_object(
+      _tracker().propagator, video[0], prompt, masks[0].shape, before
+  )
+  box, clicks = prompts.BoxPrompt([(6, 6, 34, 34)]), [(10, 10, 0), (60, 60, 1)]
+  in_box = locate(box)
+  found = locate(prompts.Clicks(clicks, box=box))
+  np.testing.assert_array_equal(found, locate(prompts.Clicks(clicks), in_box))
+  assert in_box[10, 10] and not found[10, 10] and found[60, 60]
+  with pytest.raises(errors.UserError, match='the box .* is outside'):
+    locate(prompts.Clicks(clicks, box=prompts.BoxPrompt([(200, 6, 234, 34)])))
 
 
 def test_prompts_of_one_frame_are_as_a_mask():

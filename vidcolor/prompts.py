@@ -161,10 +161,13 @@ class Clicks(NamedTuple):
   Attributes:
     clicks: [clicks 3], (x, y, 1) on the object, or (x, y, 0) beside it.
     name: The name in error messages, such as the flag.
+    box: A box around the object, or None. With a box, the clicks correct the
+      mask that is found in it.
   """
 
   clicks: npt.ArrayLike
   name: str = 'clicks'
+  box: BoxPrompt | None = None
 
   def in_frame(
       self, full_size: Size, size: Size
@@ -172,9 +175,11 @@ class Clicks(NamedTuple):
     """Returns the clicks in a frame that was shrunk from `full_size` to `size`.
 
     Raises:
-      UserError: There are no clicks, one is outside of the frame, or the last
-        number of one is not 0 or 1.
+      UserError: There are no clicks, one is outside of the frame, the last
+        number of one is not 0 or 1, or the box is not valid.
     """
+    if self.box is not None:
+      self.box.in_frame(full_size, size)
     clicks = rows_of(self, self.clicks, 3)
     if not np.isin(clicks[:, 2], (0, 1)).all():
       raise errors.UserError(

@@ -63,10 +63,11 @@ def read_prompts(path: str | os.PathLike) -> PromptsOverTime:
   Args:
     path: A file of the form [{"frame": 0, "number": 1, "box": [x0, y0, x1,
       y1]}, ...]. Instead of "box", an entry has "points", [[x, y, 1], [x, y,
-      0]] with 1 on the object and 0 beside it; or "mask", the path of a
-      picture, from the file's folder. If the picture shows several objects,
-      the one with the number is taken. Objects are numbered from 1. An object
-      begins in its first entry. Later entries correct it.
+      0]] with 1 on the object and 0 beside it; or "box" and "points", which
+      correct what is found in the box; or "mask", the path of a picture, from
+      the file's folder. If the picture shows several objects, the one with the
+      number is taken. Objects are numbered from 1. An object begins in its
+      first entry. Later entries correct it.
 
   Raises:
     UserError: The file has another form, or cannot be read.
@@ -92,8 +93,10 @@ def read_prompts(path: str | os.PathLike) -> PromptsOverTime:
   for frame in sorted(by_frame):
     for number, read in by_frame[frame].items():
       prompt = read() if number not in begun else None
-      if isinstance(prompt, prompts.Clicks) and not np.any(
-          prompts.rows_of(prompt, prompt.clicks, 3)[:, 2]
+      if (
+          isinstance(prompt, prompts.Clicks)
+          and prompt.box is None
+          and not np.any(prompts.rows_of(prompt, prompt.clicks, 3)[:, 2])
       ):
         raise errors.UserError(
             f'{prompt.name}: all clicks are beside the object, which begins'
@@ -191,7 +194,7 @@ def _read_entry(entry, index, folder, name):
         f'{name} has an unknown key {min(unknown)!r}: give {_FORM}'
     )
   kinds = [kind for kind in _KINDS if kind in entry]
-  if len(kinds) != 1:
+  if len(kinds) != 1 and kinds != ['box', 'points']:
     raise errors.UserError(
         f'{name} has {" and ".join(kinds) or "nothing"} to mark its object:'
         f' give one of {", ".join(_KINDS)}'
@@ -201,23 +204,25 @@ def _read_entry(entry, index, folder, name):
       for key, low, high in (('frame', 0, None), ('number', 1, 254))
   )
   name = f'{name} (frame {frame}, object {number})'
-  value = entry[kinds[0]]
-  if kinds[0] != 'mask':
-    is_box = kinds[0] == 'box'
-    prompt = (
-        prompts.BoxPrompt([value], name)
-        if is_box
-        else prompts.Clicks(value, name)
-    )
-    prompts.rows_of(prompt, prompt[0], 4 if is_box else 3)
+  if 'mask' not in entry:
+    prompt = _box_or_clicks(entry, name)
     return frame, number, lambda: prompt
-  if not isinstance(value, str):
+  if not isinstance(entry['mask'], str):
     raise errors.UserError(f'{name}: give the path of a mask')
-  return (
-      frame,
-      number,
-      functools.partial(_read_object, folder / value, number, name),
-  )
+  path = folder / entry['mask']
+  return frame, number, functools.partial(_read_object, path, number, name)
+
+
+def _box_or_clicks(entry, name):
+  box = None
+  if 'box' in entry:
+    box = prompts.BoxPrompt([entry['box']], name)
+    prompts.rows_of(box, box.corners, 4)
+  if 'points' not in entry:
+    return box
+  prompt = prompts.Clicks(entry['points'], name, box)
+  prompts.rows_of(prompt, prompt.clicks, 3)
+  return prompt
 
 
 def _whole(entry, key, low, high, name):

@@ -389,7 +389,7 @@ def locate_object(
     frame: RGB.
     prompt: What is marked.
     full_size: The size of the frame before it was shrunk.
-    before: The mask that clicks correct. Default: none.
+    before: The mask that clicks without a box correct. Default: none.
 
   Raises:
     UserError: As `locate`.
@@ -397,6 +397,8 @@ def locate_object(
   if isinstance(prompt, prompts.Clicks):
     clicks = prompt.in_frame(full_size, frame.shape[:2])
     embedder = _require(propagator, tracking.Embedder, 'clicks')
+    if prompt.box is not None:
+      before = locate(propagator, frame, prompt.box, full_size) > 0
     return box_to_mask.from_clicks(embedder.embed, frame, clicks, before)
   return locate(propagator, frame, prompt, full_size) > 0
 
