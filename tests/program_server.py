@@ -80,5 +80,6 @@ os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 for number, file in enumerate(files, 1):
   os.dup2(file, number)
   os.close(file)
+os.environ.update(request['env'])
 sys.argv[1:] = request['args']
 runpy.run_module(request['module'], run_name='__main__', alter_sys=True)

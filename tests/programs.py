@@ -34,13 +34,22 @@ class Program:
   As a context manager it kills in the end what is left of the program.
   """
 
-  def __init__(self, module: str, *args: str):
-    """Starts `python -m module`, for ten minutes at most."""
+  def __init__(
+      self, module: str, *args: str, env: Mapping[str, str] | None = None
+  ):
+    """Starts `python -m module`, for ten minutes at most.
+
+    Args:
+      module: The program.
+      *args: Its arguments.
+      env: Environment variables that it reads after its imports.
+    """
     self.args = [module, *args]
     self.returncode = None
     pipes = [os.pipe() for _ in range(3)]
-    request = json.dumps({'module': module, 'args': args}).encode()
-    socket.send_fds(_server(), [request], [write for _, write in pipes])
+    request = json.dumps({'module': module, 'args': args, 'env': env or {}})
+    ends = [write for _, write in pipes]
+    socket.send_fds(_server(), [request.encode()], ends)
     for _, write in pipes:
       os.close(write)
     files = [open(read) for read, _ in pipes]

@@ -2,22 +2,21 @@
 
 import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import programs
 from tests import tiny
 from vidcolor import errors
 from vidcolor.training import loop
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parents[1]
+_DEVICES = '--xla_force_host_platform_device_count'
 
 
 @pytest.fixture(scope='module')
@@ -31,24 +30,17 @@ def _start(data_dir, workdir, *, devices, **changes):
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   fields = tiny.overrides(data_dir) | {'batch_size': 8} | changes
-  command = [
-      sys.executable,
-      '-m',
-      'vidcolor.train',
-      '--config=experiments/configs/compact.py',
-      f'--workdir={workdir}',
-      *(f'--config.{name}={value}' for name, value in fields.items()),
-      f'--coordinator=localhost:{port}',
-      '--num_processes=2',
-  ]
+  xla_flags = os.environ['XLA_FLAGS']
   return [
-      subprocess.Popen(
-          [*command, f'--process_id={index}'],
-          cwd=ROOT,
-          env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)},
-          stdout=subprocess.PIPE,
-          stderr=subprocess.PIPE,
-          text=True,
+      programs.Program(
+          'vidcolor.train',
+          '--config=experiments/configs/compact.py',
+          f'--workdir={workdir}',
+          *(f'--config.{name}={value}' for name, value in fields.items()),
+          f'--coordinator=localhost:{port}',
+          '--num_processes=2',
+          f'--process_id={index}',
+          env={'XLA_FLAGS': f'{xla_flags} {_DEVICES}={devices}'},
       )
       for index in range(2)
   ]
@@ -56,11 +48,14 @@ def _start(data_dir, workdir, *, devices, **changes):
 
 def _ended(processes):
   """Waits for processes; returns the result of each."""
-  outputs = [process.communicate(timeout=300) for process in processes]
-  return [
-      subprocess.CompletedProcess(process.args, process.returncode, *output)
-      for process, output in zip(processes, outputs, strict=True)
-  ]
+  results = []
+  for process in processes:
+    with process:
+      output = process.communicate(timeout=300)
+    results.append(
+        subprocess.CompletedProcess(process.args, process.returncode, *output)
+    )
+  return results
 
 
 def _losses(workdir):

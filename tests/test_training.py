@@ -1,6 +1,7 @@
 """Trains for real: resumed, refused, on one and eight devices."""
 
 import contextlib
+import functools
 import os
 import shutil
 import struct
@@ -367,6 +368,7 @@ def test_share_of_peak_and_time_without_pauses(monkeypatch, tmp_path):
 def test_flops_are_those_of_the_products():
   """They are three times those of a forward pass, without recomputation."""
 
+  @functools.cache
   def count(**changes):
     config = tiny.config('', **{'model.name': 'compact'} | changes)
     mesh, palette = sharding.make_mesh(), np.zeros((16, 2), np.float32)

@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the config of the first part with some changes."""
   config = paper_cpu.get_config()
   config.initial_network = 'paper'
-  config.steps = 800
+  config.steps = 700
   config.batch_size = 2
   config.clips.crop_size = 256
   config.learning_rate = ((0.0, 5e-4), (0.6, 5e-4), (1.0, 5e-5))
