@@ -137,6 +137,18 @@ def test_an_animation_is_read_at_its_own_times(tmp_path, name):
     np.testing.assert_allclose(seconds, [0, 0.1, 0.3, 0.4])
   part = video_source.VideoSource(tmp_path / name, start=0.1, end=0.4)
   assert [round(frame.seconds, 3) for frame in part] == [0, 0.2]
+  with pytest.raises(errors.UserError, match='times of its own.*--fps'):
+    video_source.VideoSource(tmp_path / name, frames_per_second=12.0)
+
+
+@pytest.mark.filterwarnings('ignore:.*more than 8 bits')
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+def test_a_stack_is_played_at_any_rate(tmp_path, kind):
+  stack = [np.full((48, 64), level, kind) for level in (0, 100, 250)]
+  assert cv2.imwritemulti(str(tmp_path / 'a.tif'), stack)
+  source = video_source.VideoSource(tmp_path / 'a.tif', frames_per_second=12.0)
+  seconds = [frame.seconds for frame in source]
+  np.testing.assert_allclose(seconds, np.arange(3) / 12)
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])

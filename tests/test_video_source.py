@@ -1,4 +1,5 @@
 import errno
+import math
 import os
 import tempfile
 
@@ -212,6 +213,9 @@ def _make_faults(folder):
             '{}/pictures/a.png is one picture: give a video',
         ),
         ('pictures', {'frames_per_second': 0.0}, '{}/pictures at 0 .* rate'),
+        ('pictures', {'frames_per_second': math.inf}, 'at inf .* rate above 0'),
+        ('a.mp4', {'frames_per_second': 9.0}, '{}/a.mp4 has times .*--fps'),
+        ('text.mp4', {'frames_per_second': 9.0}, 'cannot read {}/text.mp4: '),
     ],
 )
 def test_what_cannot_be_read_is_told(tmp_path, name, options, message):

@@ -37,6 +37,7 @@ class VideoFlags:
   path: flags.FlagHolder[str]
   start: flags.FlagHolder[float]
   end: flags.FlagHolder[float | None]
+  fps: flags.FlagHolder[float | None]
 
   def open(
       self, *, scale: float = 1.0, max_short_side: int | None = None
@@ -59,11 +60,12 @@ class VideoFlags:
         end=self.end.value,
         scale=scale,
         max_short_side=max_short_side,
+        frames_per_second=self.fps.value,
     )
 
 
 def define_video() -> VideoFlags:
-  """Defines --video, --start and --end."""
+  """Defines --video, --start, --end and --fps."""
   return VideoFlags(
       flags.DEFINE_string(
           'video', None, 'A video file, or a folder of pictures.', required=True
@@ -72,6 +74,12 @@ def define_video() -> VideoFlags:
           'start', 0, 'Frames before this second are skipped.', 0
       ),
       flags.DEFINE_float('end', None, 'Reading stops at this second.', 0),
+      flags.DEFINE_float(
+          'fps',
+          None,
+          'Frames a second, for a folder of pictures or a TIFF stack. Default:'
+          ' 25.',
+      ),
   )
 
 

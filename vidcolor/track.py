@@ -29,7 +29,7 @@ frame on; only the first one also holds before it.
                               00057.jpg). Otherwise, its name is the number of
                               its frame (57.png or 00057.png).
 
-The video may be a folder of pictures or a TIFF stack, which are played at 25
+The video may be a folder of pictures or a TIFF stack, which are played at --fps
 frames a second, or an animated picture. If it is damaged, the results end
 there, and the exit code is 2.
 

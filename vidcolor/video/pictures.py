@@ -72,6 +72,12 @@ class PictureSequence:
       _require_right_count(path, header.num_pages, is_folder)
     self._levels = _find_levels(self._path, self._headers)
 
+  @property
+  def has_times(self) -> bool:
+    """Whether this is an animation, which says when its pictures are shown."""
+    header = self._headers.get(self._path)
+    return header is not None and header.has_times
+
   def count(self, start: float, end: float) -> int | None:
     """Returns the number of pictures in a range of time, None if unknown."""
     if self._path.is_dir():
@@ -172,11 +178,13 @@ class _Header(NamedTuple):
     num_pages: The number of pictures. 0 if it is none.
     is_wide: Whether values may have more than 8 bits.
     orientation: Exif's number.
+    has_times: Whether the pictures have times of their own.
   """
 
   num_pages: int
   is_wide: bool
   orientation: int = 1
+  has_times: bool = False
 
 
 def _header(path):
@@ -189,7 +197,9 @@ def _header(path):
       orientation = exif.get(_ORIENTATION, 1)
       is_animated = picture.format in _ANIMATED
       num_pages = getattr(picture, 'n_frames', 1) if is_animated else 1
-      return _Header(num_pages, _is_wide(picture), orientation)
+      is_wide = _is_wide(picture)
+      has_times = is_animated and not is_wide and picture.format != 'TIFF'
+      return _Header(num_pages, is_wide, orientation, has_times)
   except Image.UnidentifiedImageError:
     # OpenCV reads some more TIFF files.
     is_tiff = path.suffix.lower() in ('.tif', '.tiff')

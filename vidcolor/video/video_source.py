@@ -25,6 +25,7 @@ from vidcolor.video import pictures
 # Seconds. Files store rounded times.
 _SLACK = 1e-3
 _ROUNDING = 1e-6  # Seconds, of a time that is computed in two ways.
+_PICTURE_RATE = 25.0  # Frames a second, of pictures without times.
 # A 480p frame takes 0.2 MB and 15 ms to write and read back. Its mean error is
 # a quarter of a grey level. PNG takes 0.6 MB and 110 ms. A minute of raw 1080p
 # frames takes 9 GB.
@@ -75,7 +76,7 @@ class VideoSource:
       end: float | None = None,
       scale: float = 1.0,
       max_short_side: int | None = None,
-      frames_per_second: float = 25.0,
+      frames_per_second: float | None = None,
   ):
     """Opens the video and reads its first frame.
 
@@ -88,10 +89,12 @@ class VideoSource:
       max_short_side: Frames whose short side is longer, in pixels, are shrunk
         to it.
       frames_per_second: Rate at which pictures without times are shown.
+        Default: 25. A film or an animation has times of its own.
 
     Raises:
       UserError: There is no such file or folder, it has no readable frame from
-        start to end, its pictures differ in size, or the scale is out of range.
+        start to end, its pictures differ in size, the scale is out of range, or
+        a rate is given for a video that has times of its own.
         Iteration raises `PartlyReadError` after the last frame that can be
         read, if that is not the end.
     """
@@ -101,13 +104,19 @@ class VideoSource:
       )
     self.path, self.start = pathlib.Path(path).expanduser(), start
     self._end = math.inf if end is None else end
-    self._check(scale, frames_per_second)
+    rate = _PICTURE_RATE if frames_per_second is None else frames_per_second
+    self._check(scale, rate)
     self._pictures: pictures.PictureSequence | None = None
     if self.path.is_dir() or pictures.is_picture_file(self.path):
-      self._pictures = pictures.PictureSequence(self.path, frames_per_second)
+      self._pictures = pictures.PictureSequence(self.path, rate)
     # The longest short side of a frame, in pixels.
     self._limit = None
     self.start, rgb = self._first()
+    has_times = self._pictures is None or self._pictures.has_times
+    if has_times and frames_per_second is not None:
+      raise errors.UserError(
+          f'{self.path} has times of its own: leave out the rate (--fps)'
+      )
     self.full_size = rgb.shape[:2]
     short_side = min(self.full_size)
     limit = max(1, round(short_side * scale))
@@ -209,10 +218,10 @@ class VideoSource:
           f'cannot read {self.path} from {self.start:g} s to {self._end:g} s:'
           ' start at 0 s or later, and end after that'
       )
-    if not frames_per_second > 0:
+    if not 0 < frames_per_second < math.inf:
       raise errors.UserError(
           f'cannot play {self.path} at {frames_per_second:g} frames a second:'
-          ' give a rate above 0'
+          ' give a rate above 0, such as 25'
       )
 
   def _first(self):
