@@ -177,42 +177,25 @@ class VideoTracker(Generic[_Propagator]):
           f'there is no query frame {query_frame}: the first frame is 0'
       )
     video = open_video(video)
-    over_time = (
-        prompt
-        if isinstance(prompt, prompts_over_time.PromptsOverTime)
-        else None
-    )
-    numbers = None
-    if over_time:
-      numbers = _check_over_time(video, over_time)
-      query_frame = over_time.frames[0]
-      if len(over_time.frames) > 1:
+    later, numbers = [], None
+    if isinstance(prompt, prompts_over_time.PromptsOverTime):
+      query_frame, *later = prompt.frames
+      numbers = _check_over_time(video, prompt)
+      if later:
         sessions.require_correctable(self.propagator)
     readable = video_source.ReadablePart(
         itertools.islice(_forward(video), query_frame, None)
     )
     frames = iter(readable)
-    first = next(frames, None)
-    if first is None:
-      count = sum(1 for _ in _forward(video))
-      raise errors.UserError(
-          f'there is no query frame {query_frame}: the video has {count}'
-          ' frames, the first one is 0'
-      )
-    if not isinstance(prompt, prompts_over_time.PromptsOverTime):
-      given = sessions.locate(
-          self.propagator, first, prompt, _full_size(video, prompt)
-      )
-    else:
-      given = self._locate_at(video, prompt, query_frame, first)
-      given = sessions.merge(given, prompt.name)
+    first = _first_of(frames, video, query_frame)
+    given = self._locate_first(video, prompt, query_frame, first)
     forward = sessions.Session(
         self.propagator, itertools.chain([first], frames), given
     )
     for number, found in enumerate(forward.results(), query_frame):
-      if over_time and number > query_frame and number in over_time.frames:
+      if number in later:
         objects = self._locate_at(
-            video, over_time, number, forward.frame, found.mask
+            video, prompt, number, forward.frame, found.mask
         )
         found = forward.give(objects) if objects else found
       yield _with_numbers(found._replace(frame=number), numbers)
@@ -226,6 +209,14 @@ class VideoTracker(Generic[_Propagator]):
         yield _with_numbers(found, numbers)
     if readable.fault:
       raise readable.fault
+
+  def _locate_first(self, video, prompt, number, frame):
+    """Returns the points or the mask that is tracked from the query frame."""
+    if isinstance(prompt, prompts_over_time.PromptsOverTime):
+      objects = self._locate_at(video, prompt, number, frame)
+      return sessions.merge(objects, prompt.name)
+    size = _full_size(video, prompt)
+    return sessions.locate(self.propagator, frame, prompt, size)
 
   def _locate_at(self, video, over_time, number, frame, mask=None):
     """Returns the mask of each object that has a prompt in a frame."""
@@ -246,6 +237,17 @@ class VideoTracker(Generic[_Propagator]):
         )
         del objects[n]
     return objects
+
+
+def _first_of(frames, video, query_frame):
+  first = next(frames, None)
+  if first is None:
+    count = sum(1 for _ in _forward(video))
+    raise errors.UserError(
+        f'there is no query frame {query_frame}: the video has {count} frames,'
+        ' the first one is 0'
+    )
+  return first
 
 
 def _check_over_time(video, over_time):

@@ -1,6 +1,7 @@
 """The training state, and the jitted step that updates it over a mesh."""
 
 from collections.abc import Callable
+import dataclasses
 import functools
 from typing import Any
 
@@ -88,7 +89,8 @@ def start_from(state: TrainState, model: models.EmbeddingNetwork) -> TrainState:
     if shapes(old) != shapes(new):
       raise ValueError('its variables have other names or shapes')
   place = lambda old, new: jax.device_put(np.asarray(new), old.sharding)
-  return state.replace(
+  return dataclasses.replace(
+      state,
       params=jax.tree.map(place, state.params, params),
       batch_stats=jax.tree.map(place, state.batch_stats, batch_stats),
   )
