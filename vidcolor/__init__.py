@@ -40,6 +40,7 @@ _MODULES = (
     'data',
     'environment',
     'errors',
+    'export_formats',
     'files',
     'lazy_sequence',
     'masks',

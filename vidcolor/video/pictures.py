@@ -86,15 +86,15 @@ class PictureSequence:
     is_whole = start <= 0 and end == math.inf
     return self._headers[self._path].num_pages if is_whole else None
 
-  def names(self, start: float, end: float) -> list[str] | None:
-    """Returns the names of a folder's pictures in a range, without suffix.
+  def paths(self, start: float, end: float) -> list[pathlib.Path] | None:
+    """Returns the paths of a folder's pictures in a range of time.
 
-    A file of several pictures has none.
+    The pictures of a file have none.
     """
     if not self._path.is_dir():
       return None
     return [
-        path.stem
+        path
         for k, path in enumerate(self._headers)
         if start <= k * self._period < end
     ]

@@ -162,11 +162,17 @@ class VideoSource:
     return self._pictures is None
 
   @property
-  def frame_names(self) -> list[str] | None:
-    """The names of a folder's pictures without suffix. Others have no names."""
+  def frame_paths(self) -> list[pathlib.Path] | None:
+    """The paths of a folder's pictures. Frames of others have none."""
     if not self._pictures:
       return None
-    return self._pictures.names(self.start - _SLACK, self._end - _SLACK)
+    return self._pictures.paths(self.start - _SLACK, self._end - _SLACK)
+
+  @property
+  def frame_names(self) -> list[str] | None:
+    """The names of a folder's pictures without suffix. Others have no names."""
+    paths = self.frame_paths
+    return None if paths is None else [path.stem for path in paths]
 
   @property
   def shown_sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
