@@ -55,6 +55,19 @@ def test_a_click_beside_it_takes_away(scene):
   assert not found[40, 84] and found[40, 40]
 
 
+def test_a_click_beside_it_alone_leaves_the_rest(scene):
+  frame, (red, blue), embed = scene
+  found = box_to_mask.from_clicks(
+      embed, frame, _clicks((84, 40, 0)), red | blue
+  )
+  assert _iou(found, red) > 0.9
+  dot = np.zeros(SIZE, bool)
+  dot[7, 9] = True
+  assert not box_to_mask.from_clicks(
+      embed, frame, _clicks((9, 7, 0)), dot
+  ).any()
+
+
 def test_what_was_clicked_holds_whatever_it_looks_like(scene):
   frame, (red, _), embed = scene
   clicks = _clicks((119, 79, 1), (40, 40, 0))

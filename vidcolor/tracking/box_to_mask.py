@@ -140,7 +140,8 @@ def from_clicks(
     embed: As in `from_box`.
     frame: An RGB frame.
     clicks: (x, y, 1) in pixels on the object, (x, y, 0) beside it.
-    before: The mask that the clicks correct. Default: none.
+    before: The mask that the clicks correct. Default: none. If all clicks are
+      beside the object, its middle counts as one on it.
 
   Returns:
     The mask. It has pixels around the clicks on the object, and none around
@@ -149,6 +150,8 @@ def from_clicks(
   height, width, _ = frame.shape
   if before is not None and not before.any():
     before = None
+  if before is not None and not clicks[:, 2].any():
+    clicks = _with_middle(clicks, before)
   embeddings = np.asarray(embed(frame), np.float32)
   share = _share_of_clicks(embeddings, frame, clicks, before)
   rough = _with_clicks(share > 0.5, clicks, before)
@@ -302,6 +305,18 @@ def _outline(crop, vote, inside, favor=_OBJECT):
       )
       share = _sigmoid(score + _NEIGHBOR * votes) * is_free
   return (cv2.resize(share, vote.shape[::-1]) > 0.5) & inside
+
+
+def _with_middle(clicks, mask):
+  """Adds a click on the mask, far from its edge and from the other clicks."""
+  inside = np.pad(mask, 1).astype(np.uint8)
+  x, y = clicks[:, :2].round().astype(int).T + 1
+  inside[y, x] = 0
+  depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+  if not depth.any():
+    return clicks
+  y, x = np.unravel_index(depth.argmax(), depth.shape)
+  return np.vstack([clicks, np.array([x, y, 1], clicks.dtype)])
 
 
 def _share_of_clicks(embeddings, frame, clicks, before):
