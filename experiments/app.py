@@ -1,16 +1,20 @@
-"""Serves a web page: open a video, click on objects or points, track them.
+"""Serves a web page: open a video, mark objects or points, track, correct.
 
 pip install -e '.[app]'
 python -m experiments.app
 
 and open the address that it prints. Frames are shrunk to a short side of at
-most 480 pixels. One video is tracked at a time; other people wait. A temporary
-folder holds uploads and results. It is deleted when the program ends, by Ctrl-C
-or a signal.
+most 480 pixels. Objects can be marked and corrected in any frame, and tracked
+again; prompts.json repeats that with `vidcolor.track --prompts`.
+
+One video is tracked at a time; other people wait. A temporary folder holds
+uploads and results. Those of a person are deleted when the page is closed, and
+all of them when the program ends, by Ctrl-C or a signal.
 """
 
 from collections.abc import Callable, Iterator
 import contextlib
+import hashlib
 import os
 import pathlib
 import re
@@ -19,16 +23,19 @@ import signal
 import tempfile
 import threading
 import time
-from typing import NamedTuple
+import uuid
 import warnings
 
 from absl import flags
+import cv2
 import gradio as gr
 from gradio import context
 from gradio import utils
 import tqdm
 
-from experiments import click_prompts
+from experiments import confidence_strip
+from experiments import editor
+from experiments import marks
 import vidcolor
 from vidcolor import errors
 from vidcolor import program
@@ -40,29 +47,31 @@ _MAX_SHORT_SIDE = 480
 _PERIOD = 0.5  # Seconds between two looks whether a person stopped to wait.
 _ENDINGS = 'SIGTERM', 'SIGHUP'  # Signals that end the program as Ctrl-C does.
 _KINDS = {
-    'Objects: two clicks make a box around each': True,
-    'Points: one click each': False,
+    'Corner of a box: two clicks': marks.BOX,
+    'On the object': marks.ON,
+    'Beside it': marks.BESIDE,
+    'A point': marks.POINT,
 }
+_STRIP_HINT = (
+    'Confidence over time: red where an object is likely lost, a dot where it'
+    ' is marked. Click to go there.'
+)
+_RESULTS = 'overlay.mp4', 'tracks.csv', 'masks.zip', 'prompts.json'
 _SCROLL = """
   () => requestAnimationFrame(() => document.querySelector('#film')
     .scrollIntoView({behavior: 'smooth', block: 'start'}))
 """
+_NARROW = 80  # Pixels of a button: three of them beside one another on a phone.
 _HIDDEN = gr.update(visible=False)
 _STAGES = {'track': 'Tracking', 'draw': 'Drawing'}
 _CSS = """
   main { max-width: 60rem !important; margin: auto !important; }
   #picture img { max-height: 70vh; cursor: crosshair; }
+  #strip img { width: 100%; min-height: 2.5rem; object-fit: fill;
+      cursor: pointer; }
   #film video { max-height: 70vh; }
   #downloads .label-clear-button { display: none; }
 """
-
-
-class Session(NamedTuple):
-  """The video that one person has open, and the clicks in one of its frames."""
-
-  video: video_source.VideoSource
-  query_frame: int
-  clicked: click_prompts.ClickPrompt
 
 
 class Turns:
@@ -122,94 +131,115 @@ def build(
   """
   turns = turns or Turns()
 
-  def open_video(path, is_boxes, request: gr.Request):
+  def open_video(path, kind, request: gr.Request):
     turns.stop(request.session_hash)  # The video before this one.
     with _errors_shown():
+      path = _keep(path, request)
       video = video_source.VideoSource(path, max_short_side=_MAX_SHORT_SIDE)
       frame = next(iter(video)).rgb
-    clicked = click_prompts.ClickPrompt(frame, is_boxes)
-    last = max(1, (video.num_frames or 1) - 1)
-    return (
-        *_show(Session(video, 0, clicked)),
-        gr.Column(visible=True),
-        gr.Slider(maximum=last, value=0),
-        gr.Column(visible=False),
-    )
+    opened = editor.Editor(video, 0, frame)
+    closed = gr.Column(visible=False)
+    return path, *_show(opened, kind, request), gr.Column(visible=True), closed
 
-  def choose_frame(session, number, is_boxes):
+  def change(session, kind, request: gr.Request, to):
     with _errors_shown():
-      number, frame = session.video.frame(number)
-    clicked = click_prompts.ClickPrompt(frame.rgb, is_boxes)
-    return *_show(Session(session.video, number, clicked)), number
+      session = to(session)
+    return _show(session, kind, request)
 
-  def click(session, event: gr.SelectData):
-    with _errors_shown():
-      clicked = session.clicked.click(*event.index, tracker.propagator.embed)
-    return _show(session._replace(clicked=clicked))
+  def go_to(session, kind, number, request: gr.Request):
+    to = lambda session: session.go_to(int(number), tracker)
+    return change(session, kind, request, to)
 
-  def undo(session):
-    return _show(session._replace(clicked=session.clicked.undo()))
+  def go_to_clicked(session, kind, request: gr.Request, event: gr.SelectData):
+    number = confidence_strip.frame_at(event.index[0], session.num_frames)
+    return go_to(session, kind, number, request)
 
-  def clear(session, is_boxes):
-    clicked = click_prompts.ClickPrompt(session.clicked.frame, is_boxes)
-    return _show(session._replace(clicked=clicked))
+  def click(session, kind, request: gr.Request, event: gr.SelectData):
+    to = lambda session: session.click(kind, *event.index, tracker)
+    return change(session, kind, request, to)
+
+  def undo(session, kind, request: gr.Request):
+    return change(session, kind, request, lambda s: s.undo(tracker))
+
+  def clear(session, kind, request: gr.Request):
+    return change(session, kind, request, lambda s: s.clear())
+
+  def choose(session, kind, number, request: gr.Request):
+    to = lambda session: session._replace(chosen=number or None)
+    return change(session, kind, request, to)
+
+  def take_tracked(session, kind, tracked, request: gr.Request):
+    if session.video is tracked.video:  # It may have been replaced meanwhile.
+      session = session._replace(tracked=tracked)
+    return change(session, kind, request, lambda s: s)
 
   def begin(request: gr.Request):
     turns.begin(request.session_hash)
     return [*_swap(True), gr.Column(visible=True), None, _HIDDEN]
 
   def track(session, request: gr.Request, bar=gr.Progress()):  # noqa: B008
+    check = lambda: turns.check(request.session_hash)
     with (
         _errors_shown(),
         tempfile.TemporaryDirectory(prefix='vidcolor_') as folder,
+        turns.turn(request.session_hash, lambda text: bar(0, text)),
     ):
-      with turns.turn(request.session_hash, lambda text: bar(0, text)):
-        check = lambda: turns.check(request.session_hash)
-        outputs = write(session, folder, _progress(bar, check))
-      # Gradio copies the files before this function continues.
-      yield outputs[0], gr.update(value=outputs, visible=True)
+      write(session, pathlib.Path(folder), _progress(bar, check))
+      check()
+      # Gradio serves what is there, and does not copy it.
+      kept = tempfile.mkdtemp(dir=_folder(request))
+      shutil.copytree(folder, kept, dirs_exist_ok=True)
+    outputs = [os.path.join(kept, name) for name in _RESULTS]
+    outputs = [path for path in outputs if os.path.exists(path)]
+    shown = gr.update(value=outputs, visible=True)
+    return outputs[0], shown, session.read_tracked(kept)
 
   def write(session, folder, progress):
-    """Tracks, and returns the paths of the results; the film is the first."""
-    video, prompt = session.video, session.clicked.to_prompt(session.video)
-    tracked = tracker.stream(video, prompt, session.query_frame)
+    """Tracks, and writes the results."""
+    video, prompt = session.video, session.prompt(folder)
+    tracked = tracker.stream(video, prompt, session.marks.made[0].frame)
     summary = track_output.write_tracking(
-        pathlib.Path(folder), video, prompt, tracked, progress
+        folder, video, prompt, tracked, progress
     )
     for told in filter(None, (summary['left_out'], summary['fault'])):
       gr.Warning(told)
-    outputs = [f'{folder}/overlay.mp4', f'{folder}/tracks.csv']
-    if session.clicked.is_boxes:
-      outputs.append(
-          shutil.make_archive(f'{folder}/masks', 'zip', folder, 'masks')
-      )
-    return outputs
+    if not session.marks.are_points:
+      shutil.make_archive(str(folder / 'masks'), 'zip', folder, 'masks')
 
   def stop(request: gr.Request):
     turns.stop(request.session_hash)
 
+  def leave(request: gr.Request):
+    turns.stop(request.session_hash)
+    shutil.rmtree(_folder(request), ignore_errors=True)
+
   with gr.Blocks(
       title='vidcolor', analytics_enabled=False, delete_cache=(3600, 86400)
   ) as page:
-    session = gr.State()
+    session, tracked = gr.State(), gr.State()
     gr.Markdown('# Track anything in your own video\n## 1. Open a video')
     file = gr.File(show_label=False)  # Its content tells its format.
-    with gr.Column(visible=False) as click_step:
-      gr.Markdown('## 2. Click on what to track')
-      is_boxes = gr.Radio(
-          list(_KINDS.items()), value=True, show_label=False, container=False
+    with gr.Column(visible=False) as mark_step:
+      gr.Markdown('## 2. Mark what to track')
+      kind = gr.Radio(
+          list(_KINDS.items()),
+          value=marks.BOX,
+          label='A click is',
+          elem_classes='choices',
       )
+      chosen = gr.Radio(label='It marks', elem_classes='choices')
       hint = gr.Markdown()
       picture = gr.Image(
           show_label=False, format='jpeg', buttons=[], elem_id='picture'
       )
+      number = gr.Slider(0, 1, step=1, label='Frame')
+      with gr.Column(visible=False) as confidence:
+        gr.Markdown(_STRIP_HINT)
+        strip = gr.Image(show_label=False, buttons=[], elem_id='strip')
       with gr.Row():
-        undo_button = gr.Button('Undo')
-        clear_button = gr.Button('Clear')
-        track_button = gr.Button('Track', variant='primary')
-      number = gr.Slider(
-          0, 1, step=1, label='Or choose a frame that shows it better'
-      )
+        undo_button = gr.Button('Undo', min_width=_NARROW)
+        clear_button = gr.Button('Clear', min_width=_NARROW)
+        track_button = gr.Button('Track', variant='primary', min_width=_NARROW)
     with gr.Column(visible=False) as outcome:
       gr.Markdown('## 3. Watch it')
       film = gr.Video(
@@ -218,45 +248,84 @@ def build(
       stop_button = gr.Button('Stop', variant='stop', visible=False)
       downloads = gr.Files(label='Download', elem_id='downloads', visible=False)
 
+    given = [session, kind]
     shown = [session, picture, hint, undo_button, clear_button, track_button]
-    file.upload(
-        open_video, [file, is_boxes], [*shown, click_step, number, outcome]
-    )
-    number.release(choose_frame, [session, number, is_boxes], [*shown, number])
-    picture.select(click, session, shown)
-    is_boxes.change(clear, [session, is_boxes], shown)
-    undo_button.click(undo, session, shown)
-    clear_button.click(clear, [session, is_boxes], shown)
+    shown += [chosen, number, strip, confidence]
+    file.upload(open_video, [file, kind], [file, *shown, mark_step, outcome])
+    # Keys and the number's field change it without a release.
+    number.input(go_to, [*given, number], shown, trigger_mode='always_last')
+    strip.select(go_to_clicked, given, shown)
+    picture.select(click, given, shown)
+    kind.input(lambda session, kind: session.hint(kind), given, hint)
+    chosen.input(choose, [*given, chosen], shown)
+    undo_button.click(undo, given, shown)
+    clear_button.click(clear, given, shown)
     running = [track_button, stop_button]
     begun = track_button.click(
         begin, outputs=[*running, outcome, film, downloads]
     )
     begun.then(None, js=_SCROLL)
-    tracked = begun.then(
+    done = begun.then(
         track,
         session,
-        [film, downloads],
+        [film, downloads, tracked],
         show_progress_on=film,
         concurrency_limit=None,  # Who waits for a turn can still stop.
     )
-    tracked.success(None, js=_SCROLL)
+    done.success(None, js=_SCROLL)
+    done.success(take_tracked, [*given, tracked], shown)
     # Gradio does not run what `then` names after a failure.
-    tracked.success(lambda: _swap(False), outputs=running)
-    tracked.failure(
-        lambda: [*_swap(False), _HIDDEN], outputs=[*running, outcome]
-    )
+    done.success(lambda: _swap(False), outputs=running)
+    done.failure(lambda: [*_swap(False), _HIDDEN], outputs=[*running, outcome])
     stop_button.click(stop, queue=False)
-    page.unload(stop)
+    page.unload(leave)
   return page
 
 
-def _show(session):
-  """Returns the session, and the state of picture, hint and buttons."""
-  clicked = session.clicked
-  has_clicks = bool(clicked.positions or clicked.first_corner)
+def _show(session, kind, request):
+  """Returns the session, and the state of all that shows it."""
+  numbers = () if session.marks.are_points else session.marks.begins
+  strip = session.strip()
+  chosen = gr.Radio(
+      [('New object', 0), *((f'Object {n}', n) for n in numbers)],
+      value=session.chosen or 0,
+      visible=bool(numbers),
+  )
+  has_clicks = bool(session.marks.made or session.marks.corner)
   undo = clear = gr.Button(interactive=has_clicks)
-  track = gr.Button(interactive=bool(clicked.positions))
-  return session, clicked.draw(), clicked.hint(), undo, clear, track
+  track = gr.Button(interactive=bool(session.marks.made))
+  last = max(1, session.num_frames - 1)
+  return (
+      session,
+      _write_picture(session.draw(), '.jpg', request),
+      session.hint(kind),
+      undo,
+      clear,
+      track,
+      chosen,
+      gr.Slider(maximum=last, value=session.number),
+      None if strip is None else _write_picture(strip, '.png', request),
+      gr.Column(visible=strip is not None),
+  )
+
+
+def _folder(request):
+  """Returns the folder of all files of a session, which ends with it."""
+  # A browser chooses the name of its session.
+  name = hashlib.sha256(request.session_hash.encode()).hexdigest()[:32]
+  return pathlib.Path(utils.get_upload_folder(), name)
+
+
+def _keep(path, request):
+  """Moves an upload to the folder of its session, and returns its path."""
+  _folder(request).mkdir(parents=True, exist_ok=True)
+  return shutil.move(path, tempfile.mkdtemp(dir=_folder(request)))
+
+
+def _write_picture(rgb, suffix, request):
+  path = _folder(request) / f'{uuid.uuid4().hex}{suffix}'
+  cv2.imwrite(str(path), rgb[..., ::-1])
+  return str(path)
 
 
 def _swap(is_running):
@@ -311,9 +380,10 @@ def _show_warnings():
 
 
 def _without_folder(line):
-  """Returns a line that names uploads without their folders."""
-  folder = re.escape(utils.get_upload_folder() + os.sep)
-  return re.sub(rf'{folder}\w+[/\\]', '', line)
+  """Returns a line that names uploads and prompts without their folders."""
+  folders = utils.get_upload_folder(), tempfile.gettempdir()
+  folders = '|'.join(re.escape(folder + os.sep) for folder in folders)
+  return re.sub(rf'({folders})(\w+[/\\])*', '', line)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The page to click on, as a person's browser shows it."""
 
 import csv
+import json
 import os
 import signal
 import socket
@@ -43,9 +44,14 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def url(browser, tmp_path_factory):
+def temporary(tmp_path_factory):
+  """The folder that holds the program's temporary files."""
+  return tmp_path_factory.mktemp('temporary')
+
+
+@pytest.fixture(scope='module')
+def url(browser, temporary):
   """The address of the page; checks what its program does on its way out."""
-  temporary = tmp_path_factory.mktemp('temporary')
   with socket.create_server(('127.0.0.1', 0)) as server:
     port = server.getsockname()[1]
   with socket.create_server(('127.0.0.1', 0)) as outside:
@@ -128,6 +134,24 @@ class _Page:
     entry.send_keys(str(number), Keys.TAB)
     self.until(lambda: self.run(_SOURCE) not in (before, None))
 
+  def frame(self):
+    """Returns the number of the frame that is shown."""
+    entry = self.find('//input[@type="number"]')
+    return int(entry.get_property('value'))
+
+  def press_right(self):
+    """Goes to the next frame by the keyboard."""
+    before = self.run(_SOURCE)
+    self.find('//input[@type="range"]').send_keys(Keys.ARROW_RIGHT)
+    self.until(lambda: self.run(_SOURCE) not in (before, None))
+
+  def go_to_middle_of_strip(self):
+    before = self.run(_SOURCE)
+    strip = self.find('//*[@id="strip"]//img')
+    mouse = action_chains.ActionChains(self._browser)
+    mouse.move_to_element_with_offset(strip, 2, 0).click().perform()
+    self.until(lambda: self.run(_SOURCE) not in (before, None))
+
   def click(self, x, y):
     """Clicks a place of the frame, and waits until it is drawn there."""
     before = self.until(lambda: self.run(_SOURCE))
@@ -186,20 +210,88 @@ def test_an_object_in_a_box_is_tracked(page, clip, tmp_path):
   assert len(rows) == FRAMES and {row['name'] for row in rows} == {'1'}
   x = [float(row['x']) for row in rows]
   np.testing.assert_allclose(x, 24.5 + 4 * np.arange(FRAMES), atol=4)
-  with zipfile.ZipFile(page.download('masks.zip')) as archive:
-    archive.extractall(tmp_path)
-  paths = sorted((tmp_path / 'masks' / clip.stem).iterdir())
-  assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
-  for path, truth in zip(paths, IS_SQUARE, strict=True):
-    found = masks.read(path) == 1
+  found = _masks(page, tmp_path, clip)
+  assert len(found) == FRAMES
+  for mask, truth in zip(found, IS_SQUARE, strict=True):
     # All of the box has 0.66.
-    assert (found & truth).sum() / (found | truth).sum() > 0.9
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.9
+
+
+def _masks(page, folder, clip):
+  """Downloads the masks, and returns them."""
+  with zipfile.ZipFile(page.download('masks.zip')) as archive:
+    archive.extractall(folder)
+  return _read_masks(folder, clip)
+
+
+def _read_masks(folder, clip):
+  return [
+      masks.read(folder / 'masks' / clip.stem / f'{n:05d}.png')
+      for n in range(FRAMES)
+  ]
+
+
+def test_objects_are_corrected_and_added_in_later_frames(page, clip, tmp_path):
+  page.open(clip)
+  page.shows('Click beside a corner')
+  page.click(6, 16)
+  page.click(43, 53)
+  page.press('Track')
+  page.plays()
+  page.go_to_middle_of_strip()
+  assert page.frame() == FRAMES // 2
+  page.press_right()
+  assert page.frame() == FRAMES // 2 + 1
+  page.choose('Beside it')
+  page.click(80, 60)
+  page.choose('On the object')
+  page.shows('click on object 1')
+  page.choose('New object')
+  page.shows('click on a new object')
+  page.click(10, 60)
+  page.shows('2 objects.')
+  page.press('Track')
+  page.shows('2 objects, tracked.')
+  page.plays()
+  given = page.download('prompts.json')
+  entries = json.loads(given.read_text())
+  assert [(entry['frame'], entry['number']) for entry in entries] == [
+      (0, 1),
+      (6, 1),
+      (6, 2),
+  ]
+  found = _masks(page, tmp_path / 'page', clip)
+  assert [(mask == 2).any() for mask in found[:6]] == 6 * [False]
+  assert (found[6] == 2)[60, 10] and (found[6] == 1).any()
+  run = programs.run(
+      *('vidcolor.track', f'--video={clip}', f'--prompts={given}'),
+      f'--output_dir={tmp_path / "program"}',
+  )
+  assert run.returncode == 0, run.stderr
+  np.testing.assert_array_equal(_read_masks(tmp_path / 'program', clip), found)
+  page.press('Undo')
+  page.shows('1 object. Click Track')
+  page.press('Clear')
+  page.shows('Click on a new object.')
+
+
+def test_files_go_with_the_page(browser, url, temporary, clip):
+  first = browser.current_window_handle
+  browser.switch_to.new_window('tab')
+  page = _Page(browser, url)
+  before = set(temporary.rglob('*.mp4'))
+  page.open(clip)
+  page.shows('Click beside a corner')
+  (kept,) = set(temporary.rglob('*.mp4')) - before
+  browser.close()
+  browser.switch_to.window(first)
+  page.until(lambda: not kept.parent.parent.exists())
 
 
 def test_points_are_tracked_from_a_later_frame(page, clip):
   page.open(clip)
   page.shows('Click beside a corner')
-  page.choose('Points: one click each')
+  page.choose('A point')
   page.shows('Click on something')
   page.turn_to(3)
   for x, y in (22, 20), (52, 49), (80, 60):
@@ -286,7 +378,7 @@ def test_what_is_wrong_is_one_line(page, tmp_path):
   path.write_text('no video')
   page.open(path)
   page.shows('cannot read text.mp4')
-  assert 'Click on what to track' not in page.run('document.body.innerText')
+  assert 'Mark what to track' not in page.run('document.body.innerText')
 
 
 def test_nothing_comes_from_elsewhere(page, url):
