@@ -80,23 +80,29 @@ def test_tracks_objects_from_a_frame_in_the_middle(clip, tmp_path):
 
 def test_tracks_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
   flags = '--boxes=18,20,47,49', '--start=0.2', '--end=0.6', '--scale=0.5'
-  run = _track(clip, tmp_path, *flags)
+  exports = '--export=coco,cvat,mot,yolo', '--cutouts'
+  run = _track(clip, tmp_path, *flags, *exports)
   assert run.returncode == 0, run.stderr
   rows = _rows(tmp_path)
   assert len(rows) == 4
+  for name in ('coco.json', 'cvat.xml', 'mot/gt/gt.txt', 'yolo/data.yaml'):
+    assert (tmp_path / name).is_file()
+  with Image.open(tmp_path / 'cutouts/a square/00003.png') as picture:
+    assert (picture.size, picture.mode) == ((WIDTH // 2, HEIGHT // 2), 'RGBA')
   found = masks.read(tmp_path / 'masks/a square/00003.png')
   assert found.shape == (HEIGHT // 2, round(WIDTH / 2))
   assert abs(float(rows[3]['x']) - (24.5 + 4 * 5) / 2) < 3
 
 
 def test_tracks_points_in_a_folder_of_pictures(clip, tmp_path):
-  flags = '--points=10,20;39,49', '--query_frame=0'
+  flags = '--points=10,20;39,49', '--query_frame=0', '--fps=12'
   run = _track(clip.with_suffix(''), tmp_path, *flags)
   assert run.returncode == 0, run.stderr
   assert not (tmp_path / 'masks').exists()
   rows = [row for row in _rows(tmp_path) if row['name'] == '1']
   last = float(rows[-1]['x']), float(rows[-1]['y'])
   np.testing.assert_allclose(last, (39 + 4 * 9, 49), atol=6)
+  assert float(rows[-1]['seconds']) == 9 / 12
   assert len(_frames(tmp_path / 'overlay.mp4')) == 10
 
 
@@ -152,6 +158,9 @@ def test_masks_of_other_videos_stay(clip, tmp_path):
         (('--points=1,1', '--output_dir=TEXT/out'), r'text.mp4/out'),
         (('--points=1,1', '--checkpoint=TEXT'), r'text.mp4'),
         (('--points=1,1', '--start=9'), r'from 9 s'),
+        (('--points=1,1', '--fps=9'), r'times of its own.*--fps'),
+        (('--points=1,1', '--cutouts'), r'leave out --export and --cutouts'),
+        (('--boxes=1,1,9,9', '--export=coco,voc'), r"'voc'.* coco, cvat, mot"),
     ],
 )
 def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):

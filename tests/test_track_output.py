@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 
 import cv2
@@ -10,6 +11,7 @@ from tests import odd_videos
 from tests import tiny
 import vidcolor
 from vidcolor import errors
+from vidcolor import export_formats
 from vidcolor import masks
 from vidcolor import prompts
 from vidcolor import track_output
@@ -83,12 +85,12 @@ def test_a_video_is_not_replaced_by_its_own_film(clip):
   assert clip.read_bytes() == before
 
 
-def _write(folder, path, prompt, query_frame=0, tracker=TRACKER):
+def _write(folder, path, prompt, query_frame=0, tracker=TRACKER, **options):
   """Tracks as the program does; returns the summary."""
   source = video_source.VideoSource(path)
   tracked = tracker.stream(source, prompt, query_frame)
   return track_output.write_tracking(
-      folder, source, prompt, tracked, lambda items, **_: items
+      folder, source, prompt, tracked, lambda items, **_: items, **options
   )
 
 
@@ -126,6 +128,38 @@ def test_what_was_read_of_a_damaged_film_is_kept(
   assert len(_frames(tmp_path / 'overlay.mp4')) == count
   written = list(tmp_path.glob('masks/clip/*.png'))
   assert len(written) == (count if kind == 'mask' else 0)
+
+
+def test_what_was_tracked_of_a_damaged_film_is_exported(cut_off, tmp_path):
+  prompt = prompts.MaskPrompt(2 * IS_SQUARE[0].astype(np.uint8))
+  formats = list(export_formats.FORMATS)
+  summary = _write(tmp_path, cut_off, prompt, export=formats, with_cutouts=True)
+  count = summary['frames']
+  assert summary['fault'] and 1 < count < len(CLIP)
+  content = json.loads((tmp_path / 'coco.json').read_text())
+  assert len(content['images']) == len(content['annotations']) == count
+  assert len((tmp_path / 'mot/gt/gt.txt').read_text().splitlines()) == count
+  assert 'frameRate=12\n' in (tmp_path / 'mot/seqinfo.ini').read_text()
+  assert len(list((tmp_path / 'yolo/labels').iterdir())) == count
+  assert (tmp_path / 'cvat.xml').read_text().count('outside="0"') == count
+  assert len(list((tmp_path / 'cutouts/clip').iterdir())) == count
+  assert len(_frames(tmp_path / 'cutouts.webm')) == count
+
+
+@pytest.mark.parametrize(
+    'options', [{'export': ['coco']}, {'with_cutouts': True}]
+)
+def test_points_are_not_exported(clip, tmp_path, options):
+  with pytest.raises(errors.UserError, match='no masks: leave out --export'):
+    _write(tmp_path / 'out', clip, prompts.PointPrompt([[9, 9]]), **options)
+  assert not (tmp_path / 'out').exists()
+
+
+def test_an_unknown_format_is_told_before_tracking(clip, tmp_path):
+  prompt = prompts.MaskPrompt(IS_SQUARE[0].astype(np.uint8))
+  with pytest.raises(errors.UserError, match="'voc': .*coco, cvat, mot, yolo"):
+    _write(tmp_path / 'out', clip, prompt, export=['voc'])
+  assert not (tmp_path / 'out').exists()
 
 
 def test_python_is_told_of_damage_as_well(cut_off, tmp_path):

@@ -37,6 +37,7 @@ _MODULES = (
     'color',
     'color_output',
     'copying',
+    'cutouts',
     'data',
     'environment',
     'errors',

@@ -35,9 +35,17 @@ there, and the exit code is 2.
 
 Writes overlay.mp4, strip.jpg, masks/<video>/00000.png ... (of objects, in the
 format of DAVIS), tracks.csv and tracks.npz (positions, and boxes and areas of
-objects) and summary.json. The flags are in pixels of the video, results in
-pixels of the film, which --scale makes smaller. Frames and seconds count from 0
-at --start.
+objects) and summary.json. On request, it also writes objects in other forms:
+
+  --cutouts                   cutouts/<video>/00000.png ... and cutouts.webm:
+                              the objects on a transparent ground
+  --export=coco,cvat,mot,yolo any of coco.json (masks), cvat.xml (masks, CVAT
+                              for video 1.1), mot/ (boxes, MOTChallenge) and
+                              yolo/ (polygons); vidcolor.export_formats tells
+                              what each holds
+
+The flags are in pixels of the video, results in pixels of the film, which
+--scale makes smaller. Frames and seconds count from 0 at --start.
 """
 
 import functools
@@ -47,6 +55,7 @@ import time
 from absl import flags
 import tqdm
 
+from vidcolor import cutouts
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
@@ -86,6 +95,14 @@ _QUERY_FRAME = flags.DEFINE_integer(
 _SCALE = flags.DEFINE_float(
     'scale', 1, 'Factor by which frames are shrunk.', 0, 1
 )
+_EXPORT = flags.DEFINE_list(
+    'export', [], 'Formats to write objects in as well: coco, cvat, mot, yolo.'
+)
+_CUTOUTS = flags.DEFINE_boolean(
+    'cutouts',
+    False,
+    'Whether to write objects on a transparent ground as well.',
+)
 _CHECKPOINT = program.define_checkpoint()
 
 
@@ -103,8 +120,11 @@ def main() -> None:
   if isinstance(prompt, prompts_over_time.PromptsOverTime):
     query_frame = prompt.frames[0]
     sources = [*sources, *prompt.sources]
+  outputs = [output_dir / 'overlay.mp4', masks_dir]
+  if _CUTOUTS.value:
+    outputs += cutouts.cutout_paths(output_dir, video)
   for source in sources:
-    files.refuse_to_replace(source, output_dir / 'overlay.mp4', masks_dir)
+    files.refuse_to_replace(source, *outputs)
   files.make_folder(output_dir)
   propagator = network.Network.load(_CHECKPOINT.value).propagator()
   tracker = video_tracker.VideoTracker(propagator)
@@ -112,7 +132,13 @@ def main() -> None:
   # A bar would stand above the one line of an early error.
   progress = functools.partial(tqdm.tqdm, delay=1)
   summary = track_output.write_tracking(
-      output_dir, video, prompt, tracked, progress
+      output_dir,
+      video,
+      prompt,
+      tracked,
+      progress,
+      export=_EXPORT.value,
+      with_cutouts=_CUTOUTS.value,
   )
   files.write_json(
       output_dir / 'summary.json',

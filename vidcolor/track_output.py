@@ -11,6 +11,9 @@ from jaxtyping import UInt8
 import numpy as np
 from scipy import ndimage
 
+from vidcolor import cutouts
+from vidcolor import errors
+from vidcolor import export_formats
 from vidcolor import files
 from vidcolor import lazy_sequence
 from vidcolor import masks
@@ -36,11 +39,15 @@ def write_tracking(
     prompt: prompts.Prompt | prompts_over_time.PromptsOverTime,
     tracked: Iterable[sessions.TrackedFrame],
     progress: Callable[..., Iterable],
+    *,
+    export: Sequence[str] = (),
+    with_cutouts: bool = False,
 ) -> dict[str, Any]:
   """Tracks and writes the results, one frame at a time.
 
   The files are overlay.mp4, strip.jpg, tracks.csv, tracks.npz and, for objects,
-  masks/<video>/00000.png ..., in the format of DAVIS.
+  masks/<video>/00000.png ..., in the format of DAVIS. If the video cannot be
+  read to its end, they hold what was tracked.
 
   Args:
     output_dir: The folder to write to.
@@ -50,6 +57,8 @@ def write_tracking(
     progress: Yields the items of an iterable and shows how many are done. It is
       called like `tqdm.tqdm`, with `desc`, `total` (None if unknown) and
       `unit`.
+    export: Names of `export_formats.FORMATS` to write objects in as well.
+    with_cutouts: Whether to write what `cutouts.open_cutouts` does as well.
 
   Returns:
     A summary of the video and of each track. 'left_out' is a line that says
@@ -57,9 +66,15 @@ def write_tracking(
     results end before the video does, or None.
 
   Raises:
-    UserError: No frame can be read, a file cannot be written, or the prompt is
-      not valid.
+    UserError: No frame can be read, a file cannot be written, the prompt is not
+      valid, a format is unknown, or it is points that are to be exported.
   """
+  export_formats.find_writers(export)
+  if isinstance(prompt, prompts.PointPrompt) and (export or with_cutouts):
+    raise errors.UserError(
+        'points have no masks: leave out --export and --cutouts, or track'
+        ' objects'
+    )
   files.make_folder(output_dir)
   readable = video_source.ReadablePart(tracked)
   tracked = progress(
@@ -75,9 +90,14 @@ def write_tracking(
       result, shapes = _write_masks(tracked, folder)
     names = names or [str(number) for number in result.numbers]
     seconds, sound_fault = _write_pictures(
-        output_dir, video, result, limbs, progress
+        output_dir, video, result, limbs, progress, with_cutouts
     )
     _write_tracks(output_dir, result, shapes, seconds, names)
+    if export:
+      rate = _rate(seconds) or _FRAMES_PER_SECOND
+      export_formats.export(
+          output_dir, video, result, export, frames_per_second=rate
+      )
   summary = _summary(video, result, seconds, names)
   return summary | {
       'left_out': sound_fault,
@@ -196,23 +216,32 @@ def _shapes(mask, numbers):
   return rows
 
 
-def _write_pictures(output_dir, video, result, limbs, progress):
-  """Writes film and stills; returns the frames' times and any sound fault."""
+def _write_pictures(output_dir, video, result, limbs, progress, with_cutouts):
+  """Writes films and stills; returns the frames' times and any sound fault."""
   count = len(result.position)
   readable = video_source.ReadablePart(video)
   frames = progress(readable, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
   seconds, stills, colors = [], [], _choose_colors(video, result)
 
-  def drawn():
+  def drawn(write_cutout):
     for number, frame in enumerate(frames):
       rgb = draw_frame(frame.rgb, number, result, limbs, colors)
+      if write_cutout:
+        shown = result.numbers[result.visible[number]]
+        write_cutout(number, frame, np.isin(result.masks[number], shown))
       seconds.append(frame.seconds)
       if number in still_numbers:
         stills.append(rgb)
       yield frame._replace(rgb=rgb)
 
-  sound_fault = mp4.write_like(output_dir / 'overlay.mp4', drawn(), video)
+  opened = contextlib.nullcontext()
+  if with_cutouts:
+    opened = cutouts.open_cutouts(output_dir, video)
+  with opened as write_cutout:
+    sound_fault = mp4.write_like(
+        output_dir / 'overlay.mp4', drawn(write_cutout), video
+    )
   titles = [f'{number}: {seconds[number]:.1f} s' for number in still_numbers]
   strip = panels.still_grid(stills, titles)
   panels.write_picture(output_dir / 'strip.jpg', strip)
@@ -258,11 +287,7 @@ def _summary(video, result, seconds, names):
       'width': width,
       'height': height,
       'frames': len(seconds),
-      'frames_per_second': (
-          float(f'{(len(seconds) - 1) / seconds[-1]:.6g}')
-          if len(seconds) > 1
-          else None
-      ),
+      'frames_per_second': _rate(seconds),
       'followed': {
           name: {
               'visible': round(float(1 - lost[:, index].mean()), 4),
@@ -274,6 +299,12 @@ def _summary(video, result, seconds, names):
           for index, name in enumerate(names)
       },
   }
+
+
+def _rate(seconds):
+  """Returns the mean number of frames a second, None of a single frame."""
+  count = len(seconds) - 1
+  return float(f'{count / seconds[-1]:.6g}') if count else None
 
 
 def _runs(flags_by_frame):

@@ -1,1 +1,1 @@
-"""Reads videos and folders of pictures, and writes MP4 files."""
+"""Reads videos and folders of pictures, and writes MP4 and WebM."""
