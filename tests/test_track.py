@@ -116,10 +116,12 @@ def test_tracks_a_pose(clip, tmp_path):
   assert [row['name'] for row in rows] == 4 * ['head', 'foot']
 
 
-def test_its_own_film_is_not_replaced(clip, tmp_path):
-  film = tmp_path / 'overlay.mp4'
+@pytest.mark.parametrize('name', ['overlay.mp4', 'cutouts.webm'])
+def test_its_own_film_is_not_replaced(clip, tmp_path, name):
+  film = tmp_path / name
   film.write_bytes(clip.read_bytes())
-  run = _track(film, tmp_path, '--points=40,40', run=programs.run_here)
+  flags = '--boxes=20,20,60,60', '--cutouts'
+  run = _track(film, tmp_path, *flags, run=programs.run_here)
   assert run.returncode == 2
   assert f'{film} would be replaced' in run.stderr
   assert film.read_bytes() == clip.read_bytes()
