@@ -14,8 +14,8 @@ from vidcolor import files
 from vidcolor.video import video_source
 from vidcolor.video import webm
 
-# Pixels. So far the colors go on beyond an object: where a film is compressed,
-# or a picture is made smaller, no black comes in along the edge.
+# Pixels around an object that keep their colors. Black ones would darken its
+# edge where a film is compressed or a picture is made smaller.
 _MARGIN = 8
 
 _Write = Callable[
