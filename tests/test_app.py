@@ -145,9 +145,24 @@ class _Page:
     self.find('//input[@type="range"]').send_keys(Keys.ARROW_RIGHT)
     self.until(lambda: self.run(_SOURCE) not in (before, None))
 
+  def steady(self, xpath):
+    """Scrolls to an element, and waits until what is above it is laid out."""
+    element, places = self.find(xpath), []
+    scroll = '{block: "center", behavior: "instant"}'
+    self._browser.execute_script(
+        f'arguments[0].scrollIntoView({scroll})', element
+    )
+
+    def is_steady():
+      places.append(element.rect)
+      return len(places) > 1 and places[-1] == places[-2]
+
+    self.until(is_steady)
+    return element
+
   def go_to_middle_of_strip(self):
     before = self.run(_SOURCE)
-    strip = self.find('//*[@id="strip"]//img')
+    strip = self.steady('//*[@id="strip"]//img')
     mouse = action_chains.ActionChains(self._browser)
     mouse.move_to_element_with_offset(strip, 2, 0).click().perform()
     self.until(lambda: self.run(_SOURCE) not in (before, None))
@@ -155,7 +170,7 @@ class _Page:
   def click(self, x, y):
     """Clicks a place of the frame, and waits until it is drawn there."""
     before = self.until(lambda: self.run(_SOURCE))
-    picture = self.find('//*[@id="picture"]//img')
+    picture = self.steady('//*[@id="picture"]//img')
     # From its middle on, at which the frame is shown as large as it is.
     offset = round(x - WIDTH / 2), round(y - HEIGHT / 2)
     mouse = action_chains.ActionChains(self._browser)
