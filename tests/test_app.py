@@ -278,12 +278,6 @@ def test_objects_are_corrected_and_added_in_later_frames(page, clip, tmp_path):
   found = _masks(page, tmp_path / 'page', clip)
   assert [(mask == 2).any() for mask in found[:6]] == 6 * [False]
   assert (found[6] == 2)[60, 10] and (found[6] == 1).any()
-  run = programs.run(
-      *('vidcolor.track', f'--video={clip}', f'--prompts={given}'),
-      f'--output_dir={tmp_path / "program"}',
-  )
-  assert run.returncode == 0, run.stderr
-  np.testing.assert_array_equal(_read_masks(tmp_path / 'program', clip), found)
   page.press('Undo')
   page.shows('1 object. Click Track')
   page.press('Clear')
