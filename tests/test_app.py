@@ -212,26 +212,6 @@ def _rows(path):
     return list(csv.DictReader(file))
 
 
-def test_an_object_in_a_box_is_tracked(page, clip, tmp_path):
-  page.open(clip)
-  page.shows('Click beside a corner')
-  page.click(6, 16)
-  page.shows('Now click the opposite corner')
-  page.click(43, 53)
-  page.shows('1 object.')
-  page.press('Track')
-  page.plays()
-  rows = _rows(page.download('tracks.csv'))
-  assert len(rows) == FRAMES and {row['name'] for row in rows} == {'1'}
-  x = [float(row['x']) for row in rows]
-  np.testing.assert_allclose(x, 24.5 + 4 * np.arange(FRAMES), atol=4)
-  found = _masks(page, tmp_path, clip)
-  assert len(found) == FRAMES
-  for mask, truth in zip(found, IS_SQUARE, strict=True):
-    # All of the box has 0.66.
-    assert (mask & truth).sum() / (mask | truth).sum() > 0.9
-
-
 def _masks(page, folder, clip):
   """Downloads the masks, and returns them."""
   with zipfile.ZipFile(page.download('masks.zip')) as archive:
@@ -246,13 +226,26 @@ def _read_masks(folder, clip):
   ]
 
 
-def test_objects_are_corrected_and_added_in_later_frames(page, clip, tmp_path):
+def test_an_object_is_tracked_and_corrected_and_another_added(
+    page, clip, tmp_path
+):
   page.open(clip)
   page.shows('Click beside a corner')
   page.click(6, 16)
+  page.shows('Now click the opposite corner')
   page.click(43, 53)
+  page.shows('1 object.')
   page.press('Track')
   page.plays()
+  rows = _rows(page.download('tracks.csv'))
+  assert len(rows) == FRAMES and {row['name'] for row in rows} == {'1'}
+  x = [float(row['x']) for row in rows]
+  np.testing.assert_allclose(x, 24.5 + 4 * np.arange(FRAMES), atol=4)
+  found = _masks(page, tmp_path / 'first', clip)
+  for mask, truth in zip(found, IS_SQUARE, strict=True):
+    # All of the box has 0.66.
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.9
+
   page.go_to_middle_of_strip()
   assert page.frame() == FRAMES // 2
   page.press_right()

@@ -325,12 +325,11 @@ def read_text(path: str | os.PathLike) -> str:
 def rows_of(
     prompt: PointPrompt | BoxPrompt | Clicks, values: npt.ArrayLike, length: int
 ) -> Float[np.ndarray, 'rows length']:
-  """Returns the values of a prompt as an array.
+  """Returns the values of a prompt as a finite array.
 
   Raises:
     UserError: There are none, or a row has not `length` numbers.
   """
-  """Returns the values as a finite array [rows, length]."""
   with contextlib.suppress(ValueError, TypeError):
     rows = np.asarray(values, np.float32)
     if len(rows) and rows.shape[1:] == (length,) and np.isfinite(rows).all():
