@@ -24,6 +24,7 @@ CONFIGS = {
     'compact': (1, 1),
     'paper': (1, 1),
     'paper_cpu': (1, 1),
+    'paper_cpu_256': (1, 1),
     'pod': (256, 64),
     'strong': (1, 1),
 }
