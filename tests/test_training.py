@@ -141,6 +141,10 @@ def test_a_run_starts_from_another_network(data_dir, trained, tmp_path):
   )
   for here, there in zip(params(tmp_path), params(trained), strict=True):
     np.testing.assert_array_equal(here, there)
+  # A run that resumes does not need the other network any more.
+  config.update(steps=2, initial_network='gone')
+  loop.train(config, tmp_path)
+  assert telemetry.read_metrics(tmp_path)['step'].tolist() == [1, 2]
 
 
 def test_a_start_from_another_kind_of_network_is_refused(

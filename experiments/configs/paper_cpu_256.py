@@ -4,10 +4,12 @@ python -m vidcolor.train --config=experiments/configs/paper_cpu_256.py \
   --workdir=DIR --config.initial_network=FIRST_DIR \
   --config.dataset.data_dir=DATA_DIR
 
-FIRST_DIR is the run of `paper_cpu.py`, or `paper`, the network in the package.
-Its dilated convolutions reach 16 cells, and a crop of 128 x 128 has 16 x 16
-cells. So most of what these convolutions saw was padding. Here a crop has the
-32 x 32 cells of the paper's, and as many rows as tracking has.
+FIRST_DIR is the run of `paper_cpu.py`. The network in the package, `paper`, has
+had both parts.
+
+The network's dilated convolutions reach 16 cells, and a crop of 128 x 128 has
+16 x 16 cells. So most of what these convolutions saw was padding. Here a crop
+has the 32 x 32 cells of the paper's, and as many rows as tracking has.
 
 A step has 2 clips instead of 4 and costs twice as much.
 """
@@ -20,7 +22,6 @@ from experiments.configs import paper_cpu
 def get_config() -> ml_collections.ConfigDict:
   """Returns the config of the first part with some changes."""
   config = paper_cpu.get_config()
-  config.initial_network = 'paper'
   config.steps = 700
   config.batch_size = 2
   config.clips.crop_size = 256

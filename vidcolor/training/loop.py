@@ -91,8 +91,6 @@ def train(
     config = config.copy_and_resolve_references()
     config.model = {'name': models.import_path(make_model)}
   graphdef, state = step_lib.create_state(config, mesh, make_model)
-  if config.get('initial_network'):
-    state = _start_from(state, config.initial_network, make_model)
   with (
       contextlib.closing(batches),
       # Outermost, so that a second signal does not cut the last save short.
@@ -103,6 +101,8 @@ def train(
   ):
     state, palette = checkpoints.restore_latest(state, palette, batches)
     first_step = int(state.step)
+    if not first_step and config.get('initial_network'):
+      state = _start_from(state, config.initial_network, make_model)
     train_step = step_lib.make_train_step(
         config, graphdef, state, palette, mesh, loss
     )
