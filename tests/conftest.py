@@ -1,6 +1,9 @@
 """Strict settings for every test: shapes are checked, warnings are errors."""
 
+from collections.abc import Iterator
 import gc
+import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import signal
@@ -8,8 +11,14 @@ import signal
 # Imports leave no garbage, and make more and more objects to look through.
 gc.disable()
 # Tests compile many small programs and run each once or twice: less optimized
-# code is ready sooner. JAX reads this when it is imported.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+# code is ready sooner. JAX reads this when it compiles for the first time.
+_XLA_FLAGS = '--xla_backend_optimization_level=0'
+# With its older emitters, XLA compiles for CPUs in half the time. An XLA that
+# does not know this flag ends the process: only the one that was tried gets it.
+_OLDER_EMITTERS = '--xla_cpu_use_fusion_emitters=false'
+if importlib.metadata.version('jaxlib').startswith('0.10.'):
+  os.environ.setdefault('XLA_FLAGS', f'{_XLA_FLAGS} {_OLDER_EMITTERS}')
+os.environ.setdefault('XLA_FLAGS', _XLA_FLAGS)
 # With libtpu but no TPU, JAX's profiler crashes unless JAX is told of CPUs.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
@@ -25,11 +34,13 @@ jaxtyping.install_import_hook('vidcolor', 'beartype.beartype')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 # Many tests, and the programs that they run, compile the same networks.
-# Each of pytest's own processes has its cache: JAX writes to it without a lock.
-_CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'jax'
-_CACHE /= os.environ.get('PYTEST_XDIST_WORKER', 'gw0')
 for name, value in (
-    ('jax_compilation_cache_dir', str(_CACHE)),
+    (
+        'jax_compilation_cache_dir',
+        str(pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'jax'),
+    ),
+    # With a size, JAX locks the cache, which pytest's own processes share.
+    ('jax_compilation_cache_max_size', 2**30),
     # As vidcolor.environment has it: tiny networks compile in less than JAX's
     # own second, and programs that are started again find them.
     ('jax_persistent_cache_min_compile_time_secs', 0.1),
@@ -44,6 +55,17 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 # Grain's worker processes ask absl for its flags, which pytest never parses.
 flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope='module')
+def libtpu() -> Iterator[None]:
+  """Skips without libtpu, which compiles for TPUs that are not there."""
+  if importlib.util.find_spec('libtpu') is None:
+    pytest.skip("no libtpu: pip install 'vidcolor[tpu]'")
+  with pytest.MonkeyPatch.context() as patch:
+    # Its XLA does not know the flag for CPUs.
+    patch.setenv('XLA_FLAGS', _XLA_FLAGS)
+    yield
 
 
 @pytest.fixture

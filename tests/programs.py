@@ -102,6 +102,7 @@ def run(
     module: str,
     *args: str,
     python_path: pathlib.Path | None = None,
+    env: Mapping[str, str] | None = None,
     timeout: float = 600,
 ) -> subprocess.CompletedProcess:
   """Runs `python -m module`; its output is text.
@@ -111,11 +112,12 @@ def run(
     *args: Its arguments.
     python_path: A folder of modules for it. Then it runs in a new interpreter,
       for ten minutes at most.
+    env: Environment variables that it reads after its imports.
     timeout: Seconds until it is killed.
   """
   if python_path:
     return _run_alone(module, args, {'PYTHONPATH': str(python_path)})
-  with Program(module, *args) as program:
+  with Program(module, *args, env=env) as program:
     outputs = program.communicate(timeout)
   return subprocess.CompletedProcess(program.args, program.returncode, *outputs)
 

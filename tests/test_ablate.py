@@ -45,7 +45,7 @@ def test_trains_tracks_and_goes_on(folders, tmp_path):
       '--seeds=2',
       '--max_frames=4',
       '--held_out=dogs',
-      '--only=Lab 64 classes,tracking: top_k 1,tracking: only stride 8',
+      '--only=Lab 64 classes,tracking: only stride 8',
   )
   result = _run(davis_dir, tmp_path, *flags)
   assert not result.returncode, result.stderr
@@ -54,7 +54,6 @@ def test_trains_tracks_and_goes_on(folders, tmp_path):
       ('strong', 0),
       ('strong', 1),
       ('Lab 64 classes', 0),
-      ('tracking: top_k 1', 0),
       ('tracking: only stride 8', 0),
   ]
   assert all(row['by_sequence'].keys() == {'bear'} for row in rows)

@@ -1,7 +1,7 @@
 """Compiles for TPUs that are not there, which needs libtpu."""
 
-import importlib.util
 import json
+import os
 import pathlib
 
 from flax import nnx
@@ -19,10 +19,6 @@ from vidcolor.training import compiled
 from vidcolor.training import topologies
 
 _NETWORK = {'model.name': 'tests.toy_network.Net', 'batch_size': 8}
-_needs_libtpu = pytest.mark.skipif(
-    importlib.util.find_spec('libtpu') is None,
-    reason="no libtpu: pip install 'vidcolor[tpu]'",
-)
 
 
 def _compile_for(*args):
@@ -35,7 +31,7 @@ def _compile_for(*args):
 
 
 @pytest.fixture(scope='module')
-def data_run(tmp_path_factory):
+def data_run(libtpu, tmp_path_factory):
   """What the program prints and writes, with the state on every device."""
   folder = tmp_path_factory.mktemp('compiled')
   overrides = tiny.overrides('/no/data') | _NETWORK
@@ -45,13 +41,14 @@ def data_run(tmp_path_factory):
       *(f'--config.{name}={value}' for name, value in overrides.items()),
       '--compile_for=v5e-8',
       f'--workdir={folder}',
+      env={'XLA_FLAGS': os.environ['XLA_FLAGS']},
   )
   assert not finished.returncode, finished.stderr
   return json.loads((folder / 'compiled.json').read_text()), finished.stdout
 
 
 @pytest.mark.slow
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 def test_a_run_is_compiled_and_not_started(data_run):
   found, text = data_run
   assert (found['topology'], found['devices'], found['hosts']) == (
@@ -78,7 +75,7 @@ def test_a_run_is_compiled_and_not_started(data_run):
 
 
 @pytest.mark.slow
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 def test_only_a_run_with_a_split_state_gathers(data_run):
   whole = data_run[0]
   config = tiny.config('/no/data', fsdp=8, **_NETWORK)
@@ -90,7 +87,7 @@ def test_only_a_run_with_a_split_state_gathers(data_run):
   assert split['flops_per_device'] == whole['flops_per_device']
 
 
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 def test_a_function_on_one_chip():
   x = jax.ShapeDtypeStruct((512, 512), jnp.bfloat16)
 
@@ -110,7 +107,7 @@ def test_a_function_on_one_chip():
 
 
 @pytest.mark.slow
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 def test_a_step_of_tracking_on_one_chip():
   options = propagation.PropagationOptions(recent=2, radius=3, top_k=2)
   network = toy_network.Net(rngs=nnx.Rngs(0))
@@ -124,7 +121,7 @@ def test_a_step_of_tracking_on_one_chip():
   assert 'tests/toy_network.py' in sources
 
 
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 def test_too_little_memory_is_told_with_the_largest_buffers():
   x = jax.ShapeDtypeStruct((1 << 17, 1 << 17), jnp.bfloat16)
   with pytest.raises(errors.UserError) as error:
@@ -135,7 +132,7 @@ def test_too_little_memory_is_told_with_the_largest_buffers():
   assert '34.36 GB for bf16[131072,131072]' in message
 
 
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 def test_a_program_that_jax_cannot_read_still_has_its_memory(monkeypatch):
   def fail(self):
     raise jax.errors.JaxRuntimeError('INTERNAL: unknown instruction')
@@ -185,7 +182,7 @@ def test_without_the_compiler_the_extra_is_named(monkeypatch, devices, extra):
     topologies.described(devices)
 
 
-@_needs_libtpu
+@pytest.mark.usefixtures('libtpu')
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [

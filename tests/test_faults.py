@@ -1,6 +1,6 @@
 """Interrupts training in every way. The result must always be the same.
 
-One run of 300 steps is not interrupted. Others are killed, lose their data
+One run of 200 steps is not interrupted. Others are killed, lose their data
 workers or fill their disk, and are started again with the same command. Their
 parameters, optimizer states, data positions and metrics must equal those of the
 first run to the last bit.
@@ -28,7 +28,7 @@ from vidcolor.training import telemetry
 
 pytestmark = pytest.mark.slow
 
-STEPS = 300
+STEPS = 200
 
 
 @pytest.fixture(scope='module')
@@ -179,7 +179,7 @@ def test_killed_data_workers_change_nothing(data_dir, whole, tmp_path):
     # Two deaths at once are reported once. The second worker must be a new one:
     # after fifty more steps, the new workers have surely made batches.
     for least in (1, 50):
-      _wait_for_steps(process, random.randint(least, 100))
+      _wait_for_steps(process, random.randint(least, 60))
       os.kill(random.choice(_workers(process)), signal.SIGKILL)
       told += process.stderr.readline()
     told += process.stderr.read()

@@ -473,7 +473,7 @@ def _mean_j(trained, sequences):
 
 def test_a_little_training_beats_none(tmp_path):
   builder = synthetic_clips.SyntheticClips(
-      num_train=8, num_test=0, data_dir=tmp_path
+      num_train=6, num_test=0, data_dir=tmp_path
   )
   builder.download_and_prepare()
   colors = np.random.default_rng(0).uniform(-60, 60, (16, 2))
@@ -500,8 +500,8 @@ def test_a_little_training_beats_none(tmp_path):
   trained = network.Network.load(tmp_path / 'run')
   # Of other seeds than the training clips.
   sequences = [
-      synthetic.render_clip(10_000 + seed, num_frames=16, height=96, width=128)
-      for seed in range(4)
+      synthetic.render_clip(10_000 + seed, num_frames=12, height=96, width=128)
+      for seed in range(3)
   ]
   j = _mean_j(trained, sequences)
   control = _mean_j(trained.untrained(), sequences)

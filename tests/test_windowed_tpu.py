@@ -1,5 +1,4 @@
 import functools
-import importlib.util
 
 import jax
 from jax import numpy as jnp
@@ -129,9 +128,7 @@ def test_the_kernel_is_for_windows_and_best_matches_that_fit_on_the_chip():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kernel', [True, False])
-@pytest.mark.skipif(
-    importlib.util.find_spec('libtpu') is None, reason='libtpu is missing'
-)
+@pytest.mark.usefixtures('libtpu')
 def test_a_tpu_gets_the_kernel_if_told(kernel):
   shape = lambda *s: jax.ShapeDtypeStruct(s, jnp.float32)
   found = compiled.on_one_chip(
