@@ -11,8 +11,9 @@ import signal
 # Imports leave no garbage, and make more and more objects to look through.
 gc.disable()
 # Tests compile many small programs and run each once or twice: less optimized
-# code is ready sooner. JAX reads this when it compiles for the first time.
-_XLA_FLAGS = '--xla_backend_optimization_level=0'
+# code is ready sooner, and still tracks with the network of the package. JAX
+# reads this when it compiles for the first time.
+_XLA_FLAGS = '--xla_backend_optimization_level=1'
 # With its older emitters, XLA compiles for CPUs in half the time. An XLA that
 # does not know this flag ends the process: only the one that was tried gets it.
 _OLDER_EMITTERS = '--xla_cpu_use_fusion_emitters=false'

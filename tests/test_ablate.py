@@ -33,7 +33,7 @@ def test_trains_tracks_and_goes_on(folders, tmp_path):
       'batch_size': 2,
       'clips.crop_size': 32,
       'model.width': 8,
-      'model.coarse_blocks': 1,
+      'model.name': 'tests.toy_network.Net',
       'tracking.max_enlargement': 1.0,
       # The masks of so small a network vanish along edges.
       'tracking.refine_edges': False,

@@ -1,6 +1,7 @@
 """A network of two convolutions, which compiles sooner than the others.
 
-It takes the options of `vidcolor.models.compact`, whose configs tests change.
+It takes the options of `vidcolor.models.compact`, whose configs tests change,
+and has its last layers, which ablations leave out.
 """
 
 from flax import nnx
@@ -20,11 +21,13 @@ class Net(nnx.Module):
     hidden = 4 * width
     self.patches = nnx.Conv(channels, hidden, (24, 24), (4, 4), rngs=rngs)
     self.norm = nnx.BatchNorm(hidden, rngs=rngs)
-    self.embed = nnx.Conv(hidden, embedding_dim, (1, 1), rngs=rngs)
+    self.embed_fine = nnx.Conv(hidden, embedding_dim, (1, 1), rngs=rngs)
+    self.embed_coarse = nnx.Conv(hidden, embedding_dim, (1, 1), rngs=rngs)
 
   def encode(self, frames):
     """Computes the embeddings, [batch, time, rows, columns, dim]."""
-    x = self.embed(nnx.relu(self.norm(self.patches(frames))))
+    x = nnx.relu(self.norm(self.patches(frames)))
+    x = self.embed_fine(x) + self.embed_coarse(x)
     return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-6)
 
   def relate(self, features):
