@@ -16,18 +16,19 @@ from vidcolor import errors
 from vidcolor import files
 
 # Linear sRGB to CIE XYZ (IEC 61966-2-1), rows X, Y, Z.
-_XYZ_FROM_RGB = np.array(
+XYZ_FROM_RGB = np.array(
     [
         [0.412453, 0.357580, 0.180423],
         [0.212671, 0.715160, 0.072169],
         [0.019334, 0.119193, 0.950227],
     ]
 )
-_RGB_FROM_XYZ = np.linalg.inv(_XYZ_FROM_RGB)
-_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2-degree observer.
-# Lab's companding is a cube root above this value and linear below it.
-_EPSILON = (6 / 29) ** 3
-_SLOPE = 841 / 108
+_RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
+WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2-degree observer.
+# Lab's companding is a cube root above this value and linear below it. These
+# and the matrix are public for the ONNX graph.
+EPSILON = (6 / 29) ** 3
+SLOPE = 841 / 108
 
 
 def rgb_to_lab(
@@ -48,10 +49,21 @@ def rgb_to_lab(
         planes, default=_linear_from_bytes, cpu=_linear_from_table
     )
   else:
-    linear = _linear_from_srgb(planes.astype(jnp.float32))
-  x, y, z = _compand(_mix(_XYZ_FROM_RGB / _WHITE[:, None], linear))
+    linear = linear_from_srgb(planes.astype(jnp.float32))
+  x, y, z = _compand(_mix(XYZ_FROM_RGB / WHITE[:, None], linear))
   lab = jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
   return jnp.moveaxis(lab, 0, -1)
+
+
+def linear_from_srgb(
+    srgb: Float[Array | np.ndarray, '*shape'],
+) -> Float[Array, '*shape']:
+  """Returns the linear intensity, 0 to 1, of sRGB values from 0 to 1."""
+  return jnp.where(
+      srgb > 0.04045,
+      (jnp.maximum(srgb, 0.04045) / 1.055 + 0.055 / 1.055) ** 2.4,
+      srgb / 12.92,
+  )
 
 
 def lab_to_rgb(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 3']:
@@ -59,19 +71,19 @@ def lab_to_rgb(lab: Float[Array, '*shape 3']) -> Float[Array, '*shape 3']:
   lightness, a, b = jnp.moveaxis(lab, -1, 0)
   y = (lightness + 16) / 116
   f = jnp.stack([y + a / 500, y, jnp.maximum(y - b / 200, 0)])
-  xyz = jnp.where(f > 6 / 29, f**3, (f - 4 / 29) / _SLOPE)
-  linear = jnp.clip(_mix(_RGB_FROM_XYZ * _WHITE, xyz), 0, 1)
+  xyz = jnp.where(f > 6 / 29, f**3, (f - 4 / 29) / SLOPE)
+  linear = jnp.clip(_mix(_RGB_FROM_XYZ * WHITE, xyz), 0, 1)
   return jnp.moveaxis(_srgb_from_linear(linear), 0, -1)
 
 
 def _linear_from_table(values):
   # A table of the 256 values is exact. On a CPU, it is faster than powers.
-  table = jnp.asarray(_linear_from_srgb(np.arange(256) / 255), jnp.float32)
+  table = jnp.asarray(linear_from_srgb(np.arange(256) / 255), jnp.float32)
   return table[values]
 
 
 def _linear_from_bytes(values):
-  return _linear_from_srgb(values.astype(jnp.float32) / 255)
+  return linear_from_srgb(values.astype(jnp.float32) / 255)
 
 
 def _mix(matrix, planes):
@@ -83,8 +95,8 @@ def _mix(matrix, planes):
 def _compand(xyz):
   # The maximum avoids a NaN gradient at zero, in the unused branch of `where`.
   # On CPUs, XLA vectorizes exp and log, but not `cbrt`.
-  root = jnp.exp(jnp.log(jnp.maximum(xyz, _EPSILON)) / 3)
-  return jnp.where(xyz > _EPSILON, root, _SLOPE * xyz + 4 / 29)
+  root = jnp.exp(jnp.log(jnp.maximum(xyz, EPSILON)) / 3)
+  return jnp.where(xyz > EPSILON, root, SLOPE * xyz + 4 / 29)
 
 
 def _srgb_from_linear(linear):
@@ -92,14 +104,6 @@ def _srgb_from_linear(linear):
       linear > 0.0031308,
       1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055,
       12.92 * linear,
-  )
-
-
-def _linear_from_srgb(srgb):
-  return jnp.where(
-      srgb > 0.04045,
-      (jnp.maximum(srgb, 0.04045) / 1.055 + 0.055 / 1.055) ** 2.4,
-      srgb / 12.92,
   )
 
 
