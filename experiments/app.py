@@ -33,7 +33,6 @@ from gradio import context
 from gradio import utils
 import tqdm
 
-from experiments import confidence_strip
 from experiments import editor
 from experiments import marks
 import vidcolor
@@ -41,6 +40,7 @@ from vidcolor import errors
 from vidcolor import program
 from vidcolor import track_output
 from vidcolor import video_tracker
+from vidcolor.render import confidence_strip
 from vidcolor.video import video_source
 
 _MAX_SHORT_SIDE = 480

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from jaxtyping import Bool, UInt8
 import numpy as np
 
-from experiments import confidence_strip
 from experiments import marks as marks_lib
 from vidcolor import errors
 from vidcolor import files
@@ -18,6 +17,7 @@ from vidcolor import prompts
 from vidcolor import prompts_over_time
 from vidcolor import sessions
 from vidcolor import video_tracker
+from vidcolor.render import confidence_strip
 from vidcolor.render import overlay
 from vidcolor.render import text
 from vidcolor.tracking import box_to_mask
@@ -170,7 +170,7 @@ class Editor(NamedTuple):
     begins = self.tracked.marks.begins
     first = min(begins.values())
     result = self.tracked.result
-    return confidence_strip.draw(
+    return confidence_strip.draw_confidence(
         result.confidence,
         result.visible,
         # What is marked first is tracked to both ends.

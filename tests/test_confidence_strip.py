@@ -1,6 +1,6 @@
 import numpy as np
 
-from experiments import confidence_strip
+from vidcolor.render import confidence_strip
 
 
 def _is_red(picture):
@@ -13,7 +13,9 @@ def test_frames_where_an_object_is_likely_lost_are_red():
   confidence[4:6, 1] = 0.5
   visible = confidence > 0.8
   visible[:3, 0] = False  # It has not begun.
-  picture = confidence_strip.draw(confidence, visible, [3, 0], {}, shown=0)
+  picture = confidence_strip.draw_confidence(
+      confidence, visible, [3, 0], {}, shown=0
+  )
   height, width, _ = picture.shape
   upper, lower = picture[: height // 2], picture[height // 2 + 2 :]
   assert not _is_red(upper).any()
@@ -26,7 +28,7 @@ def test_frames_where_an_object_is_likely_lost_are_red():
 
 
 def test_the_shown_frame_and_the_marks_are_drawn():
-  draw = lambda marked, shown: confidence_strip.draw(
+  draw = lambda marked, shown: confidence_strip.draw_confidence(
       np.full((4, 1), 0.9), np.ones((4, 1), bool), [0], marked, shown
   )
   plain, other, marked = draw({}, 0), draw({}, 3), draw({0: [2]}, 0)
@@ -37,7 +39,7 @@ def test_the_shown_frame_and_the_marks_are_drawn():
 
 
 def test_a_click_on_the_strip_is_a_frame():
-  width = confidence_strip.draw(
+  width = confidence_strip.draw_confidence(
       np.ones((5, 1)), np.ones((5, 1), bool), [0], {}, 0
   ).shape[1]
   for count in (1, 5, 5000):

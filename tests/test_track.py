@@ -53,7 +53,7 @@ def test_tracks_objects_from_a_frame_in_the_middle(clip, tmp_path):
   mask = clip.with_name('mask.png')
   run = _track(clip, tmp_path, f'--mask={mask}', '--query_frame=3')
   assert run.returncode == 0, run.stderr
-  assert 'overlay.mp4' in run.stdout
+  assert 'report.html' in run.stdout
   paths = sorted((tmp_path / 'masks' / 'a square').iterdir())
   assert [path.name for path in paths] == [f'{n:05d}.png' for n in range(10)]
   for path, truth in zip(paths, IS_SQUARE, strict=True):

@@ -55,6 +55,7 @@ _MODULES = (
     'sessions',
     'sharding',
     'track_output',
+    'track_report',
     'tracking',
     'training',
     'video',

@@ -33,9 +33,10 @@ The video may be a folder of pictures or a TIFF stack, which are played at --fps
 frames a second, or an animated picture. If it is damaged, the results end
 there, and the exit code is 2.
 
-Writes overlay.mp4, strip.jpg, masks/<video>/00000.png ... (of objects, in the
-format of DAVIS), tracks.csv and tracks.npz (positions, and boxes and areas of
-objects) and summary.json. On request, it also writes objects in other forms:
+Writes report.html (one page to look at or send, of overlay.mp4, strip.jpg and
+confidence.png), masks/<video>/00000.png ... (of objects, in the format of
+DAVIS), tracks.csv and tracks.npz (positions, and boxes and areas of objects)
+and summary.json. On request, it also writes objects in other forms:
 
   --cutouts                   cutouts/<video>/00000.png ... and cutouts.webm:
                               the objects on a transparent ground
@@ -155,7 +156,7 @@ def main() -> None:
   )
   if summary['left_out']:
     print(summary['left_out'])
-  print(f'Look at it: {output_dir / "overlay.mp4"}')
+  print(f'Look at it: {output_dir / "report.html"}')
   if summary['fault']:
     raise errors.UserError(summary['fault'])
 

@@ -20,6 +20,7 @@ from vidcolor import masks
 from vidcolor import prompts
 from vidcolor import prompts_over_time
 from vidcolor import sessions
+from vidcolor import track_report
 from vidcolor import video_tracker
 from vidcolor.render import overlay
 from vidcolor.render import panels
@@ -45,7 +46,8 @@ def write_tracking(
 ) -> dict[str, Any]:
   """Tracks and writes the results, one frame at a time.
 
-  The files are overlay.mp4, strip.jpg, tracks.csv, tracks.npz and, for objects,
+  The files are overlay.mp4, strip.jpg, confidence.png, report.html, which shows
+  these three, tracks.csv, tracks.npz and, for objects,
   masks/<video>/00000.png ..., in the format of DAVIS. If the video cannot be
   read to its end, they hold what was tracked.
 
@@ -98,11 +100,12 @@ def write_tracking(
       export_formats.export(
           output_dir, video, result, export, frames_per_second=rate
       )
-  summary = _summary(video, result, seconds, names)
-  return summary | {
-      'left_out': sound_fault,
-      'fault': readable.describe(len(seconds)),
-  }
+    summary = _summary(video, result, seconds, names) | {
+        'left_out': sound_fault,
+        'fault': readable.describe(len(seconds)),
+    }
+    track_report.write_report(output_dir, summary, result)
+  return summary
 
 
 def draw(

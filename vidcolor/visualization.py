@@ -29,8 +29,6 @@ FILMS = ('embeddings', 'affinity', 'colors')
 
 _STRIP_FRAMES = 6
 _STRIP_HEIGHT = 135  # Pixels of each frame.
-# Some browsers play no larger film that is part of a page.
-_MAX_EMBEDDED_BYTES = 20e6
 
 Frame = UInt8[np.ndarray, 'height width 3']
 Embed = Callable[[Frame], Float[Array, 'rows columns dim']]
@@ -286,14 +284,7 @@ def _write_page(output_dir, video_name, query_frame, num_points):
       output_dir / 'report.html',
       title=f'What the network sees in {video_name}',
       sections=[
-          _section(output_dir, f'{name}.mp4', *sections[name]) for name in FILMS
+          report.film_section(output_dir, f'{name}.mp4', *sections[name])
+          for name in FILMS
       ],
   )
-
-
-def _section(output_dir, file, title, text):
-  if (output_dir / file).stat().st_size > _MAX_EMBEDDED_BYTES:
-    return report.Section(
-        title, f'{text} The film is too long for a page: see' f' {file}.'
-    )
-  return report.Section(title, text, media=[report.Media(file, file)])

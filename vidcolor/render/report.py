@@ -14,6 +14,9 @@ from typing import Any
 
 from vidcolor import files
 
+# Some browsers play no larger film that is part of a page.
+_MAX_FILM_BYTES = 20e6
+
 # NaN, None and columns that a row lacks are shown as a dash.
 Cell = float | int | str | None
 
@@ -100,6 +103,24 @@ def write_page(
   with files.atomic_write(path) as temporary:
     # File names may contain bytes that are not valid text.
     temporary.write_text(page, encoding='utf-8', errors='replace')
+
+
+def film_section(
+    folder: pathlib.Path, file: str, title: str, text: str
+) -> Section:
+  """Returns a section with a film, or with its name if it is too long.
+
+  Args:
+    folder: The folder of the page.
+    file: The name of the film in this folder.
+    title: The heading.
+    text: The paragraph below the heading.
+  """
+  if (folder / file).stat().st_size > _MAX_FILM_BYTES:
+    return Section(
+        title, f'{text} The film is too long for a page: see {file}.'
+    )
+  return Section(title, text, media=[Media(file, file)])
 
 
 def _section(section, folder):

@@ -14,12 +14,12 @@ _LOST_GROUND = 247, 190, 186
 _MARK, _SHOWN = (20, 20, 20), (0, 0, 0)
 
 
-def draw(
+def draw_confidence(
     confidence: Float[np.ndarray, 'time objects'],
     visible: Bool[np.ndarray, 'time objects'],
     begins: Sequence[int],
     marked: Mapping[int, Collection[int]],
-    shown: int,
+    shown: int | None = None,
 ) -> UInt8[np.ndarray, 'height width 3']:
   """Returns the picture, in RGB.
 
@@ -32,7 +32,7 @@ def draw(
     visible: Whether each object is visible. Otherwise it is likely lost.
     begins: The first frame of each object, before which its row is empty.
     marked: The frames with marks of each object, by its index.
-    shown: The number of the frame that is shown.
+    shown: The number of the frame that is shown, if one is.
   """
   count, num_objects = confidence.shape
   picture = np.full((num_objects * (_ROW + _GAP) - _GAP, _WIDTH, 3), 255)
@@ -48,7 +48,8 @@ def draw(
     row[is_bar] = colors[is_bar]
   picture = picture.astype(np.uint8)
   middle = lambda frame: round((frame + 0.5) * _WIDTH / count)
-  picture[:, max(0, middle(shown) - 1) : middle(shown) + 1] = _SHOWN
+  if shown is not None:
+    picture[:, max(0, middle(shown) - 1) : middle(shown) + 1] = _SHOWN
   for index, numbers in marked.items():
     y = index * (_ROW + _GAP) + 5
     for frame in numbers:
@@ -61,7 +62,7 @@ def draw(
   return picture
 
 
-def frame_at(x: float, count: int) -> int:
+def frame_at(x: int | float, count: int) -> int:
   """Returns the number of the frame at a place of the picture.
 
   Args:
