@@ -1,0 +1,1 @@
+"""A static site that tracks objects in a browser tab."""
