@@ -33,6 +33,7 @@ _NAMES = {
     'train': 'vidcolor.training.loop',
 }
 _MODULES = (
+    'batch',
     'benchmarks',
     'color',
     'color_output',

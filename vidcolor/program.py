@@ -40,11 +40,16 @@ class VideoFlags:
   fps: flags.FlagHolder[float | None]
 
   def open(
-      self, *, scale: float = 1.0, max_short_side: int | None = None
+      self,
+      path: str | None = None,
+      *,
+      scale: float = 1.0,
+      max_short_side: int | None = None,
   ) -> video_source.VideoSource:
-    """Opens the video that the flags name.
+    """Opens a video.
 
     Args:
+      path: The video. Default: --video.
       scale: As `VideoSource` takes it.
       max_short_side: As `VideoSource` takes it.
 
@@ -55,7 +60,7 @@ class VideoFlags:
     from vidcolor.video import video_source
 
     return video_source.VideoSource(
-        self.path.value,
+        self.path.value if path is None else path,
         start=self.start.value,
         end=self.end.value,
         scale=scale,

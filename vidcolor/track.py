@@ -14,6 +14,11 @@ One of these flags marks the objects or points in frame --query_frame:
 
 Tracking goes from there to both ends of the video.
 
+--video='videos/*.mp4' (in quotes) tracks many videos, into a folder for each.
+What marks clip.mp4 lies beside it: clip.json (as for --prompts), clip.png
+(--mask), clip.csv (--points) or the folder clip (--masks). A broken video does
+not stop the others. The same command again only tracks what is missing.
+
 One of these marks objects in several frames. Objects begin in the first frame
 that marks them, and later marks correct them. What a mark says holds from its
 frame on; only the first one also holds before it.
@@ -56,6 +61,7 @@ import time
 from absl import flags
 import tqdm
 
+from vidcolor import batch
 from vidcolor import cutouts
 from vidcolor import environment
 from vidcolor import errors
@@ -109,56 +115,81 @@ _CHECKPOINT = program.define_checkpoint()
 
 def main() -> None:
   """Tracks, and writes the results."""
-  start = time.perf_counter()
-  read, value = _given()
-  # Only the names of masks depend on the video.
-  prompt = None if read is prompts_over_time.read_masks else read(value)
-  video = _VIDEO.open(scale=_SCALE.value)
-  prompt = prompt or prompts_over_time.read_masks(value, video.frame_names)
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  masks_dir = output_dir / 'masks' / video.name
-  query_frame, sources = _QUERY_FRAME.value, [video.path, value]
-  if isinstance(prompt, prompts_over_time.PromptsOverTime):
-    query_frame = prompt.frames[0]
-    sources = [*sources, *prompt.sources]
-  outputs = [output_dir / 'overlay.mp4', masks_dir]
-  if _CUTOUTS.value:
-    outputs += cutouts.cutout_paths(output_dir, video)
-  for source in sources:
-    files.refuse_to_replace(source, *outputs)
-  files.make_folder(output_dir)
-  propagator = network.Network.load(_CHECKPOINT.value).propagator()
-  tracker = video_tracker.VideoTracker(propagator)
-  tracked = tracker.stream(video, prompt, query_frame)
+  if batch.is_pattern(_VIDEO.path.value):
+    _refuse_flags_of_one_video()
+    videos = batch.find_videos(_VIDEO.path.value)
+    batch.track_each(videos, output_dir, _track_marked, _options())
+    return
+  read, value = _given()
   # A bar would stand above the one line of an early error.
   progress = functools.partial(tqdm.tqdm, delay=1)
-  summary = track_output.write_tracking(
-      output_dir,
-      video,
-      prompt,
-      tracked,
-      progress,
-      export=_EXPORT.value,
-      with_cutouts=_CUTOUTS.value,
-  )
-  files.write_json(
-      output_dir / 'summary.json',
-      summary
-      | {'given': prompt.name, 'query_frame': query_frame}
-      | {
-          'start': _VIDEO.start.value,
-          'end': _VIDEO.end.value,
-          'scale': _SCALE.value,
-      }
-      | {'checkpoint': _CHECKPOINT.value}
-      | {'seconds': round(time.perf_counter() - start, 1)}
-      | environment.describe(),
-  )
+  summary = _track(_VIDEO.path.value, read, value, output_dir, progress)
   if summary['left_out']:
     print(summary['left_out'])
   print(f'Look at it: {output_dir / "report.html"}')
   if summary['fault']:
     raise errors.UserError(summary['fault'])
+
+
+def _refuse_flags_of_one_video():
+  for flag in (*_PROMPTS.values(), _QUERY_FRAME):
+    if flag.present:
+      raise errors.UserError(
+          f'--{flag.name} is for one video: of several, each has its own marks'
+          ' beside it, such as clip.json or clip.png beside clip.mp4'
+      )
+
+
+def _track_marked(marked, output_dir, progress):
+  (read,) = (r for r, flag in _PROMPTS.items() if flag.name == marked.kind)
+  path, prompt = str(marked.video), str(marked.prompt)
+  return _track(path, read, prompt, output_dir, progress)
+
+
+def _track(path, read, value, output_dir, progress):
+  """Tracks one video, and writes all results; returns the summary."""
+  start = time.perf_counter()
+  # Only the names of masks depend on the video.
+  prompt = None if read is prompts_over_time.read_masks else read(value)
+  video = _VIDEO.open(path, scale=_SCALE.value)
+  prompt = prompt or prompts_over_time.read_masks(value, video.frame_names)
+  query_frame, sources = _QUERY_FRAME.value, [video.path, value]
+  if isinstance(prompt, prompts_over_time.PromptsOverTime):
+    query_frame = prompt.frames[0]
+    sources = [*sources, *prompt.sources]
+  outputs = [output_dir / 'overlay.mp4', output_dir / 'masks' / video.name]
+  if _CUTOUTS.value:
+    outputs += cutouts.cutout_paths(output_dir, video)
+  for source in sources:
+    files.refuse_to_replace(source, *outputs)
+  files.make_folder(output_dir)
+  summary = track_output.write_tracking(
+      output_dir,
+      video,
+      prompt,
+      _tracker().stream(video, prompt, query_frame),
+      progress,
+      export=_EXPORT.value,
+      with_cutouts=_CUTOUTS.value,
+  )
+  summary |= {'given': prompt.name, 'query_frame': query_frame} | _options()
+  summary |= {'seconds': round(time.perf_counter() - start, 1)}
+  summary |= environment.describe()
+  files.write_json(output_dir / 'summary.json', summary)
+  return summary
+
+
+@functools.cache
+def _tracker():
+  propagator = network.Network.load(_CHECKPOINT.value).propagator()
+  return video_tracker.VideoTracker(propagator)
+
+
+def _options():
+  """Returns the flags that results depend on, by name."""
+  holders = _VIDEO.start, _VIDEO.end, _VIDEO.fps, _SCALE, _EXPORT, _CUTOUTS
+  return {flag.name: flag.value for flag in (*holders, _CHECKPOINT)}
 
 
 def _given():
