@@ -39,7 +39,7 @@ _LIBRARIES = {
 _COMPILER = 'assemblyscript/bin/asc.js'
 _COMPILER_FLAGS = '-O3 --runtime stub --enable simd --noAssert'.split()
 # The sample: a seed whose clip shows what tracking is about.
-_SEED, _NUM_FRAMES, _HEIGHT, _WIDTH, _RATE = 3, 72, 240, 424, 24.0
+_SEED, _NUM_FRAMES, _HEIGHT, _WIDTH, _RATE = 19, 72, 240, 424, 24.0
 
 
 def build(output_dir: str | os.PathLike[str]) -> None:
@@ -137,11 +137,15 @@ def _run(command, problem):
 
 
 def _add_list(folder):
-  """Lists the files for the service worker, under a name of their content."""
+  """Lists the files for the service worker, and tells it their version."""
   paths = sorted(path for path in folder.rglob('*') if path.is_file())
+  names = [path.relative_to(folder).as_posix() for path in paths]
   digest = hashlib.sha256()
   for path in paths:
     digest.update(path.read_bytes())
-  names = [path.relative_to(folder).as_posix() for path in paths]
-  content = {'version': digest.hexdigest()[:16], 'files': names}
-  (folder / _LIST).write_text(json.dumps(content))
+  worker = folder / 'service_worker.js'
+  # Browsers install a worker anew if any of its bytes has changed.
+  script = worker.read_text().replace("'VERSION'", f"'{digest.hexdigest()}'")
+  worker.write_text(script)
+  names.remove(worker.name)
+  (folder / _LIST).write_text(json.dumps(names))
