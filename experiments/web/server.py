@@ -50,5 +50,5 @@ class _Handler(server.SimpleHTTPRequestHandler):
       self.send_header(name, value)
     super().end_headers()
 
-  def log_message(self, *_):
+  def log_message(self, format, *args):
     pass

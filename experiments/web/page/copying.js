@@ -87,7 +87,7 @@ export async function makeCopy(wasm) {
  * Where all labels in the window are equal, so is what is copied from them.
  * This is the background, far from all objects.
  */
-function startLabels(references, rows, columns, options, needed) {
+export function startLabels(references, rows, columns, options, needed) {
   const size = rows * columns;
   const common = commonest(references[0].labels, size);
   const differs = new Uint8Array(size);

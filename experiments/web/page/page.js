@@ -17,6 +17,7 @@ let clip = null; // What the worker tells of it.
 let index = 0; // The frame that is shown.
 let numbers = []; // The objects.
 let isTracking = false, isTracked = false, isPlaying = false;
+let isFollowing = false; // Whether the frame that is tracked is shown.
 let masks = []; // By frame, as far as they are known.
 let loading; // Resolved once the network is loaded.
 
@@ -45,7 +46,7 @@ function start() {
   on('save-table', () => save('table', 'tracks.csv'));
   on('save-film', () => save('film', 'overlay'));
   element('scrub').addEventListener('input', () => {
-    isPlaying = false;
+    isPlaying = isFollowing = false;
     tryTo(() => show(Number(element('scrub').value)));
   });
   element('file').addEventListener('change', ({target}) => {
@@ -149,13 +150,17 @@ function forget() {
 
 /** Shows a frame. Of many that are asked for at once, the last is shown. */
 async function show(wanted) {
+  goTo(wanted);
+  const bitmap = await worker.frame(wanted);
+  if (index !== wanted || !clip) bitmap.close();
+  else stage.show(bitmap, masks[index]);
+}
+
+function goTo(wanted) {
   index = wanted;
   element('scrub').value = index;
   element('number').value = `${index + 1} / ${clip.count}`;
   element('scrub').ariaValueText = `frame ${index + 1} of ${clip.count}`;
-  const bitmap = await worker.frame(wanted);
-  if (index !== wanted || !clip) bitmap.close();
-  else stage.show(bitmap, masks[index]);
 }
 
 async function play() {
@@ -189,7 +194,7 @@ function onBox(box) {
 }
 
 async function track() {
-  isTracking = true;
+  isTracking = isFollowing = true;
   isPlaying = false;
   update();
   say('Tracking ...');
@@ -218,7 +223,9 @@ function onEvent(event) {
   element('left').textContent =
       `Frame ${event.index + 1} of ${clip.count}, ${inWords(event.left)} left, ` +
       `${event.rate.toFixed(1)} frames a second`;
-  if (isTracking) tryTo(() => show(event.index));
+  if (!isTracking || !isFollowing) return event.bitmap.close();
+  goTo(event.index);
+  stage.show(event.bitmap, event.mask);
 }
 
 function inWords(seconds) {

@@ -19,7 +19,8 @@ const MAX_KEPT = 4; // Frames with given labels that stay references.
  */
 export class Tracker {
   /**
-   * @param copy A function as `makeCopy` in copying.js makes it.
+   * @param copy A function as `makeCopy` in copying.js makes it; it may be
+   *   async.
    * @param options The options of the network: `recent`, `radius`, ...
    */
   constructor(copy, options) {
@@ -36,10 +37,11 @@ export class Tracker {
   }
 
   /** Finds the objects in the next frame; returns its mask. */
-  step(frame) {
+  async step(frame) {
     this.frame = frame;
     this.numFrames++;
-    const found = this.groups.map((group) => this.#found(group));
+    const found = await Promise.all(
+      this.groups.map((group) => this.#found(group)));
     this.groups = this.groups.map((group, i) => ({
       ...group,
       recent: [

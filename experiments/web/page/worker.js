@@ -4,10 +4,11 @@ import {boxToMask} from './box_to_mask.js';
 import {answer} from './calls.js';
 import {Clip} from './clip.js';
 import {makeCopy} from './copying.js';
+import {copyAlike, makeGpuCopy} from './copying_gpu.js';
+import {masksZip, table} from './downloads.js';
 import {film} from './film.js';
 import {loadNetwork} from './network.js';
 import {Tracker} from './tracker.js';
-import {masksZip, table} from './downloads.js';
 
 const SNAPSHOT_EVERY = 25; // Frames.
 
@@ -22,10 +23,8 @@ let stopped;
 answer({
   /** Loads everything; returns what the network runs on. */
   async load({gpu}) {
-    const wasm = fetch(new URL('copying.wasm', import.meta.url))
-        .then((response) => response.arrayBuffer());
-    [network, copy] = await Promise.all(
-      [loadNetwork(gpu), wasm.then(makeCopy)]);
+    [network, copy] = await Promise.all([loadNetwork(gpu), loadCopy()]);
+    if (network.isGpu) copy = await gpuCopyLike(copy) ?? copy;
     return {device: network.device, isGpu: network.isGpu};
   },
 
@@ -76,6 +75,21 @@ answer({
   film: () => film(masks, clip, (done) => self.postMessage({filmed: done})),
 });
 
+async function loadCopy() {
+  const response = await fetch(new URL('copying.wasm', import.meta.url));
+  return makeCopy(await response.arrayBuffer());
+}
+
+/** Returns the copy of the GPU; null if it does not work, as on some drivers. */
+async function gpuCopyLike(copy) {
+  try {
+    const onGpu = await makeGpuCopy();
+    return await copyAlike(onGpu, copy) ? onGpu : null;
+  } catch {
+    return null;
+  }
+}
+
 function clear() {
   stopped = true;
   given = new Map();
@@ -113,7 +127,7 @@ async function track() {
   for await (const picture of clip.pictures(index)) {
     const embedding = await network.embed(picture, shortSide);
     if (stopped) break;
-    let mask = tracker.step({embedding, picture});
+    let mask = await tracker.step({embedding, picture});
     if (given.has(index)) mask = tracker.give(given.get(index));
     masks[index] = mask;
     dirty = index + 1;
@@ -123,7 +137,9 @@ async function track() {
     const done = index + 1 - begin;
     const perFrame = (performance.now() - start) / 1000 / done;
     const left = perFrame * (clip.count - index - 1);
-    self.postMessage({index, mask, left, rate: 1 / perFrame});
+    const bitmap = await createImageBitmap(picture);
+    self.postMessage(
+      {index, mask, bitmap, left, rate: 1 / perFrame}, [bitmap]);
     index++;
     // Lets calls in, such as that to stop.
     await new Promise((resolve) => setTimeout(resolve));
