@@ -88,7 +88,10 @@ def test_config_gives_other_settings_and_checkpoint_another_step(
 def test_the_network_in_the_package_is_the_default(davis, tmp_path):
   ours = _results(tmp_path / 'ours', *davis)
   assert ours['method'] == 'the network in the package'
-  untrained = _results(tmp_path / 'un', '--baseline=untrained', *davis)
+  untrained = _results(
+      tmp_path / 'un', '--baseline=untrained', '--preset=fast', *davis
+  )
+  assert untrained['method'] == 'untrained, fast'
   assert untrained['overall'] != ours['overall']
 
 
@@ -148,6 +151,8 @@ def test_features_track_as_the_network_that_made_them(davis, tmp_path):
         (['--query_mode=strided'], '--query_mode is not for davis2017'),
         (['--resolution=1080p'], 'that holds JPEGImages/1080p'),
         (['--dataset=davis'], '--dataset=davis: give one of davis2016, '),
+        (['--preset=fast', '--baseline=identity'], '--preset is for networks'),
+        (['--preset=fast', '--predictions=p'], '--preset is for networks'),
         (['--dataset=jhmdb', '--split=4'], 'JHMDB has splits 1, 2 and 3'),
         (
             ['--dataset=kinetics_color', '--baseline=identity'],

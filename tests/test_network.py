@@ -110,6 +110,18 @@ def test_a_propagator_has_the_options_of_the_config_but_for_changes():
   assert options.short_side == trained.config.tracking.short_side
 
 
+def test_a_preset_changes_the_options():
+  trained = _network()
+  options = trained.propagator('fast', recent=7).options
+  assert (options.short_side, options.recent) == (192, 7)
+  assert options.top_k == trained.config.tracking.top_k
+  with pytest.raises(errors.UserError, match='no preset slow: give one of def'):
+    trained.propagator('slow')
+  trained.model.num_frames = 4
+  with pytest.raises(errors.UserError, match='embed each frame alone'):
+    trained.propagator('fast')
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [({'reach': 3}, 'reach'), ({'recent': 0, 'keep_first': False}, 'recent')],

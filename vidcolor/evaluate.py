@@ -63,6 +63,7 @@ _WORKDIR = flags.DEFINE_string(
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, 'One checkpoint of a run, or an .npz file.'
 )
+_PRESET = program.define_preset()
 _METHODS = {
     'identity': baselines.Identity,
     'optical_flow': lambda: baselines.OpticalFlow(baselines.dis),
@@ -193,6 +194,11 @@ def _check_method():
     raise errors.UserError(f'give {" or ".join(given)}, not both')
   if _BASELINE.value and (_PREDICTIONS.value or _FEATURES_DIR.value):
     raise errors.UserError(f'give --baseline or {given[0]}, not both')
+  is_network = not (_PREDICTIONS.value or _FEATURES_DIR.value)
+  if _PRESET.present and (
+      not is_network or _BASELINE.value not in (None, 'untrained')
+  ):
+    raise errors.UserError('--preset is for networks: leave it out')
 
 
 def _method() -> str:
@@ -203,7 +209,8 @@ def _method() -> str:
       )
       if flag.value
   ]  # fmt: skip
-  return ' of '.join(given) or 'the network in the package'
+  method = ' of '.join(given) or 'the network in the package'
+  return f'{method}, {_PRESET.value}' if _PRESET.present else method
 
 
 def _benchmark():
@@ -300,7 +307,7 @@ def _tracker(loaded: network.Network | None) -> Any:
     options = propagation.PropagationOptions.from_config(loaded.config)
     embed = propagation.single_image(loaded.model, options)
   else:
-    return loaded.propagator()
+    return loaded.propagator(_PRESET.value)
   return propagation.LabelPropagator(embed, options)
 
 

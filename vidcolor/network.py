@@ -23,6 +23,7 @@ from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import models
+from vidcolor import presets
 from vidcolor import pretrained
 from vidcolor.tracking import propagation
 
@@ -104,17 +105,34 @@ class Network:
     model = models.create(**self.config.model, seed=seed)
     return dataclasses.replace(self, model=models.for_inference(model))
 
-  def propagator(self, **changes: Any) -> propagation.LabelPropagator:
+  def propagator(
+      self, preset: str = 'default', **changes: Any
+  ) -> propagation.LabelPropagator:
     """Returns a label propagator with the options of `config.tracking`.
 
     Args:
+      preset: A name of `presets.PRESETS`.
       **changes: Fields of `PropagationOptions` whose values replace those of
-        the config.
+        the config and of the preset.
 
     Raises:
-      UserError: `config.tracking` or the changes are not valid.
+      UserError: `config.tracking` or the changes are not valid, or the preset
+        is not for this network.
     """
-    options = propagation.PropagationOptions.from_config(self.config, **changes)
+    if preset not in presets.PRESETS:
+      raise errors.UserError(
+          f'there is no preset {preset}: give one of'
+          f' {", ".join(presets.PRESETS)}'
+      )
+    of_preset = presets.PRESETS[preset]
+    if of_preset and self.model.num_frames != 1:
+      raise errors.UserError(
+          f'the preset {preset} is for networks that embed each frame alone:'
+          ' leave it out'
+      )
+    options = propagation.PropagationOptions.from_config(
+        self.config, **(of_preset | changes)
+    )
     try:
       return propagation.LabelPropagator(self.model, options)
     except ValueError as error:

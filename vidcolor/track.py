@@ -111,6 +111,7 @@ _CUTOUTS = flags.DEFINE_boolean(
     'Whether to write objects on a transparent ground as well.',
 )
 _CHECKPOINT = program.define_checkpoint()
+_PRESET = program.define_preset()
 
 
 def main() -> None:
@@ -182,14 +183,14 @@ def _track(path, read, value, output_dir, progress):
 
 @functools.cache
 def _tracker():
-  propagator = network.Network.load(_CHECKPOINT.value).propagator()
-  return video_tracker.VideoTracker(propagator)
+  loaded = network.Network.load(_CHECKPOINT.value)
+  return video_tracker.VideoTracker(loaded.propagator(_PRESET.value))
 
 
 def _options():
   """Returns the flags that results depend on, by name."""
   holders = _VIDEO.start, _VIDEO.end, _VIDEO.fps, _SCALE, _EXPORT, _CUTOUTS
-  return {flag.name: flag.value for flag in (*holders, _CHECKPOINT)}
+  return {flag.name: flag.value for flag in (*holders, _CHECKPOINT, _PRESET)}
 
 
 def _given():
