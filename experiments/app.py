@@ -56,7 +56,13 @@ _STRIP_HINT = (
     'Confidence over time: red where an object is likely lost, a dot where it'
     ' is marked. Click to go there.'
 )
-_RESULTS = 'overlay.mp4', 'tracks.csv', 'masks.zip', 'prompts.json'
+_RESULTS = (
+    'overlay.mp4',
+    'report.html',
+    'tracks.csv',
+    'masks.zip',
+    'prompts.json',
+)
 _SCROLL = """
   () => requestAnimationFrame(() => document.querySelector('#film')
     .scrollIntoView({behavior: 'smooth', block: 'start'}))
@@ -199,7 +205,12 @@ def build(
     video, prompt = session.video, session.prompt(folder)
     tracked = tracker.stream(video, prompt, session.marks.made[0].frame)
     summary = track_output.write_tracking(
-        folder, video, prompt, tracked, progress
+        folder,
+        video,
+        prompt,
+        tracked,
+        progress,
+        colors=session.color_table(),
     )
     for told in filter(None, (summary['left_out'], summary['fault'])):
       gr.Warning(told)

@@ -246,6 +246,18 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
       TRACKER.track(tmp_path / 'a.mp4', masks=mask)
 
 
+def test_objects_are_drawn_in_given_colors(clip, tmp_path):
+  prompt = prompts.MaskPrompt(IS_SQUARE[0].astype(np.uint8))
+  colors = np.full((256, 3), [0, 250, 0], np.uint8)
+  _write(tmp_path, clip, prompt, colors=colors)
+  change = (
+      _frames(tmp_path / 'overlay.mp4')[0].rgb[IS_SQUARE[0]]
+      - 1.0 * CLIP[0][IS_SQUARE[0]]
+  )
+  red, green, blue = change.mean(axis=0)
+  assert green > 50 > max(red, blue)
+
+
 @pytest.mark.parametrize('num_bytes', [10, 1500])
 def test_a_full_disk_is_one_line(clip, tmp_path, num_bytes):
   prompt = prompts.MaskPrompt(IS_SQUARE[0].astype(np.uint8))

@@ -43,6 +43,7 @@ def write_tracking(
     *,
     export: Sequence[str] = (),
     with_cutouts: bool = False,
+    colors: overlay.Colors | None = None,
 ) -> dict[str, Any]:
   """Tracks and writes the results, one frame at a time.
 
@@ -61,6 +62,7 @@ def write_tracking(
       `unit`.
     export: Names of `export_formats.FORMATS` to write objects in as well.
     with_cutouts: Whether to write what `cutouts.open_cutouts` does as well.
+    colors: The color of each object. Default: colors that stand out.
 
   Returns:
     A summary of the video and of each track. 'left_out' is a line that says
@@ -91,8 +93,10 @@ def write_tracking(
       folder = output_dir / 'masks' / video.name
       result, shapes = _write_masks(tracked, folder)
     names = names or [str(number) for number in result.numbers]
+    if colors is None:
+      colors = _choose_colors(video, result)
     seconds, sound_fault = _write_pictures(
-        output_dir, video, result, limbs, progress, with_cutouts
+        output_dir, video, result, limbs, colors, progress, with_cutouts
     )
     _write_tracks(output_dir, result, shapes, seconds, names)
     if export:
@@ -219,13 +223,15 @@ def _shapes(mask, numbers):
   return rows
 
 
-def _write_pictures(output_dir, video, result, limbs, progress, with_cutouts):
+def _write_pictures(
+    output_dir, video, result, limbs, colors, progress, with_cutouts
+):
   """Writes films and stills; returns the frames' times and any sound fault."""
   count = len(result.position)
   readable = video_source.ReadablePart(video)
   frames = progress(readable, desc='draw', total=count, unit='frame')
   still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
-  seconds, stills, colors = [], [], _choose_colors(video, result)
+  seconds, stills = [], []
 
   def drawn(write_cutout):
     for number, frame in enumerate(frames):
