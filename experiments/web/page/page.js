@@ -17,6 +17,7 @@ let clip = null; // What the worker tells of it.
 let index = 0; // The frame that is shown.
 let numbers = []; // The objects.
 let isTracking = false, isTracked = false, isPlaying = false;
+let isWholeTracked = false; // Whether it went to the end.
 let isFollowing = false; // Whether the frame that is tracked is shown.
 let masks = []; // By frame, as far as they are known.
 let loading; // Resolved once the network is loaded.
@@ -202,6 +203,7 @@ async function track() {
     await loading;
     const {isWhole, index: end} = await worker.track();
     isTracked = true;
+    isWholeTracked = isWhole;
     say(isWhole
       ? 'Tracked to the end. To correct an object, go to a frame, choose the ' +
         'object, and draw a new box.'
@@ -287,6 +289,7 @@ function update() {
   element('play').disabled = isTracking;
   element('hint').textContent = isTracking ? 'Tracking ...' :
     !numbers.length ? 'Draw a box around an object.' :
-    isTracked ? 'Correct it in any frame, or download it.' :
+    isTracked && isWholeTracked ? 'Correct it in any frame, or download it.' :
+    isTracked ? 'Press Track to go on, or correct it in any frame.' :
     'Press Track, or draw more boxes.';
 }
