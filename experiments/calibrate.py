@@ -5,6 +5,9 @@ python -m experiments.calibrate --data_dir=DAVIS --output_dir=OUT \
 
 Prints the line for the config. Writes results.json and a reliability diagram,
 reliability.png, of the fitted sequences and of the held-out ones.
+
+With --nofit, it fits nothing. It measures the calibration that the checkpoint
+has, and whether the objects that are reported as lost are lost.
 """
 
 import pathlib
@@ -25,6 +28,7 @@ from vidcolor.benchmarks.davis import data as davis_data
 from vidcolor.benchmarks.davis import metrics as davis_metrics
 from vidcolor.render import plots
 from vidcolor.tracking import calibration
+from vidcolor.tracking import confidence as confidence_lib
 
 _CHECKPOINT = program.define_checkpoint()
 _DATA_DIR = flags.DEFINE_string(
@@ -38,6 +42,11 @@ _MAX_FRAMES = flags.DEFINE_integer(
     'max_frames', None, 'Number of frames to track of each sequence.', 3
 )
 
+_FIT = flags.DEFINE_bool(
+    'fit', True, 'Whether to fit. Otherwise the own calibration is measured.'
+)
+
+_LOST_IOU = 0.1  # An object with a lower IoU is lost.
 _PIXEL_STRIDE = 4  # Neighboring pixels are redundant.
 
 
@@ -46,8 +55,11 @@ def main() -> None:
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   files.make_folder(output_dir)
   trained = network.Network.load(_CHECKPOINT.value)
-  # Uncalibrated: slope 1 and intercept 0 keep the log-odds.
-  tracker = trained.propagator(calibration=(1.0, 0.0))
+  # Slope 1 and intercept 0 keep the log-odds.
+  unchanged = 1.0, 0.0
+  fit = _FIT.value
+  changes = {'calibration': unchanged} if fit else {}
+  tracker = trained.propagator(**changes)
   sequences = davis_data.read_fully_annotated(_DATA_DIR.value)
   tracked = {
       sequence.name: _track(tracker, sequence)
@@ -59,19 +71,25 @@ def main() -> None:
         f'--held_out={",".join(held_out)}: give some of the sequences of'
         f' {_DATA_DIR.value}'
     )
-  slope, intercept = calibration.fit(*_pixels(tracked))
-  print(f'config.tracking.calibration = ({slope:.3f}, {intercept:.3f})')
+  slope, intercept = calibration.fit(*_pixels(tracked)) if fit else unchanged
+  if fit:
+    print(f'config.tracking.calibration = ({slope:.3f}, {intercept:.3f})')
 
-  parts = {'fitted': tracked} | ({'held out': held_out} if held_out else {})
+  parts = {'fitted' if fit else 'measured': tracked}
+  parts |= {'held out': held_out} if held_out else {}
   results, curves = {}, {}
   for name, part in parts.items():
     results[name], curve = _measure(part, slope, intercept)
+    if not fit:
+      results[name] |= _measure_lost(part)
     label = f'{name} (error {curve.error:.3f})'
     curves[label] = curve.confidence, curve.accuracy
   plots.reliability_diagram(curves, output_dir / 'reliability.png')
   files.write_json(
       output_dir / 'results.json',
-      {'calibration': [slope, intercept], **results, **environment.describe()},
+      ({'calibration': [slope, intercept]} if fit else {})
+      | results
+      | environment.describe(),
   )
   for name, row in results.items():
     line = '  '.join(f'{k} {v:.3f}' for k, v in row.items())
@@ -125,6 +143,21 @@ def _measure(tracked, slope, intercept):
       'area under the curve': float(metrics.roc_auc_score(correct, confidence)),
       'rank correlation with J': float(stats.spearmanr(by_object, j)[0]),
   }, curve
+
+
+def _measure_lost(tracked):
+  """Returns how well reports of lost objects agree with a low IoU."""
+  reported, lost = (
+      np.concatenate([part[index] for part in tracked.values()]) < least
+      for index, least in ((1, confidence_lib.LOST), (2, _LOST_IOU))
+  )
+  score = lambda metric: float(metric(lost, reported, zero_division=np.nan))
+  return {
+      'lost': float(lost.mean()),
+      'reported as lost': float(reported.mean()),
+      'precision of reports': score(metrics.precision_score),
+      'recall of reports': score(metrics.recall_score),
+  }
 
 
 if __name__ == '__main__':

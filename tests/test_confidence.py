@@ -98,3 +98,17 @@ def test_the_program_fits_and_draws(tmp_path):
   for part in 'fitted', 'held out':
     assert 0 < results[part]['pixels right'] < 1
   assert (tmp_path / 'out' / 'reliability.png').stat().st_size > 1000
+
+  result = programs.run(
+      'experiments.calibrate',
+      f'--data_dir={davis}',
+      f'--output_dir={tmp_path / "own"}',
+      '--nofit',
+      '--max_frames=3',
+  )
+  assert not result.returncode, result.stderr
+  results = json.loads((tmp_path / 'own' / 'results.json').read_text())
+  measured = results['measured']
+  assert 0 < measured['pixels right'] < 1 and 'calibration' not in results
+  # The objects are never lost.
+  assert measured['lost'] == 0 and measured['recall of reports'] is None
