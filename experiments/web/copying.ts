@@ -153,7 +153,11 @@ function keep(
 ): void {
   const least = v128.load_splat<f32>(best + 8 * (topK - 1));
   const bits = i32x4.bitmask(f32x4.gt(scores, least));
-  if (bits) keepSome(scores, bits, rx, x, wide, columns, labels, numLabels, topK, best);
+  if (bits) {
+    keepSome(
+      scores, bits, rx, x, wide, columns, labels, numLabels, topK, best,
+    );
+  }
 }
 
 function keepSome(
@@ -168,10 +172,30 @@ function keepSome(
   topK: i32,
   best: usize,
 ): void {
-  if (bits & 1) insert(f32x4.extract_lane(scores, 0), rx, x, wide, columns, labels, numLabels, topK, best);
-  if (bits & 2) insert(f32x4.extract_lane(scores, 1), rx + 1, x, wide, columns, labels, numLabels, topK, best);
-  if (bits & 4) insert(f32x4.extract_lane(scores, 2), rx + 2, x, wide, columns, labels, numLabels, topK, best);
-  if (bits & 8) insert(f32x4.extract_lane(scores, 3), rx + 3, x, wide, columns, labels, numLabels, topK, best);
+  if (bits & 1) {
+    insert(
+      f32x4.extract_lane(scores, 0), rx, x, wide, columns, labels,
+      numLabels, topK, best,
+    );
+  }
+  if (bits & 2) {
+    insert(
+      f32x4.extract_lane(scores, 1), rx + 1, x, wide, columns, labels,
+      numLabels, topK, best,
+    );
+  }
+  if (bits & 4) {
+    insert(
+      f32x4.extract_lane(scores, 2), rx + 2, x, wide, columns, labels,
+      numLabels, topK, best,
+    );
+  }
+  if (bits & 8) {
+    insert(
+      f32x4.extract_lane(scores, 3), rx + 3, x, wide, columns, labels,
+      numLabels, topK, best,
+    );
+  }
 }
 
 /** Inserts a score and the address of its labels; the best come first. */
