@@ -15,7 +15,8 @@ export class Clip {
   static async open(file) {
     const clip = new Clip();
     clip.name = file.name ?? 'clip';
-    const input = new Input({formats: ALL_FORMATS, source: new BlobSource(file)});
+    const input = new Input(
+      {formats: ALL_FORMATS, source: new BlobSource(file)});
     let track, times;
     try {
       track = await input.getPrimaryVideoTrack();

@@ -21,7 +21,8 @@ export async function film(masks, clip, onProgress) {
   const codec = await getFirstEncodableVideoCodec(
     ['avc', 'vp9', 'vp8'], {width, height});
   if (!codec) throw new Refused('This browser cannot write films.');
-  const format = codec === 'avc' ? new Mp4OutputFormat() : new WebMOutputFormat();
+  const format = codec === 'avc'
+      ? new Mp4OutputFormat() : new WebMOutputFormat();
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext('2d');
   const output = new Output({format, target: new BufferTarget()});

@@ -223,7 +223,8 @@ function onEvent(event) {
   masks[event.index] = event.mask;
   element('bar').value = (event.index + 1) / clip.count;
   element('left').textContent =
-      `Frame ${event.index + 1} of ${clip.count}, ${inWords(event.left)} left, ` +
+      `Frame ${event.index + 1} of ${clip.count}, ` +
+      `${inWords(event.left)} left, ` +
       `${event.rate.toFixed(1)} frames a second`;
   if (!isTracking || !isFollowing) return event.bitmap.close();
   goTo(event.index);

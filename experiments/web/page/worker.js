@@ -80,7 +80,7 @@ async function loadCopy() {
   return makeCopy(await response.arrayBuffer());
 }
 
-/** Returns the copy of the GPU; null if it does not work, as on some drivers. */
+/** Returns the copy of the GPU; null if it fails, as on some drivers. */
 async function gpuCopyLike(copy) {
   try {
     const onGpu = await makeGpuCopy();
