@@ -58,8 +58,9 @@ def main() -> None:
   # Slope 1 and intercept 0 keep the log-odds.
   unchanged = 1.0, 0.0
   fit = _FIT.value
-  changes = {'calibration': unchanged} if fit else {}
-  tracker = trained.propagator(**changes)
+  tracker = (
+      trained.propagator(calibration=unchanged) if fit else trained.propagator()
+  )
   sequences = davis_data.read_fully_annotated(_DATA_DIR.value)
   tracked = {
       sequence.name: _track(tracker, sequence)
