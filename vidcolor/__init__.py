@@ -79,7 +79,7 @@ def load_pretrained(
   Args:
     path: As `Network.load` takes it. Default: the network in the package,
       which vidcolor/pretrained/MODEL_CARD.md describes.
-    preset: 'default', or 'fast', which takes a sixth of the time and loses
+    preset: 'default', or 'fast', which takes a fifth of the time and loses
       objects more often.
 
   Raises:

@@ -105,7 +105,7 @@ def define_preset() -> flags.FlagHolder[str]:
       'preset',
       'default',
       list(presets.PRESETS),
-      'How a network tracks. fast takes a sixth of the time, and loses objects'
+      'How a network tracks. fast takes a fifth of the time, and loses objects'
       ' more often.',
   )
 
