@@ -127,6 +127,8 @@ def _install(npm, folder):
   """Returns the folder of the packages that package.json names."""
   shutil.copy(_HERE / 'package.json', folder)
   options = '--no-audit --no-fund --ignore-scripts --prefer-offline'.split()
+  # npm's own limits wait for a quarter of an hour without a network.
+  options += ['--fetch-retries=1', '--fetch-timeout=60000']
   _run(
       [npm, 'install', *options, '--prefix', folder],
       'npm cannot get the libraries',
