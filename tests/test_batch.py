@@ -1,6 +1,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
 from tests import programs
@@ -98,6 +99,27 @@ def test_results_that_still_hold_are_kept(tmp_path, capsys):
   os.utime(tmp_path / 'a.png', (later, later))
   assert track() == ['a.mp4']
   assert track({'scale': 0.5}) == ['a.mp4', 'b.mp4']
+  (tmp_path / 'out' / 'a' / 'summary.json').write_text('{"scale": 1, ')
+  assert track() == ['a.mp4']
+
+
+@pytest.mark.parametrize('kind', ['prompts', 'masks'])
+def test_changed_masks_are_tracked_again(tmp_path, kind):
+  _touch(tmp_path, 'a.mp4', 'masks/')
+  masks.write_png(tmp_path / 'masks' / '0.png', np.ones((8, 8), np.uint8))
+  prompt = tmp_path / 'masks'
+  if kind == 'prompts':
+    prompt = tmp_path / 'a.json'
+    entry = {'frame': 0, 'number': 1, 'mask': 'masks/0.png'}
+    prompt.write_text(json.dumps([entry]))
+  marked = batch.Marked(tmp_path / 'a.mp4', kind, prompt)
+  summary = tmp_path / 'summary.json'
+  summary.write_text('{}')
+  later = max(p.stat().st_mtime for p in tmp_path.rglob('*')) + 9
+  os.utime(summary, (later, later))
+  assert batch._finished(tmp_path, marked, {}) == {}
+  os.utime(tmp_path / 'masks' / '0.png', (later + 9, later + 9))
+  assert batch._finished(tmp_path, marked, {}) is None
 
 
 @pytest.mark.slow

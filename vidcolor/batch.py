@@ -16,6 +16,7 @@ import tqdm
 
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import prompts_over_time
 from vidcolor.render import report
 
 # What may lie beside clip.mp4, by what it is called there.
@@ -149,10 +150,24 @@ def _finished(folder, marked, options):
   path = folder / 'summary.json'
   if not path.is_file():
     return None
-  newest = max(source.stat().st_mtime for source in marked[::2])
-  summary = json.loads(path.read_text())
+  try:
+    summary = json.loads(path.read_text())
+  except ValueError:  # It was cut off, or another tool wrote it.
+    return None
   same = all(summary.get(key) == value for key, value in options.items())
-  return summary if same and path.stat().st_mtime > newest else None
+  return summary if same and path.stat().st_mtime > _newest(marked) else None
+
+
+def _newest(marked):
+  """Returns the time of the last change of the video or of its marks."""
+  sources = [marked.video, marked.prompt]
+  if marked.kind == 'prompts':  # They may name masks.
+    named = prompts_over_time.read_prompts(marked.prompt).sources
+    sources += map(pathlib.Path, named)
+  inside = [
+      p for source in sources if source.is_dir() for p in source.iterdir()
+  ]
+  return max(p.stat().st_mtime for p in sources + inside if p.exists())
 
 
 def _show_frame(bar, name, items, *, desc, total, unit):

@@ -120,6 +120,7 @@ def main() -> None:
   if batch.is_pattern(_VIDEO.path.value):
     _refuse_flags_of_one_video()
     videos = batch.find_videos(_VIDEO.path.value)
+    _tracker()  # So that a wrong --checkpoint is told once.
     batch.track_each(videos, output_dir, _track_marked, _options())
     return
   read, value = _given()
