@@ -17,14 +17,11 @@ from vidcolor import sharding
 from vidcolor.data import clips
 from vidcolor.data import records as records_lib
 from vidcolor.training import checkpoint
-from vidcolor.training import loss_monitor
 from vidcolor.training import objective
-from vidcolor.training import preemption as preemption_lib
-from vidcolor.training import profile as profile_lib
 from vidcolor.training import step as step_lib
+from vidcolor.training import supervision
 from vidcolor.training import telemetry as telemetry_lib
 from vidcolor.training import validation
-from vidcolor.training import watchdog as watchdog_lib
 
 _PHASE_SECONDS = 600.0  # A phase of a step that takes longer is reported.
 _LOSS_EVERY = 100  # Steps between checks of the loss, if nothing is logged.
@@ -94,7 +91,7 @@ def train(
   with (
       contextlib.closing(batches),
       # Outermost, so that a second signal does not cut the last save short.
-      contextlib.closing(preemption_lib.Preemption()) as preemption,
+      contextlib.closing(supervision.Preemption()) as preemption,
       contextlib.closing(
           checkpoint.Checkpoints(workdir, config, records.identity)
       ) as checkpoints,
@@ -120,12 +117,12 @@ def train(
     colorize = step_lib.make_colorize(config, graphdef, palette, mesh)
     inference = step_lib.make_inference(graphdef, mesh)
 
-    monitor, metrics = loss_monitor.LossMonitor(), {}
+    monitor, metrics = supervision.LossMonitor(), {}
     with (
         contextlib.closing(telemetry),
-        contextlib.closing(watchdog_lib.Watchdog(_PHASE_SECONDS)) as watchdog,
+        contextlib.closing(supervision.Watchdog(_PHASE_SECONDS)) as watchdog,
         contextlib.closing(
-            profile_lib.Profile(workdir, profile_steps)
+            telemetry_lib.Profile(workdir, profile_steps)
         ) as profile,
     ):
       for step in range(first_step + 1, config.steps + 1):

@@ -3,7 +3,7 @@ from jax import numpy as jnp
 import pytest
 
 from experiments.benchmarks import measuring
-from vidcolor.training import profile as profile_lib
+from vidcolor.training import telemetry
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_steps_that_are_traced(monkeypatch, tmp_path, steps, told):
         f'{name}_trace',
         lambda *_, name=name: calls.append(f'{name} before {now[-1]}'),
     )
-  profile = profile_lib.Profile(tmp_path, steps)
+  profile = telemetry.Profile(tmp_path, steps)
   for step in range(2, 6):
     now.append(step)
     profile.before_step(step, None)
@@ -34,7 +34,7 @@ def test_steps_that_are_traced(monkeypatch, tmp_path, steps, told):
 
 
 def _trace(folder):
-  profile = profile_lib.Profile(folder, (1, 1))
+  profile = telemetry.Profile(folder, (1, 1))
   for step in (1, 2):
     profile.before_step(step, jnp.ones(4) * step)
 

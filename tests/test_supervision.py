@@ -1,13 +1,15 @@
+import time
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from vidcolor import errors
-from vidcolor.training import loss_monitor
+from vidcolor.training import supervision
 
 
 def _monitor(values):
-  monitor = loss_monitor.LossMonitor()
+  monitor = supervision.LossMonitor()
   for step, value in enumerate(values, 1):
     monitor.add(step, jnp.float32(value), [f'clip{step}.mp4', 'b.mp4'])
   return monitor
@@ -38,3 +40,24 @@ def test_losses_are_checked_once():
   monitor = _monitor([1.0] * 30 + [9.0])
   assert len(list(monitor.check())) == 1
   assert not list(monitor.check())
+
+
+def test_a_phase_that_hangs_is_reported_once(capfd):
+  watching = supervision.Watchdog(0.1)
+  watching.enter('step 7, waiting for data')
+  time.sleep(0.4)
+  watching.close()
+  told = capfd.readouterr().err
+  assert told.startswith('step 7, waiting for data: no progress for 0 s\n')
+  assert told.count('step 7') == 1
+  assert 'test_supervision.py' in told  # The stack of the main thread.
+
+
+def test_it_is_silent_while_training_moves(capfd):
+  watching = supervision.Watchdog(0.5)
+  time.sleep(0.2)  # No phase yet.
+  for step in range(20):
+    watching.enter(f'step {step}')
+    time.sleep(0.02)
+  watching.close()
+  assert not capfd.readouterr().err
