@@ -45,6 +45,7 @@ _MODULES = (
     'export_formats',
     'files',
     'lazy_sequence',
+    'live',
     'masks',
     'models',
     'network',

@@ -15,7 +15,7 @@ import functools
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 import warnings
 
 from absl import app
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class VideoFlags:
   """The flags of a program that reads one video."""
 
-  path: flags.FlagHolder[str]
+  path: flags.FlagHolder[Any]  # A string, or None if --video is missing.
   start: flags.FlagHolder[float]
   end: flags.FlagHolder[float | None]
   fps: flags.FlagHolder[float | None]
@@ -70,11 +70,14 @@ class VideoFlags:
     )
 
 
-def define_video() -> VideoFlags:
+def define_video(*, required: bool = True) -> VideoFlags:
   """Defines --video, --start, --end and --fps."""
   return VideoFlags(
       flags.DEFINE_string(
-          'video', None, 'A video file, or a folder of pictures.', required=True
+          'video',
+          None,
+          'A video file, or a folder of pictures.',
+          required=required,
       ),
       flags.DEFINE_float(
           'start', 0, 'Frames before this second are skipped.', 0

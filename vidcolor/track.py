@@ -52,10 +52,19 @@ and summary.json. On request, it also writes objects in other forms:
 
 The flags are in pixels of the video, results in pixels of the film, which
 --scale makes smaller. Frames and seconds count from 0 at --start.
+
+--camera=0 in place of --video tracks what the first camera of this machine
+sees, until Ctrl-C or --end. Frames that come while the tracker is busy are
+dropped. --mask, --boxes and --points mark the first frame, --start seconds
+after the camera starts. The preset is fast unless --preset is given. A video
+file in place of a camera plays as if it were one.
 """
 
+from collections.abc import Iterator
+import contextlib
 import functools
 import pathlib
+import signal
 import time
 
 from absl import flags
@@ -66,14 +75,21 @@ from vidcolor import cutouts
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import live
 from vidcolor import network
 from vidcolor import program
 from vidcolor import prompts
 from vidcolor import prompts_over_time
 from vidcolor import track_output
 from vidcolor import video_tracker
+from vidcolor.video import camera
 
-_VIDEO = program.define_video()
+_VIDEO = program.define_video(required=False)
+_CAMERA = flags.DEFINE_string(
+    'camera',
+    None,
+    'The number of a camera, such as 0, or the path of its device.',
+)
 _PROMPTS = {
     prompts.read_mask: flags.DEFINE_string('mask', None, 'A mask of objects.'),
     prompts.read_boxes: flags.DEFINE_string(
@@ -117,6 +133,13 @@ _PRESET = program.define_preset()
 def main() -> None:
   """Tracks, and writes the results."""
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  if bool(_VIDEO.path.value) == bool(_CAMERA.value):
+    raise errors.UserError('give one of --video and --camera')
+  if _CAMERA.value:
+    _refuse_flags_of_videos()
+    _track_camera(_CAMERA.value, *_given(), output_dir)
+    print(f'Look at it: {output_dir / "report.html"}')
+    return
   if batch.is_pattern(_VIDEO.path.value):
     _refuse_flags_of_one_video()
     videos = batch.find_videos(_VIDEO.path.value)
@@ -141,6 +164,82 @@ def _refuse_flags_of_one_video():
           f'--{flag.name} is for one video: of several, each has its own marks'
           ' beside it, such as clip.json or clip.png beside clip.mp4'
       )
+
+
+def _refuse_flags_of_videos():
+  over_time = (
+      _PROMPTS[prompts_over_time.read_prompts],
+      _PROMPTS[prompts_over_time.read_masks],
+  )
+  for flag in (*over_time, _QUERY_FRAME, _VIDEO.fps, _EXPORT, _CUTOUTS):
+    if flag.present:
+      raise errors.UserError(
+          f'--{flag.name} is for videos: leave it out, or leave out --camera'
+      )
+
+
+def _track_camera(device, read, value, output_dir):
+  """Tracks until the camera ends or is stopped, and writes all results."""
+  prompt = read(value)
+  source = camera.Camera(
+      device,
+      start=_VIDEO.start.value,
+      end=_VIDEO.end.value,
+      scale=_SCALE.value,
+  )
+  preset = _PRESET.value if _PRESET.present else 'fast'
+  for path in source.name, value:
+    files.refuse_to_replace(
+        path, output_dir / 'overlay.mp4', output_dir / 'masks' / 'camera'
+    )
+  pace = camera.Pace()
+  # It holds one line, which is written again and again.
+  with tqdm.tqdm(bar_format='{desc}', desc='getting ready') as line:
+    propagator = network.Network.load(_CHECKPOINT.value).propagator(preset)
+
+    def tracked():
+      for frame, found in live.follow(propagator, source, prompt):
+        pace.add(source.age(frame))
+        line.set_description_str(pace.describe(source.dropped))
+        yield frame, found
+
+    with _ended_by_signals(source, pace):
+      summary = track_output.write_live(output_dir, source, prompt, tracked())
+  summary |= {
+      'given': prompt.name,
+      'preset': preset,
+      'scale': _SCALE.value,
+      'checkpoint': _CHECKPOINT.value,
+      'latency_ms': round(1000 * pace.mean_latency),
+      'dropped_frames': source.dropped,
+  }
+  files.write_json(
+      output_dir / 'summary.json', summary | environment.describe()
+  )
+
+
+@contextlib.contextmanager
+def _ended_by_signals(source, pace) -> Iterator[None]:
+  """Lets Ctrl-C or SIGTERM end the camera, and so the film that was begun."""
+  numbers = signal.SIGINT, signal.SIGTERM
+  before = {number: signal.getsignal(number) for number in numbers}
+
+  def restore():
+    for number in numbers:
+      signal.signal(number, before[number])
+
+  def stop(*_):
+    restore()  # The next one ends the program at once.
+    if not pace.count:
+      raise KeyboardInterrupt
+    source.stop()
+
+  for number in numbers:
+    signal.signal(number, stop)
+  try:
+    yield
+  finally:
+    restore()
 
 
 def _track_marked(marked, output_dir, progress):

@@ -1,6 +1,7 @@
 """Writes what was tracked through a video: film, stills, masks and tracks."""
 
-from collections.abc import Callable, Iterable, Sequence
+import collections
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 import csv
 import os
@@ -24,6 +25,7 @@ from vidcolor import track_report
 from vidcolor import video_tracker
 from vidcolor.render import overlay
 from vidcolor.render import panels
+from vidcolor.video import camera
 from vidcolor.video import mp4
 from vidcolor.video import video_source
 
@@ -104,10 +106,60 @@ def write_tracking(
       export_formats.export(
           output_dir, video, result, export, frames_per_second=rate
       )
-    summary = _summary(video, result, seconds, names) | {
+    summary = _summary(video.path, video.size, result, seconds, names) | {
         'left_out': sound_fault,
         'fault': readable.describe(len(seconds)),
     }
+    track_report.write_report(output_dir, summary, result)
+  return summary
+
+
+def write_live(
+    output_dir: pathlib.Path,
+    source: camera.Camera,
+    prompt: prompts.Prompt,
+    tracked: Iterable[tuple[video_source.VideoFrame, sessions.TrackedFrame]],
+) -> dict[str, Any]:
+  """Writes the results of frames that are there only once, as they come.
+
+  The files are those of `write_tracking`, with the masks in masks/camera.
+
+  Args:
+    output_dir: The folder to write to.
+    source: The camera.
+    prompt: What is tracked.
+    tracked: The frames, and what is tracked in each: see `live.follow`.
+
+  Returns:
+    As `write_tracking`.
+
+  Raises:
+    UserError: There is no frame, or a file cannot be written.
+  """
+  files.make_folder(output_dir)
+  are_points = isinstance(prompt, prompts.PointPrompt)
+  limbs, names = (prompt.limbs, prompt.names) if are_points else ((), ())
+  folder = output_dir / 'masks' / 'camera'
+  with files.report_full_disk(output_dir):
+    opened = contextlib.nullcontext() if are_points else _open_masks(folder)
+    film, kept, seconds = output_dir / 'overlay.mp4', [], []
+    with opened as write_mask:
+      drawn = _draw_live(tracked, limbs, write_mask, kept, seconds)
+      mp4.write_like(film, drawn, None)
+    shapes = None
+    if are_points:
+      result = video_tracker.collect(kept)
+    else:
+      result, shapes = _collect_masks(kept, folder)
+    names = names or [str(number) for number in result.numbers]
+    still_numbers = _still_numbers(len(kept))
+    drawn = video_source.VideoSource(film)
+    stills = [drawn.frame(number)[1].rgb for number in still_numbers]
+    _write_strip(output_dir, stills, still_numbers, seconds)
+    _write_tracks(output_dir, result, shapes, seconds, names)
+    name = f'camera {source.name}'
+    summary = _summary(name, source.size, result, seconds, names)
+    summary |= {'left_out': None, 'fault': None}
     track_report.write_report(output_dir, summary, result)
   return summary
 
@@ -190,24 +242,61 @@ def _choose_colors(video, result):
   return overlay.contrasting_colors(frame, result.masks[number])
 
 
-def _write_masks(tracked, folder):
-  """Writes the masks; returns a result that reads them, and `_shapes`."""
-  frames, shapes = [], {}
+def _draw_live(tracked, limbs, write_mask, kept, seconds):
+  """Yields the drawn frames. Appends what is found, and the frames' times."""
+  colors, first = None, None
+  # Points are drawn with trails.
+  num_recent = 1 if write_mask else 1 + overlay.TRAIL_LENGTH
+  recent = collections.deque(maxlen=num_recent)
+  for frame, found in tracked:
+    if write_mask and colors is None:
+      colors = overlay.contrasting_colors(frame.rgb, found.mask)
+    recent.append(found)
+    result, last = video_tracker.collect(recent), len(recent) - 1
+    kept.append(write_mask(found) if write_mask else found)
+    first = frame.seconds if first is None else first
+    seconds.append(frame.seconds - first)
+    rgb = draw_frame(frame.rgb, last, result, limbs, colors)
+    yield video_source.VideoFrame(rgb, seconds[-1])
+
+
+@contextlib.contextmanager
+def _open_masks(folder) -> Iterator[Callable]:
+  """Yields a function that writes the mask of a frame.
+
+  It returns what else is found in the frame, and its `_shapes`. The masks are
+  there when no error was raised.
+  """
   try:
     with files.atomic_folder(folder) as temporary:
-      for one in tracked:
-        masks.write_png(temporary / f'{one.frame:05d}.png', one.mask)
-        shapes[one.frame] = _shapes(one.mask, one.numbers)
-        frames.append(one._replace(mask=None))
+
+      def write(found):
+        path = temporary / f'{found.frame:05d}.png'
+        masks.write_png(path, found.mask)
+        shapes = _shapes(found.mask, found.numbers)
+        return found._replace(mask=None), shapes
+
+      yield write
   except BaseException:
     with contextlib.suppress(OSError):  # It may hold masks of other videos.
       folder.parent.rmdir()
     raise
-  paths = [folder / f'{number:05d}.png' for number in range(len(frames))]
-  result = video_tracker.collect(frames)._replace(
+
+
+def _write_masks(tracked, folder):
+  with _open_masks(folder) as write:
+    kept = [write(found) for found in tracked]
+  return _collect_masks(kept, folder)
+
+
+def _collect_masks(kept, folder):
+  """Returns a result that reads the masks, and the shapes of all frames."""
+  paths = [folder / f'{number:05d}.png' for number in range(len(kept))]
+  result = video_tracker.collect(found for found, _ in kept)._replace(
       masks=lazy_sequence.LazySequence(paths, masks.read)
   )
-  return result, np.stack([shapes[number] for number in range(len(frames))])
+  shapes = {found.frame: shape for found, shape in kept}
+  return result, np.stack([shapes[number] for number in range(len(kept))])
 
 
 def _shapes(mask, numbers):
@@ -230,7 +319,7 @@ def _write_pictures(
   count = len(result.position)
   readable = video_source.ReadablePart(video)
   frames = progress(readable, desc='draw', total=count, unit='frame')
-  still_numbers = np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int)
+  still_numbers = _still_numbers(count)
   seconds, stills = [], []
 
   def drawn(write_cutout):
@@ -251,10 +340,18 @@ def _write_pictures(
     sound_fault = mp4.write_like(
         output_dir / 'overlay.mp4', drawn(write_cutout), video
     )
-  titles = [f'{number}: {seconds[number]:.1f} s' for number in still_numbers]
+  _write_strip(output_dir, stills, still_numbers, seconds)
+  return seconds, sound_fault
+
+
+def _still_numbers(count):
+  return np.linspace(0, count - 1, min(count, _NUM_STILLS)).astype(int).tolist()
+
+
+def _write_strip(output_dir, stills, numbers, seconds):
+  titles = [f'{number}: {seconds[number]:.1f} s' for number in numbers]
   strip = panels.still_grid(stills, titles)
   panels.write_picture(output_dir / 'strip.jpg', strip)
-  return seconds, sound_fault
 
 
 def _write_tracks(output_dir, result, shapes, seconds, names):
@@ -287,12 +384,12 @@ def _cell(value, decimals):
   return '' if np.isnan(value) else f'{float(value):.{decimals}f}'
 
 
-def _summary(video, result, seconds, names):
+def _summary(video, size, result, seconds, names):
   """Returns the content of summary.json that depends on the results."""
-  height, width = video.size
+  height, width = size
   lost = ~result.visible
   return {
-      'video': str(video.path),
+      'video': str(video),
       'width': width,
       'height': height,
       'frames': len(seconds),

@@ -13,9 +13,10 @@ import numpy as np
 from vidcolor import masks as masks_lib
 from vidcolor.render import text
 
+TRAIL_LENGTH = 12  # Frames that a point's trail goes back.
+
 # Pixels. OpenCV draws nothing for points farther away than this.
 _MAX_COORDINATE = 2.0**15
-_TRAIL_LENGTH = 12  # Frames.
 _MAX_SAMPLES = 500  # Number of pixels that a color is compared with.
 _LUMINANCE = 0.42  # Of colors to draw with, at least.
 _MIN_DIGIT = 9  # Height in pixels.
@@ -247,7 +248,7 @@ def draw_tracks(
   if limbs:
     joints = np.where(is_seen[:, None], position[index], np.nan)
     return draw_joints(frame, joints, limbs)
-  trails = position[max(0, index - _TRAIL_LENGTH) : index + 1].swapaxes(0, 1)
+  trails = position[max(0, index - TRAIL_LENGTH) : index + 1].swapaxes(0, 1)
   trails = np.ascontiguousarray(trails)  # OpenCV needs it.
   return draw_points(frame, trails, is_seen, color_wheel(len(numbers)))
 

@@ -62,7 +62,7 @@ def write(
 def write_like(
     path: str | os.PathLike,
     frames: Iterable[video_source.VideoFrame],
-    source: video_source.VideoSource,
+    source: video_source.VideoSource | None,
 ) -> str | None:
   """Writes frames at their own times, with the sound of their source.
 
@@ -74,7 +74,8 @@ def write_like(
   Args:
     path: The file to write, in one atomic step.
     frames: Frames of one size (see `write`), with times of the source.
-    source: The video that the frames come from. A folder has no sound.
+    source: The video that the frames come from. A folder has no sound. None is
+      a camera, with square pixels and without sound.
 
   Returns:
     A line that says which damaged sound is left out, or None.
