@@ -167,14 +167,11 @@ class Editor(NamedTuple):
     """Returns the confidence over time, or None if no objects were tracked."""
     if self.tracked is None or self.tracked.marks.are_points:
       return None
-    begins = self.tracked.marks.begins
-    first = min(begins.values())
     result = self.tracked.result
     return confidence_strip.draw_confidence(
         result.confidence,
         result.visible,
-        # What is marked first is tracked to both ends.
-        [0 if begins[n] == first else begins[n] for n in result.numbers],
+        result.begins.tolist(),
         {
             index: {m.frame for m in self.marks.made if m.number == number}
             for index, number in enumerate(result.numbers)
@@ -206,17 +203,17 @@ class Editor(NamedTuple):
     """Reads what `track_output.write_tracking` wrote for these marks."""
     folder = pathlib.Path(folder)
     with np.load(folder / 'tracks.npz') as columns:
-      numbers, masks = np.arange(len(columns['names'])), None
+      masks = None
       if not self.marks.are_points:
-        numbers = columns['names'].astype(int)
         paths = sorted((folder / 'masks' / self.video.name).iterdir())
         masks = lazy_sequence.LazySequence(paths, masks_lib.read)
       result = video_tracker.TrackResult(
-          numbers,
+          columns['numbers'],
           masks,
           np.stack([columns['x'], columns['y']], axis=-1).astype(np.float32),
           columns['visible'],
           columns['confidence'],
+          columns['begins'],
       )
     return Tracked(self.video, self.marks, result)
 
@@ -296,7 +293,7 @@ class Editor(NamedTuple):
       return self.frame
     if self.number >= self.num_frames:  # It could be read only now.
       return self.frame
-    numbers, _, position, visible, _ = tracked.result
+    numbers, _, position, visible, *_ = tracked.result
     return overlay.draw_tracks(
         self.frame,
         self.number,

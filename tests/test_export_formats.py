@@ -47,6 +47,7 @@ def _result(masks):
       np.zeros((_COUNT, 2, 2)),
       visible,
       np.full((_COUNT, 2), 0.875),
+      np.zeros(2, int),
   )
 
 
@@ -187,6 +188,7 @@ def test_the_smallest_objects_are_polygons(tmp_path, shape):
       np.zeros((1, 1, 2)),
       masks.any((1, 2))[:, None],
       np.ones((1, 1)),
+      np.zeros(1, int),
   )
   export_formats.export(tmp_path, _FRAMES[:1], result, ['yolo'])
   (line,) = (tmp_path / 'yolo/labels/00000.txt').read_text().splitlines()

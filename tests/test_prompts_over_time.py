@@ -172,7 +172,9 @@ def test_the_program_takes_prompts_over_time(clip, tmp_path):
   assert run.returncode == 0, run.stderr
   summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
   assert summary['query_frame'] == 2 and summary['given'] == f'--prompts={path}'
-  assert summary['followed']['2']['lost_frames'][0] == [0, 4]
+  late = summary['followed']['2']
+  assert (late['first_frame'], late['lost_frames']) == (5, [])
+  assert summary['followed']['1']['first_frame'] == 0
   for t in range(10):
     found = (
         masks.read(tmp_path / 'out' / 'masks' / 'clip' / f'{t:05d}.png') == 2

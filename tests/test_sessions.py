@@ -287,6 +287,7 @@ def test_prompts_over_time_begin_and_correct_objects():
   assert [one.frame for one in found] == [1, 2, 3, 4, 5, 6, 0]
   result = video_tracker.collect(found)
   np.testing.assert_array_equal(result.numbers, [1, 2])
+  np.testing.assert_array_equal(result.begins, [0, 3])
   assert not result.visible[:3, 1].any() and result.visible[3:, 1].all()
   assert np.isnan(result.position[:3, 1]).all()
   assert not result.confidence[:3, 1].any()

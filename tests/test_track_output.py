@@ -4,6 +4,7 @@ import re
 
 import cv2
 import numpy as np
+from PIL import Image
 import pytest
 
 from tests import full_disks
@@ -14,6 +15,7 @@ from vidcolor import errors
 from vidcolor import export_formats
 from vidcolor import masks
 from vidcolor import prompts
+from vidcolor import sessions
 from vidcolor import track_output
 from vidcolor import video_tracker
 from vidcolor.tracking import baselines
@@ -209,6 +211,51 @@ def test_tables_have_the_box_and_the_area_of_each_object(clip, tmp_path):
   # The box marks the same object again.
   box = np.array(table['0', '2'][:4], float)
   prompts.BoxPrompt([box]).in_frame(IS_SQUARE[0].shape, IS_SQUARE[0].shape)
+
+
+def test_an_object_is_not_lost_before_it_begins(clip, tmp_path):
+  mask = IS_SQUARE[0].astype(np.uint8)
+  found = sessions.TrackedFrame(
+      frame=0,
+      numbers=np.array([1, 4]),
+      mask=mask,
+      position=np.array([[24.5, 34.5], [np.nan, np.nan]]),
+      visible=np.array([True, False]),
+      confidence=np.array([0.75, 0.0]),
+  )
+  seen = found._replace(visible=np.array([True, True]), mask=4 * mask)
+  both = [seen if t == 6 else found for t in range(4, len(CLIP))]
+  first = [
+      found._replace(
+          numbers=found.numbers[:1],
+          position=found.position[:1],
+          visible=found.visible[:1],
+          confidence=found.confidence[:1],
+      )
+      for _ in range(4)
+  ]
+  tracked = [f._replace(frame=t) for t, f in enumerate(first + both)]
+  summary = track_output.write_tracking(
+      tmp_path,
+      video_source.VideoSource(clip),
+      prompts.MaskPrompt(mask),
+      tracked,
+      lambda items, **_: items,
+  )
+  late = summary['followed']['4']
+  assert late['first_frame'] == 4
+  assert late['lost_frames'] == [[4, 5], [7, 9]]
+  assert late['visible'] == round(1 / 6, 4)
+  assert summary['followed']['1']['mean_confidence'] == 0.75
+  frames = [int(r['frame']) for r in _rows(tmp_path) if r['name'] == '4']
+  assert frames == [4, 5, 6, 7, 8, 9]
+  with np.load(tmp_path / 'tracks.npz') as tracks:
+    assert tracks['begins'].tolist() == [0, 4]
+    assert np.isnan(tracks['area'][:4, 1]).all()
+  assert '0.4 to 0.5, 0.7 to 0.9' in (tmp_path / 'report.html').read_text()
+  rows = np.asarray(Image.open(tmp_path / 'confidence.png'))[30:]
+  red = np.flatnonzero((rows == (247, 190, 186)).all(-1).any(axis=0))
+  assert abs(red[0] - 0.4 * rows.shape[1]) < 2
 
 
 def test_a_table_has_the_times_of_a_time_lapse(tmp_path):

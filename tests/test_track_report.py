@@ -32,6 +32,7 @@ def _write(folder, num_tracks, lost_frames, fault=None):
       position=np.zeros((10, num_tracks, 2)),
       visible=np.ones((10, num_tracks), bool),
       confidence=np.ones((10, num_tracks)),
+      begins=np.zeros(num_tracks, int),
   )
   track_report.write_report(folder, summary, result)
   return (folder / 'report.html').read_text()

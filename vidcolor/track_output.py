@@ -273,8 +273,7 @@ def _open_masks(folder) -> Iterator[Callable]:
       def write(found):
         path = temporary / f'{found.frame:05d}.png'
         masks.write_png(path, found.mask)
-        shapes = _shapes(found.mask, found.numbers)
-        return found._replace(mask=None), shapes
+        return found._replace(mask=None), _shapes(found.mask, found.numbers)
 
       yield write
   except BaseException:
@@ -290,13 +289,18 @@ def _write_masks(tracked, folder):
 
 
 def _collect_masks(kept, folder):
-  """Returns a result that reads the masks, and the shapes of all frames."""
+  """Returns a result that reads the masks, and the shapes of all objects.
+
+  The shapes are [time, objects, columns of `_SHAPE`].
+  """
   paths = [folder / f'{number:05d}.png' for number in range(len(kept))]
   result = video_tracker.collect(found for found, _ in kept)._replace(
       masks=lazy_sequence.LazySequence(paths, masks.read)
   )
-  shapes = {found.frame: shape for found, shape in kept}
-  return result, np.stack([shapes[number] for number in range(len(kept))])
+  shapes = np.full((*result.visible.shape, len(_SHAPE)), np.nan)
+  for found, of_objects in kept:
+    shapes[found.frame, np.isin(result.numbers, found.numbers)] = of_objects
+  return result, shapes
 
 
 def _shapes(mask, numbers):
@@ -355,7 +359,10 @@ def _write_strip(output_dir, stills, numbers, seconds):
 
 
 def _write_tracks(output_dir, result, shapes, seconds, names):
-  """Writes tracks.npz, and tracks.csv with a line per frame and track."""
+  """Writes tracks.npz and tracks.csv.
+
+  tracks.csv has a line for each frame and each track that has begun there.
+  """
   x, y = np.moveaxis(result.position, -1, 0)
   columns = {'x': x, 'y': y}
   columns |= {'visible': result.visible, 'confidence': result.confidence}
@@ -363,7 +370,12 @@ def _write_tracks(output_dir, result, shapes, seconds, names):
     columns |= zip(_SHAPE, np.moveaxis(shapes, -1, 0), strict=True)
   with files.atomic_write(output_dir / 'tracks.npz') as temporary:
     np.savez_compressed(
-        temporary, **columns, names=np.array(names), seconds=np.array(seconds)
+        temporary,
+        **columns,
+        numbers=result.numbers,
+        names=np.array(names),
+        begins=result.begins,
+        seconds=np.array(seconds),
     )
   with (
       files.atomic_write(output_dir / 'tracks.csv') as temporary,
@@ -372,12 +384,12 @@ def _write_tracks(output_dir, result, shapes, seconds, names):
     writer = csv.writer(file)
     writer.writerow(['frame', 'seconds', 'name', *columns])
     for frame, second in enumerate(seconds):
-      for track, name in enumerate(names):
+      for track in np.flatnonzero(result.has_begun[frame]):
         cells = [
             _cell(values[frame, track], _DECIMALS.get(title, 0))
             for title, values in columns.items()
         ]
-        writer.writerow([frame, f'{second:.3f}', name, *cells])
+        writer.writerow([frame, f'{second:.3f}', names[track], *cells])
 
 
 def _cell(value, decimals):
@@ -387,7 +399,6 @@ def _cell(value, decimals):
 def _summary(video, size, result, seconds, names):
   """Returns the content of summary.json that depends on the results."""
   height, width = size
-  lost = ~result.visible
   return {
       'video': str(video),
       'width': width,
@@ -395,15 +406,23 @@ def _summary(video, size, result, seconds, names):
       'frames': len(seconds),
       'frames_per_second': _rate(seconds),
       'followed': {
-          name: {
-              'visible': round(float(1 - lost[:, index].mean()), 4),
-              'mean_confidence': round(
-                  float(result.confidence[:, index].mean()), 4
-              ),
-              'lost_frames': _runs(lost[:, index]),
-          }
+          name: _summarize_track(result, index)
           for index, name in enumerate(names)
       },
+  }
+
+
+def _summarize_track(result, index):
+  begins = int(result.begins[index])
+  visible = result.visible[begins:, index]
+  confidence = result.confidence[begins:, index]
+  return {
+      'first_frame': begins,
+      'visible': round(float(visible.mean()), 4),
+      'mean_confidence': round(float(confidence.mean()), 4),
+      'lost_frames': [
+          [begins + first, begins + last] for first, last in _runs(~visible)
+      ],
   }
 
 

@@ -30,12 +30,10 @@ def write_report(
   """
   followed = summary['followed']
   shown = slice(_MAX_ROWS)
-  visible = result.visible[:, shown]
   picture = confidence_strip.draw_confidence(
       result.confidence[:, shown].clip(0, 1),
-      visible,
-      # Objects may begin later: they are seen in their first frame.
-      visible.argmax(axis=0).tolist(),
+      result.visible[:, shown],
+      result.begins[shown].tolist(),
       marked={},
   )
   panels.write_picture(output_dir / _CONFIDENCE, picture)

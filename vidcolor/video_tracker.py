@@ -49,6 +49,9 @@ class TrackResult(NamedTuple):
     position: As in `sessions.TrackedFrame`, for each frame.
     visible: As in `sessions.TrackedFrame`, for each frame.
     confidence: As in `sessions.TrackedFrame`, for each frame.
+    begins: The first frame of each object or point. Before it, there is no
+      result: an object is not visible there, its confidence is 0, and its
+      position is NaN.
   """
 
   numbers: Int[np.ndarray, ' tracked']
@@ -58,6 +61,12 @@ class TrackResult(NamedTuple):
   position: Float[np.ndarray, 'time tracked 2']
   visible: Bool[np.ndarray, 'time tracked']
   confidence: Float[np.ndarray, 'time tracked']
+  begins: Int[np.ndarray, ' tracked']
+
+  @property
+  def has_begun(self) -> Bool[np.ndarray, 'time tracked']:
+    """Whether each object or point has begun, for each frame."""
+    return np.arange(len(self.visible))[:, None] >= self.begins
 
 
 _Propagator = TypeVar(
@@ -163,8 +172,7 @@ class VideoTracker(Generic[_Propagator]):
       video: As in `track`.
       prompt: What is tracked. Prompts over time start with their first frame,
         which is the query frame. Those of later frames begin or correct objects
-        from there on. All frames have the numbers of all objects: before an
-        object begins, it is not visible, and its confidence is 0.
+        from there on. A frame has the numbers of the objects that have begun.
       query_frame: As in `track`. Prompts over time ignore it.
 
     Raises:
@@ -177,10 +185,10 @@ class VideoTracker(Generic[_Propagator]):
           f'there is no query frame {query_frame}: the first frame is 0'
       )
     video = open_video(video)
-    later, numbers = [], None
+    later = []
     if isinstance(prompt, prompts_over_time.PromptsOverTime):
       query_frame, *later = prompt.frames
-      numbers = _check_over_time(video, prompt)
+      _check_over_time(video, prompt)
       if later:
         sessions.require_correctable(self.propagator)
     readable = video_source.ReadablePart(
@@ -198,15 +206,14 @@ class VideoTracker(Generic[_Propagator]):
             video, prompt, number, forward.frame, found.mask
         )
         found = forward.give(objects) if objects else found
-      yield _with_numbers(found._replace(frame=number), numbers)
+      yield found._replace(frame=number)
     if query_frame:
       backward = sessions.Session(
           self.propagator, _backward(video, query_frame + 1), given
       )
       results = itertools.islice(backward.results(), 1, None)
       for number, found in enumerate(results, 1):
-        found = found._replace(frame=query_frame - number)
-        yield _with_numbers(found, numbers)
+        yield found._replace(frame=query_frame - number)
     if readable.fault:
       raise readable.fault
 
@@ -251,7 +258,7 @@ def _first_of(frames, video, query_frame):
 
 
 def _check_over_time(video, over_time):
-  """Returns the numbers of all objects. All prompts must be valid."""
+  """Raises a `UserError` if a prompt is not valid."""
   last = over_time.frames[-1]
   is_source = isinstance(video, video_source.VideoSource)
   if not is_source:
@@ -266,18 +273,13 @@ def _check_over_time(video, over_time):
         ' frames, the first one is 0'
     )
   size = video.size if is_source else video.shape[1:3]
-  numbers = set()
   for frame in over_time.frames:
-    for number, prompt in over_time.at(frame).items():
+    for prompt in over_time.at(frame).values():
       prompt.in_frame(_full_size(video, prompt), size)
-      numbers.add(number)
-  return np.array(sorted(numbers))
 
 
 def _with_numbers(found, numbers):
   """Returns a result with more objects, which have not begun."""
-  if numbers is None or len(numbers) == len(found.numbers):
-    return found
   at = np.searchsorted(numbers, found.numbers)
 
   def spread(values, fill):
@@ -294,20 +296,19 @@ def _with_numbers(found, numbers):
 
 
 def collect(tracked: Iterable[sessions.TrackedFrame]) -> TrackResult:
-  """Joins the results of all frames, sorted by their numbers.
-
-  Before an object begins, it is not visible, and its confidence is 0.
-  """
+  """Joins the results of all frames, sorted by their numbers."""
   frames = sorted(tracked, key=lambda frame: frame.frame)
   numbers = np.unique(np.concatenate([frame.numbers for frame in frames]))
+  has_begun = [np.isin(numbers, frame.numbers) for frame in frames]
   frames = [_with_numbers(frame, numbers) for frame in frames]
   masks = [frame.mask for frame in frames if frame.mask is not None]
   return TrackResult(
-      frames[0].numbers,
+      numbers,
       np.stack(masks) if masks else None,
       np.stack([frame.position for frame in frames]),
       np.stack([frame.visible for frame in frames]),
       np.stack([frame.confidence for frame in frames]),
+      np.argmax(has_begun, axis=0),
   )
 
 
