@@ -5,7 +5,8 @@ python -m experiments.app
 
 and open the address that it prints. Frames are shrunk to a short side of at
 most 480 pixels. Objects can be marked and corrected in any frame, and tracked
-again; prompts.json repeats that with `vidcolor.track --prompts`.
+again; prompts.json repeats that with `vidcolor.track --prompts`. The tab Camera
+tracks what a camera sees.
 
 One video is tracked at a time; other people wait. A temporary folder holds
 uploads and results. Those of a person are deleted when the page is closed, and
@@ -35,6 +36,7 @@ import tqdm
 
 from experiments import editor
 from experiments import marks
+from experiments import webcam
 import vidcolor
 from vidcolor import errors
 from vidcolor import program
@@ -127,13 +129,16 @@ class Turns:
 
 
 def build(
-    tracker: video_tracker.VideoTracker, turns: Turns | None = None
+    tracker: video_tracker.VideoTracker,
+    turns: Turns | None = None,
+    webcams: webcam.Webcams | None = None,
 ) -> gr.Blocks:
   """Builds the page. Its method `launch` serves it.
 
   Args:
     tracker: What tracks.
     turns: Who may track when.
+    webcams: What tracks the pictures of cameras. None leaves out their tab.
   """
   turns = turns or Turns()
 
@@ -224,9 +229,13 @@ def build(
     turns.stop(request.session_hash)
     shutil.rmtree(_folder(request), ignore_errors=True)
 
-  with gr.Blocks(
-      title='vidcolor', analytics_enabled=False, delete_cache=(3600, 86400)
-  ) as page:
+  with (
+      gr.Blocks(
+          title='vidcolor', analytics_enabled=False, delete_cache=(3600, 86400)
+      ) as page,
+      gr.Tabs() as tabs,
+      gr.Tab('Video'),
+  ):
     session, tracked = gr.State(), gr.State()
     gr.Markdown('# Track anything in your own video\n## 1. Open a video')
     file = gr.File(show_label=False)  # Its content tells its format.
@@ -290,6 +299,9 @@ def build(
     done.failure(lambda: [*_swap(False), _HIDDEN], outputs=[*running, outcome])
     stop_button.click(stop, queue=False)
     page.unload(leave)
+  if webcams:
+    with page, tabs, gr.Tab('Camera'):
+      webcam.add(webcams)
   return page
 
 
@@ -419,6 +431,8 @@ def main() -> None:
   """Serves the page until it is interrupted."""
   tracker = vidcolor.load_pretrained(flags.FLAGS.checkpoint)
   fonts = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['monospace']}
+  fast = vidcolor.load_pretrained(flags.FLAGS.checkpoint, preset='fast')
+  webcams = webcam.Webcams(fast.propagator)
   turns = Turns()
   _show_warnings()
   with temporary_files_in_one_folder() as folder:
@@ -426,7 +440,7 @@ def main() -> None:
     folder = os.path.realpath(folder)
     os.environ['GRADIO_TEMP_DIR'] = os.path.join(folder, 'gradio')
     try:
-      build(tracker, turns).launch(
+      build(tracker, turns, webcams).launch(
           server_port=flags.FLAGS.port,
           share=flags.FLAGS.share,
           run_history=False,

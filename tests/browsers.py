@@ -17,15 +17,31 @@ _FLAGS = """
 
 @contextlib.contextmanager
 def chromium(
-    profile: pathlib.Path, downloads: pathlib.Path
+    profile: pathlib.Path,
+    downloads: pathlib.Path,
+    camera: pathlib.Path | None = None,
 ) -> Iterator[webdriver.Chrome]:
-  """Yields a browser that knows no other machine; skips where there is none."""
+  """Yields a browser that knows no other machine; skips where there is none.
+
+  Args:
+    profile: A folder of its own.
+    downloads: The folder of what is downloaded.
+    camera: A Y4M or MJPEG file, which its camera shows again and again. None is
+      a browser without a camera.
+  """
   binary, driver = shutil.which('chromium'), shutil.which('chromedriver')
   if not (binary and driver):
     pytest.skip("no chromium with chromedriver (Debian's chromium-driver)")
   options = webdriver.ChromeOptions()
   options.binary_location = binary
-  for flag in _FLAGS.split():
+  flags = _FLAGS.split()
+  if camera:
+    flags += [
+        '--use-fake-ui-for-media-stream',
+        '--use-fake-device-for-media-stream',
+        f'--use-file-for-fake-video-capture={camera}',
+    ]
+  for flag in flags:
     options.add_argument(flag)
   options.add_argument(
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'

@@ -1,8 +1,11 @@
 """The page to click on, as a person's browser shows it."""
 
+import base64
 import csv
+import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +16,9 @@ import urllib.error
 import urllib.request
 import zipfile
 
+import av
 import numpy as np
+from PIL import Image
 import pytest
 from selenium.webdriver.common import action_chains
 from selenium.webdriver.common.by import By
@@ -33,14 +38,29 @@ CLIP, IS_SQUARE = tiny.red_square()
 FRAMES, HEIGHT, WIDTH = IS_SQUARE.shape
 _SOURCE = 'document.querySelector("#picture img")?.src'
 _PATIENCE = 120  # Seconds, for all that takes a few on an idle machine.
+_PACE = r'([\d.]+) pictures a second, latency (\d+) ms, (\d+) of (\d+) dropped'
 
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
   profile = tmp_path_factory.mktemp('profile')
-  with browsers.chromium(profile, profile / 'downloads') as browser:
+  camera = profile / 'camera.y4m'
+  there_and_back = CLIP[[3, 4, 5, 6, 5, 4]]  # Chromium shows it in a loop.
+  _write_raw(camera, there_and_back)
+  with browsers.chromium(profile, profile / 'downloads', camera) as browser:
     browser.downloads = profile / 'downloads'
     yield browser
+
+
+def _write_raw(path, frames):
+  """Writes uncompressed video, which Chromium shows as that of a camera."""
+  with av.open(str(path), 'w', format='yuv4mpegpipe') as container:
+    stream = container.add_stream('rawvideo', rate=10)
+    stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, 'yuv420p'
+    for frame in frames:
+      picture = av.VideoFrame.from_ndarray(frame, format='rgb24')
+      container.mux(stream.encode(picture))
+    container.mux(stream.encode())
 
 
 @pytest.fixture(scope='module')
@@ -202,6 +222,40 @@ class _Page:
     return path.rename(path.with_name(f'{time.monotonic_ns()}_{name}'))
 
 
+class _Camera(_Page):
+  """What a person does with the tab of the camera."""
+
+  def __init__(self, browser, url):
+    super().__init__(browser, url)
+    self.find('//button[@role="tab"][normalize-space()="Camera"]').click()
+    self._canvas = self.find('//*[@id="webcam"]//canvas')
+
+  def says(self, pattern):
+    status = self.find('//*[@id="webcam"]//*[@role="status"]')
+    return self.until(lambda: re.search(pattern, status.text))
+
+  def drag(self, x0, y0, x1, y1):
+    """Draws a box."""
+    scale = self._canvas.size['width'] / WIDTH
+    mouse = action_chains.ActionChains(self._browser)
+
+    def move(x, y):
+      offset = round((x - WIDTH / 2) * scale), round((y - HEIGHT / 2) * scale)
+      return mouse.move_to_element_with_offset(self._canvas, *offset)
+
+    move(x0, y0).click_and_hold()
+    move(x1, y1).release().perform()
+
+  def picture(self):
+    """Returns what is drawn over the camera: RGB, and its opacity."""
+    url = self._browser.execute_script(
+        'return arguments[0].toDataURL()', self._canvas
+    )
+    data = io.BytesIO(base64.b64decode(url.partition(',')[2]))
+    rgba = np.asarray(Image.open(data).convert('RGBA')).astype(int)
+    return rgba[..., :3], rgba[..., 3]
+
+
 @pytest.fixture
 def page(browser, url):
   return _Page(browser, url)
@@ -325,6 +379,31 @@ def test_people_do_not_see_what_others_do(browser, page, url, clip):
   browser.switch_to.window(first)
   page.click(43, 53)
   page.shows('1 object.')
+
+
+def test_a_box_on_the_camera_is_tracked(browser, url):
+  camera = _Camera(browser, url)
+  camera.press('Start camera')
+  camera.says('Drag a box')
+  camera.drag(17, 15, 70, 55)  # Wherever the square is now.
+  camera.until(lambda: int(camera.says(_PACE)[4]) > 15)
+  _, latency, dropped, seen = map(float, camera.says(_PACE).groups())
+  assert latency > 0 and 0 <= dropped < seen
+  rgb, opacity = camera.picture()
+  assert rgb.shape == CLIP.shape[1:] and (opacity == 255).all()
+  # The square no longer has its color, and the rest does.
+  area = IS_SQUARE[0].sum()
+  assert (np.abs(rgb - (200, 40, 40)).max(axis=-1) < 50).sum() < 0.3 * area
+  is_grey = rgb.max(axis=-1) - rgb.min(axis=-1) < 40
+  assert is_grey.sum() > IS_SQUARE[0].size - 1.3 * area
+
+  camera.press('Stop tracking')
+  camera.says('Drag a box')
+  assert not camera.picture()[1].any()
+  camera.press('Track the centre')
+  camera.says(_PACE)
+  camera.press('Stop camera')
+  camera.says('The camera is off')
 
 
 def test_stop_ends_what_is_under_way_or_waits(browser, page, url, tmp_path):
