@@ -6,6 +6,7 @@ import weakref
 from xml.etree import ElementTree
 
 import cv2
+from matplotlib import path as path_lib
 import numpy as np
 from PIL import Image
 from pycocotools import coco
@@ -176,6 +177,48 @@ def test_yolo(exported):
     assert (found & mask).sum() / (found | mask).sum() > 0.93
     if number == 2:
       assert not found[19, 15 + t] and found[21, 16 + t]  # The hole.
+
+
+def _within(lines):
+  """Returns the pixels whose centres lie within an odd number of polygons."""
+  rows, columns = np.indices((_HEIGHT, _WIDTH))
+  centres = np.stack([columns.ravel(), rows.ravel()], axis=-1)
+  within = [path_lib.Path(line).contains_points(centres) for line in lines]
+  return np.logical_xor.reduce(within).reshape(_HEIGHT, _WIDTH)
+
+
+def test_contours(exported):
+  frames = json.loads((exported / 'contours.json').read_text())
+  assert [frame['frame'] for frame in frames] == list(range(_COUNT))
+  found = {
+      (frame['frame'], one['number']): _within(one['contours'])
+      for frame in frames
+      for one in frame['objects']
+  }
+  _assert_same(found)
+  # Points on a straight line are left out: here is a rectangle and two pixels.
+  (seven,) = [one for one in frames[0]['objects'] if one['number'] == 7]
+  assert sorted(map(len, seven['contours'])) == [4, 4, 8]
+
+
+def test_svg(exported):
+  paths = sorted((exported / 'svg').iterdir())
+  assert [path.name for path in paths] == [
+      f'{n:05d}.svg' for n in range(_COUNT)
+  ]
+  found = {}
+  for t, path in enumerate(paths):
+    root = ElementTree.parse(path).getroot()
+    assert root.tag == '{http://www.w3.org/2000/svg}svg'
+    assert root.get('viewBox') == f'0 0 {_WIDTH} {_HEIGHT}'
+    for one in root:
+      assert one.get('fill-rule') == 'evenodd'
+      lines = one.get('d').removeprefix('M').removesuffix('Z').split('ZM')
+      lines = [[p.split(',') for p in line.split(' ')] for line in lines]
+      number = int(one.get('id').removeprefix('object-'))
+      # A pixel centre is at half a pixel there.
+      found[t, number] = _within(np.array(line, float) - 0.5 for line in lines)
+  _assert_same(found)
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 2), (2, 1), (1, 9), (4, 3)])

@@ -37,6 +37,7 @@ _MODULES = (
     'benchmarks',
     'color',
     'color_output',
+    'contours',
     'copying',
     'cutouts',
     'data',

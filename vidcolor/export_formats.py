@@ -1,4 +1,4 @@
-"""Writes tracked objects in the formats of other tools.
+"""Writes tracked objects in the formats of other tools, and as outlines.
 
 result = tracker.track('clip.mp4', boxes=[(120, 80, 310, 260)])
 export_formats.export('out', 'clip.mp4', result, ['coco', 'mot'])
@@ -17,15 +17,17 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import cv2
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import distance
 
+from vidcolor import contours
 from vidcolor import errors
 from vidcolor import files
 from vidcolor import lazy_sequence
 from vidcolor import video_tracker
+from vidcolor.render import overlay
 from vidcolor.video import video_source
 
 _CATEGORY = 'object'
@@ -54,6 +56,11 @@ class TrackedObject(NamedTuple):
     """Left, top, width and height, in whole pixels from 0."""
     height, width = self.mask.shape
     return [self.left, self.top, width, height]
+
+  def contours(self) -> list[Float[np.ndarray, 'points 2']]:
+    """The outlines of its parts and holes, as `contours.find_contours`."""
+    outlines = contours.find_contours(self.mask)
+    return [line + (self.left, self.top) for line in outlines]
 
 
 class TrackedVideo(NamedTuple):
@@ -370,11 +377,80 @@ def write_yolo(output_dir: pathlib.Path, tracked: TrackedVideo) -> None:
     )
 
 
+def write_contours(output_dir: pathlib.Path, tracked: TrackedVideo) -> None:
+  """Writes contours.json, a list of frames with the outlines of each object.
+
+  It is [{"frame": 0, "objects": [{"number": 1, "contours": [[[x, y], ...],
+  ...]}]}, ...]. The outlines are those of `contours.find_contours`.
+
+  Args:
+    output_dir: The folder to write to.
+    tracked: What was tracked.
+  """
+  with (
+      files.atomic_write(output_dir / 'contours.json') as temporary,
+      open(temporary, 'w', encoding='utf-8') as file,
+  ):
+    separator = '['
+    for frame, found in tracked.objects():
+      objects = [
+          {
+              'number': one.number,
+              'contours': [line.tolist() for line in one.contours()],
+          }
+          for one in found
+      ]
+      content = json.dumps({'frame': frame, 'objects': objects})
+      file.write(f'{separator}{content}')
+      separator = ',\n'
+    file.write(']\n')
+
+
+def write_svg(output_dir: pathlib.Path, tracked: TrackedVideo) -> None:
+  """Writes svg/00000.svg ..., a drawing of the objects for each frame.
+
+  Each object is one path with all its parts and holes. Its id is 'object-1' and
+  so on. The outlines are those of `contours.find_contours`, half a pixel
+  farther to the right and below: in SVG, a pixel begins at whole coordinates.
+
+  Args:
+    output_dir: The folder to write to.
+    tracked: What was tracked.
+  """
+  height, width = map(str, tracked.size)
+  with files.atomic_folder(output_dir / 'svg') as folder:
+    for frame, found in tracked.objects():
+      drawing = ElementTree.Element(
+          'svg',
+          xmlns='http://www.w3.org/2000/svg',
+          viewBox=f'0 0 {width} {height}',
+          width=width,
+          height=height,
+      )
+      for one in found:
+        color = overlay.object_colors()[one.number]
+        attributes = {
+            'id': f'object-{one.number}',
+            'fill': f'#{color.tobytes().hex()}',
+            'fill-rule': 'evenodd',
+            'd': ''.join(_to_svg(line + 0.5) for line in one.contours()),
+        }
+        ElementTree.SubElement(drawing, 'path', attributes)
+      stem = pathlib.Path(tracked.file_names[frame]).stem
+      (folder / f'{stem}.svg').write_text(_to_xml(drawing), 'utf-8')
+
+
+def _to_svg(line):
+  return f'M{" ".join(f"{x:g},{y:g}" for x, y in line)}Z'
+
+
 FORMATS: Mapping[str, Callable[[pathlib.Path, TrackedVideo], None]] = {
     'coco': write_coco,
     'cvat': write_cvat,
     'mot': write_mot,
     'yolo': write_yolo,
+    'contours': write_contours,
+    'svg': write_svg,
 }
 
 

@@ -45,10 +45,12 @@ and summary.json. On request, it also writes objects in other forms:
 
   --cutouts                   cutouts/<video>/00000.png ... and cutouts.webm:
                               the objects on a transparent ground
-  --export=coco,cvat,mot,yolo any of coco.json (masks), cvat.xml (masks, CVAT
-                              for video 1.1), mot/ (boxes, MOTChallenge) and
-                              yolo/ (polygons); vidcolor.export_formats tells
-                              what each holds
+  --export=coco,cvat,mot,yolo,contours,svg
+                              any of coco.json (masks), cvat.xml (masks, CVAT
+                              for video 1.1), mot/ (boxes, MOTChallenge), yolo/
+                              (polygons), contours.json (outlines) and svg/
+                              (outlines, a drawing for each frame);
+                              vidcolor.export_formats tells what each holds
 
 The flags are in pixels of the video, results in pixels of the film, which
 --scale makes smaller. Frames and seconds count from 0 at --start.
@@ -119,7 +121,10 @@ _SCALE = flags.DEFINE_float(
     'scale', 1, 'Factor by which frames are shrunk.', 0, 1
 )
 _EXPORT = flags.DEFINE_list(
-    'export', [], 'Formats to write objects in as well: coco, cvat, mot, yolo.'
+    'export',
+    [],
+    'Formats to write objects in as well: coco, cvat, mot, yolo, contours,'
+    ' svg.',
 )
 _CUTOUTS = flags.DEFINE_boolean(
     'cutouts',
