@@ -45,6 +45,7 @@ _MODULES = (
     'errors',
     'export_formats',
     'files',
+    'grids',
     'lazy_sequence',
     'live',
     'masks',

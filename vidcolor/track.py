@@ -14,6 +14,13 @@ One of these flags marks the objects or points in frame --query_frame:
 
 Tracking goes from there to both ends of the video.
 
+  --grid=20                   points in a grid over the frame, 20 of them along
+                              its longer side; or, with --mask or --boxes, over
+                              each object, 20 along the longer side of the box
+                              around it. Points that are not on the object are
+                              left out. Of several objects, point 7 of object 2
+                              is called 2-7.
+
 --video='videos/*.mp4' (in quotes) tracks many videos, into a folder for each.
 What marks clip.mp4 lies beside it: clip.json (as for --prompts), clip.png
 (--mask), clip.csv (--points) or the folder clip (--masks). A broken video does
@@ -70,6 +77,7 @@ import signal
 import time
 
 from absl import flags
+import numpy as np
 import tqdm
 
 from vidcolor import batch
@@ -77,11 +85,13 @@ from vidcolor import cutouts
 from vidcolor import environment
 from vidcolor import errors
 from vidcolor import files
+from vidcolor import grids
 from vidcolor import live
 from vidcolor import network
 from vidcolor import program
 from vidcolor import prompts
 from vidcolor import prompts_over_time
+from vidcolor import sessions
 from vidcolor import track_output
 from vidcolor import video_tracker
 from vidcolor.video import camera
@@ -116,6 +126,13 @@ _PROMPTS = {
 _OUTPUT_DIR = program.define_output_dir()
 _QUERY_FRAME = flags.DEFINE_integer(
     'query_frame', 0, 'The number of the marked frame.', 0
+)
+_GRID = flags.DEFINE_integer(
+    'grid',
+    None,
+    'Tracks a grid of points: the number along the longer side of the frame, or'
+    ' of each object that --mask or --boxes marks.',
+    1,
 )
 _SCALE = flags.DEFINE_float(
     'scale', 1, 'Factor by which frames are shrunk.', 0, 1
@@ -176,7 +193,14 @@ def _refuse_flags_of_videos():
       _PROMPTS[prompts_over_time.read_prompts],
       _PROMPTS[prompts_over_time.read_masks],
   )
-  for flag in (*over_time, _QUERY_FRAME, _VIDEO.fps, _EXPORT, _CUTOUTS):
+  for flag in (
+      *over_time,
+      _QUERY_FRAME,
+      _VIDEO.fps,
+      _GRID,
+      _EXPORT,
+      _CUTOUTS,
+  ):
     if flag.present:
       raise errors.UserError(
           f'--{flag.name} is for videos: leave it out, or leave out --camera'
@@ -256,10 +280,8 @@ def _track_marked(marked, output_dir, progress):
 def _track(path, read, value, output_dir, progress):
   """Tracks one video, and writes all results; returns the summary."""
   start = time.perf_counter()
-  # Only the names of masks depend on the video.
-  prompt = None if read is prompts_over_time.read_masks else read(value)
   video = _VIDEO.open(path, scale=_SCALE.value)
-  prompt = prompt or prompts_over_time.read_masks(value, video.frame_names)
+  prompt = _read_prompt(read, value, video)
   query_frame, sources = _QUERY_FRAME.value, [video.path, value]
   if isinstance(prompt, prompts_over_time.PromptsOverTime):
     query_frame = prompt.frames[0]
@@ -286,6 +308,39 @@ def _track(path, read, value, output_dir, progress):
   return summary
 
 
+def _read_prompt(read, value, video):
+  if read is prompts_over_time.read_masks:
+    prompt = read(value, video.frame_names)
+  else:
+    prompt = read(value) if read else None
+  return _make_grid(video, prompt, _GRID.value) if _GRID.value else prompt
+
+
+def _make_grid(video, prompt, count):
+  """Returns points over the objects of a prompt, or over the frame."""
+  name = f'--grid={count}'
+  if prompt is None:
+    objects = {1: grids.over_frame(video.size, count)}
+  elif isinstance(prompt, prompts.MaskPrompt | prompts.BoxPrompt):
+    _, frame = video.frame(_QUERY_FRAME.value)
+    size = video_tracker.prompt_size(video, prompt)
+    mask = sessions.locate(_tracker().propagator, frame.rgb, prompt, size)
+    objects, name = grids.over_objects(mask, count), prompt.name
+  else:
+    raise errors.UserError(
+        f'{name} is over --mask or --boxes, or over the frame: leave it out, or'
+        f' leave out {prompt.name}'
+    )
+  names = [
+      f'{number}-{index}' if len(objects) > 1 else f'{index}'
+      for number, points in objects.items()
+      for index, _ in enumerate(points, 1)
+  ]
+  scale = np.divide(video.full_size, video.size)[::-1]
+  points = (np.concatenate(list(objects.values())) + 0.5) * scale - 0.5
+  return prompts.PointPrompt(points, name, tuple(names))
+
+
 @functools.cache
 def _tracker():
   loaded = network.Network.load(_CHECKPOINT.value)
@@ -294,13 +349,19 @@ def _tracker():
 
 def _options():
   """Returns the flags that results depend on, by name."""
-  holders = _VIDEO.start, _VIDEO.end, _VIDEO.fps, _SCALE, _EXPORT, _CUTOUTS
-  return {flag.name: flag.value for flag in (*holders, _CHECKPOINT, _PRESET)}
+  holders = _VIDEO.start, _VIDEO.end, _VIDEO.fps, _SCALE, _GRID
+  holders = *holders, _EXPORT, _CUTOUTS, _CHECKPOINT, _PRESET
+  return {flag.name: flag.value for flag in holders}
 
 
 def _given():
-  """Returns what reads the one given flag, and the flag's value."""
+  """Returns what reads the one given flag, and the flag's value.
+
+  For a grid over the whole frame, nothing is read.
+  """
   given = [(read, f) for read, f in _PROMPTS.items() if f.value]
+  if _GRID.value and not given:
+    return None, ''
   if len(given) != 1:
     names = [f'--{flag.name}' for flag in _PROMPTS.values()]
     only = 'only ' if given else ''

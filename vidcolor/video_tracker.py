@@ -222,7 +222,7 @@ class VideoTracker(Generic[_Propagator]):
     if isinstance(prompt, prompts_over_time.PromptsOverTime):
       objects = self._locate_at(video, prompt, number, frame)
       return sessions.merge(objects, prompt.name)
-    size = _full_size(video, prompt)
+    size = prompt_size(video, prompt)
     return sessions.locate(self.propagator, frame, prompt, size)
 
   def _locate_at(self, video, over_time, number, frame, mask=None):
@@ -233,7 +233,7 @@ class VideoTracker(Generic[_Propagator]):
           self.propagator,
           frame,
           prompt,
-          _full_size(video, prompt),
+          prompt_size(video, prompt),
           None if mask is None else mask == n,
       )
       if not objects[n].any():  # Clicks beside an object that is lost.
@@ -275,7 +275,7 @@ def _check_over_time(video, over_time):
   size = video.size if is_source else video.shape[1:3]
   for frame in over_time.frames:
     for prompt in over_time.at(frame).values():
-      prompt.in_frame(_full_size(video, prompt), size)
+      prompt.in_frame(prompt_size(video, prompt), size)
 
 
 def _with_numbers(found, numbers):
@@ -349,8 +349,10 @@ def _backward(video, count):
   return iter(video[count - 1 :: -1])
 
 
-def _full_size(video, prompt):
-  """Returns the size of the frames in which the prompt was made."""
+def prompt_size(
+    video: video_source.VideoSource | np.ndarray, prompt: prompts.ObjectPrompt
+) -> prompts.Size:
+  """Returns the size of the frames in which a prompt was made."""
   if not isinstance(video, video_source.VideoSource):
     return video.shape[1:3]
   if isinstance(prompt, prompts.MaskPrompt):
