@@ -44,7 +44,7 @@ def test_pictures_and_film_show_the_objects_alone(tmp_path):
     picture = Image.open(tmp_path / f'cutouts/a b.v2/{number:05d}.png')
     assert picture.mode == 'RGBA'
     rgba = np.asarray(picture)
-    np.testing.assert_array_equal(rgba[..., 3], 255 * mask)
+    np.testing.assert_array_equal(rgba[..., 3] > 127, mask)
     np.testing.assert_array_equal(rgba[mask][:, :3], frame.rgb[mask])
     assert not rgba[-10:].any()  # Far off the object.
     shown = film[number][1]
@@ -52,6 +52,20 @@ def test_pictures_and_film_show_the_objects_alone(tmp_path):
     assert (alpha & mask).sum() / (alpha | mask).sum() > 0.97
     error = shown[mask][:, :3].astype(int) - frame.rgb[mask]
     assert abs(error).mean() < 12
+
+
+def test_edges_are_soft_and_have_no_fringe_of_the_ground():
+  frame = np.full((40, 60, 3), (0, 255, 0), np.uint8)
+  is_object = np.zeros((40, 60), bool)
+  is_object[10:30, :20] = True  # At the edge of the frame as well.
+  frame[is_object] = 200, 10, 90
+  rgba = cutouts.cut_out(frame, is_object)
+  row = rgba[20]
+  assert row[:20, 3].tolist() == 19 * [255] + [191]
+  assert row[20:, 3].tolist() == [64] + 39 * [0]
+  # However the picture is made smaller, nothing green comes in.
+  np.testing.assert_array_equal(row[:28, :3], [[200, 10, 90]] * 28)
+  assert not rgba[20, 29:].any() and not rgba[:, :, 1].max() > 10
 
 
 def test_a_frame_without_objects_is_transparent():

@@ -9,13 +9,15 @@ import cv2
 from jaxtyping import Bool, UInt8
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from vidcolor import files
 from vidcolor.video import video_source
 from vidcolor.video import webm
 
-# Pixels around an object that keep their colors. Black ones would darken its
-# edge where a film is compressed or a picture is made smaller.
+# Pixels around an object that have its colors, though they are transparent.
+# Other colors would show as a fringe where a film is compressed or a picture is
+# made smaller.
 _MARGIN = 8
 
 _Write = Callable[
@@ -29,15 +31,25 @@ def cut_out(
 ) -> UInt8[np.ndarray, 'height width 4']:
   """Returns RGBA: a frame that is transparent off the objects.
 
+  Edges are soft: half transparent midway between the pixels of an object and
+  those beside it. A transparent pixel has the color of the nearest pixel of an
+  object, and far from them it is black.
+
   Args:
     frame: RGB.
-    is_object: Where alpha is 255. Elsewhere it is 0, and all but a margin is
-      black.
+    is_object: Where the objects are.
   """
-  alpha = np.where(is_object, np.uint8(255), np.uint8(0))
-  kernel = np.ones(2 * [2 * _MARGIN + 1], np.uint8)
-  near = cv2.dilate(alpha, kernel)
-  return np.dstack([frame & near[..., None], alpha])
+  mask = np.where(is_object, np.uint8(255), np.uint8(0))
+  near = cv2.dilate(mask, np.ones(2 * [2 * _MARGIN + 1], np.uint8))
+  rows, columns = np.asarray(
+      ndimage.distance_transform_edt(
+          ~is_object, return_distances=False, return_indices=True
+      )
+  )
+  # Beyond the edge of the frame, an object goes on.
+  border = cv2.BORDER_REPLICATE
+  alpha = cv2.GaussianBlur(mask, (3, 3), 0, borderType=border)
+  return np.dstack([frame[rows, columns] & near[..., None], alpha])
 
 
 @contextlib.contextmanager
