@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 import os
 import pathlib
+import shutil
 from typing import NamedTuple
 
+import cv2
 from jaxtyping import Bool, UInt8
 import numpy as np
 
@@ -26,6 +28,7 @@ from vidcolor.video import video_source
 Frame = UInt8[np.ndarray, 'height width 3']
 _SIGNS = {marks_lib.ON: '+', marks_lib.BESIDE: '-'}
 _WHITE = 255, 255, 255
+GIVEN = 'given'  # The folder of masks beside prompts.json.
 _CORRECT = (
     ' To correct one, **go to a frame**, choose what a click is and which'
     ' object it marks, and click. Then track again.'
@@ -113,6 +116,64 @@ class Editor(NamedTuple):
     number = marks.made[-1].number
     return clicked._replace(chosen=number)._locate(number, tracker)
 
+  def take_masks(
+      self, path: str | os.PathLike, tracker: video_tracker.VideoTracker
+  ) -> 'Editor':
+    """Returns the editor after masks of this frame, which a file shows.
+
+    A mask of one object marks the chosen one, or a new one. Of several objects,
+    each is a new one.
+
+    Args:
+      path: A picture, of the size of the video or of the frame as it is shown.
+        A file for each object is written beside it.
+      tracker: As in `click`.
+
+    Raises:
+      UserError: The file does not fit, or it cannot be read.
+    """
+    path = pathlib.Path(path)
+    mask = masks_lib.read_drawn(path)
+    if mask.shape == self.frame.shape[:2]:
+      size = self.video.full_size[::-1]
+      mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+    prompt = prompts.MaskPrompt(mask, path.name)
+    size = video_tracker.prompt_size(self.video, prompt)
+    mask = prompt.in_frame(size, size)
+    numbers = np.setdiff1d(mask, 0)
+    if self.chosen and len(numbers) > 1:
+      raise errors.UserError(
+          f'{path.name} shows {len(numbers)} objects: choose New object first'
+      )
+    marked = self
+    for index, number in enumerate(numbers):
+      refusal = marked.marks.refusal(marks_lib.MASK, self.number, self.chosen)
+      if refusal:
+        raise errors.UserError(refusal)
+      of_object = path.with_name(f'{path.stem}_object_{index}.png')
+      masks_lib.write_png(of_object, (mask == number).astype(np.uint8))
+      chosen = self.chosen or 1 + len(marked.marks.begins)
+      mark = marks_lib.Mark(
+          marks_lib.MASK, self.number, chosen, path=str(of_object)
+      )
+      marked = marked._replace(marks=marked.marks.add(mark), chosen=chosen)
+      marked = marked._locate(chosen, tracker)
+    return marked
+
+  def rename(self, name: str) -> 'Editor':
+    """Returns the editor with a name for the chosen object; '' is none.
+
+    Raises:
+      UserError: It is no name, or another object has it.
+    """
+    if self.chosen is None:
+      return self
+    return self._replace(marks=self.marks.rename(self.chosen, name))
+
+  def called(self, number: int) -> str:
+    """Returns what an object is called in sentences."""
+    return self.marks.names.get(number, f'object {number}')
+
   def undo(self, tracker: video_tracker.VideoTracker) -> 'Editor':
     """Returns the editor without the last mark, in the frame of that mark."""
     marks = self.marks.undo()
@@ -135,14 +196,15 @@ class Editor(NamedTuple):
         marks_lib.BOX: 'beside a corner of {}',
         marks_lib.ON: 'on {}',
         marks_lib.BESIDE: 'on what is not {}',
-    }[kind].format(f'object {self.chosen}' if self.chosen else 'a new object')
+    }[kind].format(self.called(self.chosen) if self.chosen else 'a new object')
     if not self.marks.made:
       return f'**Click {place}.**'
     what, count = 'object', len(self.marks.begins)
     if self.marks.are_points:
       what = 'point'
     marked = f'{count} {what}' if count == 1 else f'{count} {what}s'
-    if self.tracked and self.tracked.marks.made == self.marks.made:
+    marks = self.marks._replace(corner=None)
+    if self.tracked and self.tracked.marks._replace(corner=None) == marks:
       return f'{marked}, tracked.' + _CORRECT * (what == 'object')
     hint = f'{marked}. **Click Track**, or click {place}.'
     if self.chosen and kind != marks_lib.POINT:
@@ -159,8 +221,8 @@ class Editor(NamedTuple):
     is_lost, colors = np.isin(mask, lost), self.color_table()
     frame = overlay.draw_masks(frame, mask * is_lost, 0.0, colors=colors)
     frame = overlay.draw_masks(frame, mask * ~is_lost, colors=colors)
-    if len(self.marks.begins) > 1:
-      frame = overlay.draw_numbers(frame, mask, self.marks.begins)
+    if len(self.marks.begins) > 1 or self.marks.names:
+      frame = overlay.draw_names(frame, mask, self._names(self.marks.begins))
     return self._draw_clicks(frame)
 
   def strip(self) -> Frame | None:
@@ -177,6 +239,9 @@ class Editor(NamedTuple):
             for index, number in enumerate(result.numbers)
         },
         self.number,
+        list(self._names(result.numbers.tolist()).values())
+        if len(result.numbers) > 1
+        else (),
     )
 
   def color_table(self) -> overlay.Colors:
@@ -191,12 +256,20 @@ class Editor(NamedTuple):
   ) -> prompts.PointPrompt | prompts_over_time.PromptsOverTime:
     """Returns what is tracked. Writes prompts.json into a folder for objects.
 
-    The objects are those that are read from the file.
+    The masks that it names are copied into the folder `GIVEN` beside it. The
+    objects are those that are read from the file.
     """
     if self.marks.are_points:
       return self.marks.points()
     path = pathlib.Path(folder) / 'prompts.json'
-    files.write_json(path, self.marks.entries())
+    entries = self.marks.entries()
+    for entry in entries:
+      if 'mask' in entry:
+        name = f'{GIVEN}/{entry["frame"]:05d}_{entry["number"]}.png'
+        (path.parent / GIVEN).mkdir(exist_ok=True)
+        shutil.copyfile(entry['mask'], path.parent / name)
+        entry['mask'] = name
+    files.write_json(path, entries)
     return prompts_over_time.read_prompts(path)
 
   def read_tracked(self, folder: str | os.PathLike) -> Tracked:
@@ -226,6 +299,9 @@ class Editor(NamedTuple):
     masks = self.tracked and self.tracked.result.masks
     return masks[self.number] if masks and self.number < len(masks) else None
 
+  def _names(self, numbers):
+    return {n: self.marks.names.get(n, str(n)) for n in numbers}
+
   def _lost(self):
     if self.tracked is None or self._found() is None:
       return []
@@ -250,11 +326,12 @@ class Editor(NamedTuple):
       # In its first frame, an object begins without what was tracked before.
       has_begun = self.marks.begins[number] < self.number
       before = found == number if has_begun else None
+    prompt = self.marks.in_frame(self.number)[number]
     mask = sessions.locate_object(
         tracker.propagator,
         self.frame,
-        self.marks.in_frame(self.number)[number],
-        self.video.full_size,
+        prompt,
+        video_tracker.prompt_size(self.video, prompt),
         before,
     )
     located = self._replace(masks={**self.masks, number: mask})
@@ -265,7 +342,7 @@ class Editor(NamedTuple):
 
   def _caution(self):
     """Returns what may be wrong with the last mark, as Markdown."""
-    kind, frame, number, box = self.marks.made[-1]
+    kind, frame, number, box, _ = self.marks.made[-1]
     if frame != self.number or number not in self.masks:
       return ''
     mask = self.masks[number]

@@ -10,6 +10,7 @@ from experiments.marks import BOX
 from experiments.marks import ON
 from experiments.marks import POINT
 from vidcolor import errors
+from vidcolor import masks
 from vidcolor import prompts
 from vidcolor import prompts_over_time
 from vidcolor import track_output
@@ -137,6 +138,46 @@ def test_objects_begin_and_are_corrected_in_later_frames(editor, tmp_path):
   undone = again.undo(_tracker())
   assert not (undone.draw() != undone.frame).any(axis=-1)[BLUE].any()
   assert again.go_to(99, _tracker()).number == COUNT - 1
+
+
+def test_masks_of_a_file_mark_objects(editor, tmp_path):
+  both = np.zeros((HEIGHT, WIDTH), np.uint8)
+  both[RED], both[BLUE] = 3, 1
+  masks.write_png(tmp_path / 'both.png', both)
+  marked = editor.take_masks(tmp_path / 'both.png', _tracker())
+  assert marked.marks.begins == {1: 0, 2: 0} and marked.chosen == 2
+  np.testing.assert_array_equal(marked.masks[1], both == 1)
+  np.testing.assert_array_equal(marked.masks[2], both == 3)
+  with pytest.raises(errors.UserError, match='both.png shows 2 objects'):
+    marked.take_masks(tmp_path / 'both.png', _tracker())
+  # A second mask of the same name is another file.
+  masks.write_png(tmp_path / 'both.png', (both > 0).astype(np.uint8))
+  named = marked._replace(chosen=1).rename('sky')
+  named = named.take_masks(tmp_path / 'both.png', _tracker())
+  assert 'sky' in named.hint(ON) and 'sky' not in marked.hint(ON)
+  np.testing.assert_array_equal(named.masks[1], both > 0)
+  assert (named.draw() != named._replace(marks=marked.marks).draw()).any()
+  (tmp_path / 'out').mkdir()
+  given = named.prompt(tmp_path / 'out')
+  assert given.names == {1: 'sky'}
+  size = HEIGHT, WIDTH
+  np.testing.assert_array_equal(given.at(0)[1].in_frame(size, size), both > 0)
+  np.testing.assert_array_equal(given.at(0)[2].in_frame(size, size), both == 3)
+  masks.write_png(tmp_path / 'small.png', np.ones((9, 9), np.uint8))
+  with pytest.raises(errors.UserError, match='small.png: the mask is 9 x 9'):
+    named.take_masks(tmp_path / 'small.png', _tracker())
+
+
+def test_a_mask_may_have_the_size_that_is_shown(clip, tmp_path):
+  video = video_source.VideoSource(clip, scale=0.5)
+  editor = editor_lib.Editor(video, 0, next(iter(video)).rgb)
+  mask = np.zeros((HEIGHT // 2, WIDTH // 2), np.uint8)
+  mask[5:9, 4:20] = 255
+  masks.write_png(tmp_path / 'a.png', mask)
+  marked = editor.take_masks(tmp_path / 'a.png', _tracker())
+  np.testing.assert_array_equal(marked.masks[1], mask > 0)
+  given = marked.prompt(tmp_path).at(0)[1].mask
+  assert given.shape == (HEIGHT, WIDTH) and given.sum() == 4 * (mask > 0).sum()
 
 
 def test_marks_are_in_pixels_of_the_video_as_it_is(clip, tmp_path):

@@ -1,8 +1,12 @@
+import pytest
+
 from experiments import marks as marks_lib
 from experiments.marks import BESIDE
 from experiments.marks import BOX
+from experiments.marks import MASK
 from experiments.marks import ON
 from experiments.marks import POINT
+from vidcolor import errors
 
 
 def _marks(*clicks):
@@ -51,6 +55,37 @@ def test_a_box_replaces_what_its_object_has_in_the_frame():
   (entry,) = marks.entries()
   assert entry == {'frame': 0, 'number': 1, 'box': [3, 4, 13, 14]}
   assert marks.undo().entries()[0]['points'] == [[1, 2, 1]]
+
+
+def test_a_mask_replaces_what_its_object_has_in_the_frame():
+  marks = _marks((ON, 3, None, 1.0, 2.0), (ON, 4, 1, 1.0, 2.0))
+  marks = marks.add(marks_lib.Mark(MASK, 3, 1, path='a.png'))
+  assert marks.entries() == [
+      {'frame': 3, 'number': 1, 'mask': 'a.png'},
+      {'frame': 4, 'number': 1, 'points': [[1, 2, 1]]},
+  ]
+  assert 'has a mask here' in marks.refusal(ON, 3, 1)
+  assert marks.refusal(ON, 4, 1) is None
+  assert marks.refusal(ON, 3, None) is None
+  boxed = marks.click(BOX, 3, 1, 3.0, 4.0).click(BOX, 3, 1, 13.0, 14.0)
+  assert boxed.entries()[0]['box'] == [3, 4, 13, 14]
+  assert boxed.refusal(ON, 3, 1) is None
+
+
+def test_names_go_with_their_objects():
+  marks = _marks((ON, 5, None, 1.0, 2.0), (ON, 2, None, 3.0, 4.0))
+  marks = marks.rename(1, ' cat ').rename(2, 'dog').click(ON, 7, 1, 5.0, 6.0)
+  assert [entry.get('name') for entry in marks.entries()] == [
+      'dog',
+      'cat',
+      None,
+  ]
+  assert marks.click(BOX, 9, 1, 1.0, 1.0).undo().names == marks.names
+  assert marks.rename(1, '').names == {2: 'dog'}
+  for name in 'dog', '2', 'x' * 41, 'a\nb':
+    with pytest.raises(errors.UserError, match='the names: '):
+      marks.rename(1, name).rename(2, '')
+  assert marks.undo().undo().names == {1: 'cat'}
 
 
 def test_clicks_that_mean_nothing_are_refused():

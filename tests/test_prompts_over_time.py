@@ -38,13 +38,14 @@ def test_reads_boxes_clicks_and_masks(tmp_path):
       [
           {'frame': 6, 'number': 1, 'mask': 'both.png'},
           {'frame': 3, 'number': 2, 'points': clicks},
-          {'frame': 3, 'number': 1, 'mask': 'masks/3.png'},
+          {'frame': 3, 'number': 1, 'mask': 'masks/3.png', 'name': 'Jäger'},
           {'frame': 4, 'number': 3, 'box': BOX['box'], 'points': clicks},
           BOX,
       ],
   )
   given = prompts_over_time.read_prompts(path)
-  assert given.frames == [0, 3, 4, 6]
+  assert given.frames == [0, 3, 4, 6] and given.names == {1: 'Jäger'}
+  assert prompts_over_time.numbers_of(given) == [1, 2, 3]
   assert given.at(0)[1].in_frame(SIZE, SIZE).tolist() == [BOX['box']]
   at = given.at(3)
   assert set(at) == {1, 2}
@@ -86,6 +87,16 @@ def test_reads_boxes_clicks_and_masks(tmp_path):
         (
             [BOX, BOX | {'number': 3}],
             'object 2 has no prompt, and object 3 has',
+        ),
+        ([BOX | {'name': 7}], 'prompt 1: give a name in quotes'),
+        ([BOX | {'name': ''}], "'' is no name: give 1 to 40 letters"),
+        (
+            [BOX | {'name': 'a'}, BOX | {'frame': 3, 'name': 'b'}],
+            'object 1 has several names: keep one',
+        ),
+        (
+            [BOX | {'name': '2'}, BOX | {'number': 2}],
+            "'2' is the name of several: give each its own",
         ),
         ([BOX, BOX], 'two prompts for object 1 in frame 0: remove one'),
         ([{'frame': 0, 'number': 1, 'points': []}], 'at least one of them'),
@@ -163,7 +174,7 @@ def test_the_program_takes_prompts_over_time(clip, tmp_path):
   path = _write(
       tmp_path,
       [
-          {'frame': 2, 'number': 1, 'box': [70, 2, 90, 22]},
+          {'frame': 2, 'number': 1, 'box': [70, 2, 90, 22], 'name': 'sky'},
           {'frame': 5, 'number': 2, 'points': [[45, 35, 1], [80, 60, 0]]},
           {'frame': 6, 'number': 2, 'mask': 'late.png'},
       ],
@@ -174,7 +185,7 @@ def test_the_program_takes_prompts_over_time(clip, tmp_path):
   assert summary['query_frame'] == 2 and summary['given'] == f'--prompts={path}'
   late = summary['followed']['2']
   assert (late['first_frame'], late['lost_frames']) == (5, [])
-  assert summary['followed']['1']['first_frame'] == 0
+  assert summary['followed']['sky']['first_frame'] == 0
   for t in range(10):
     found = (
         masks.read(tmp_path / 'out' / 'masks' / 'clip' / f'{t:05d}.png') == 2

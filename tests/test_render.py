@@ -85,12 +85,12 @@ def test_numbers_are_on_objects_or_beside_small_ones():
   mask[2:4, 120:124], mask[92:, 0] = 7, 123
   changed = lambda drawn: np.any(drawn != frame, axis=-1)
   for number, (y, x) in {1: (40, 30), 2: (40, 90)}.items():
-    drawn = changed(overlay.draw_numbers(frame, mask, [number]))
+    drawn = changed(overlay.draw_names(frame, mask, {number: str(number)}))
     assert drawn[y - 8 : y + 9, x - 8 : x + 9].sum() == drawn.sum() > 20
   for number in 7, 123:
-    drawn = changed(overlay.draw_numbers(frame, mask, [number]))
+    drawn = changed(overlay.draw_names(frame, mask, {number: str(number)}))
     assert drawn.sum() > 20 and not drawn[mask == number].any()
-  assert not changed(overlay.draw_numbers(frame, mask, [5])).any()
+  assert not changed(overlay.draw_names(frame, mask, {5: '5'})).any()
   assert frame.max() == 100
 
 
@@ -100,8 +100,13 @@ def test_tracks_are_numbered_if_there_are_several():
   tracks = {'masks': mask[None], 'position': np.zeros((1, 2, 2))}
   seen = {'numbers': np.array([1, 2]), 'visible': np.ones((1, 2), bool)}
   both = overlay.draw_tracks(frame, 0, **tracks, **seen)
-  expected = overlay.draw_numbers(overlay.draw_masks(frame, mask), mask, [1, 2])
+  tinted = overlay.draw_masks(frame, mask)
+  expected = overlay.draw_names(tinted, mask, {1: '1', 2: '2'})
   np.testing.assert_array_equal(both, expected)
+  named = overlay.draw_tracks(frame, 0, **tracks, **seen, names={2: 'dog'})
+  expected = overlay.draw_names(tinted, mask, {1: '1', 2: 'dog'})
+  np.testing.assert_array_equal(named, expected)
+  assert (named != both)[:, 64:].any() and not (named != both)[:, :64].any()
   mask[mask == 2] = 0
   seen = {'numbers': np.array([1]), 'visible': np.ones((1, 1), bool)}
   tracks['position'] = np.zeros((1, 1, 2))

@@ -80,11 +80,11 @@ def test_tracks_objects_from_a_frame_in_the_middle(clip, tmp_path):
 
 def test_tracks_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
   flags = '--boxes=18,20,47,49', '--start=0.2', '--end=0.6', '--scale=0.5'
-  exports = '--export=coco,cvat,mot,yolo', '--cutouts'
+  exports = '--export=coco,cvat,mot,yolo', '--cutouts', '--names=my square'
   run = _track(clip, tmp_path, *flags, *exports)
   assert run.returncode == 0, run.stderr
   rows = _rows(tmp_path)
-  assert len(rows) == 4
+  assert len(rows) == 4 and rows[0]['name'] == 'my square'
   for name in ('coco.json', 'cvat.xml', 'mot/gt/gt.txt', 'yolo/data.yaml'):
     assert (tmp_path / name).is_file()
   with Image.open(tmp_path / 'cutouts/a square/00003.png') as picture:
@@ -95,11 +95,12 @@ def test_tracks_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
 
 
 def test_tracks_points_in_a_folder_of_pictures(clip, tmp_path):
-  flags = '--points=10,20;39,49', '--query_frame=0', '--fps=12'
+  points = '--points=10,20;39,49', '--names=ground,corner'
+  flags = *points, '--query_frame=0', '--fps=12'
   run = _track(clip.with_suffix(''), tmp_path, *flags)
   assert run.returncode == 0, run.stderr
   assert not (tmp_path / 'masks').exists()
-  rows = [row for row in _rows(tmp_path) if row['name'] == '1']
+  rows = [row for row in _rows(tmp_path) if row['name'] == 'corner']
   last = float(rows[-1]['x']), float(rows[-1]['y'])
   np.testing.assert_allclose(last, (39 + 4 * 9, 49), atol=6)
   assert float(rows[-1]['seconds']) == 9 / 12
@@ -161,6 +162,14 @@ def test_masks_of_other_videos_stay(clip, tmp_path):
         (('--points=1,1', '--checkpoint=TEXT'), r'text.mp4'),
         (('--points=1,1', '--start=9'), r'from 9 s'),
         (('--points=1,1', '--fps=9'), r'times of its own.*--fps'),
+        (
+            ('--boxes=1,1,9,9', '--names=a,b'),
+            r'has 2 names, and --boxes=.*s 1:',
+        ),
+        (
+            ('--points=1,1', '--names=a', '--export=svg'),
+            r'points have no masks',
+        ),
         (('--points=1,1', '--cutouts'), r'leave out --export and --cutouts'),
         (('--boxes=1,1,9,9', '--export=coco,voc'), r"'voc'.* coco, cvat, mot"),
     ],

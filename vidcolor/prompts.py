@@ -4,7 +4,7 @@ Positions are (x, y) in pixels of the upright video, before it is shrunk. Pixel
 centres have whole coordinates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
 import csv
 import json
@@ -24,6 +24,8 @@ from vidcolor import masks as masks_lib
 Size = tuple[int, int]  # Height and width.
 
 MIN_BOX_SIDE = 2  # Pixels.
+
+_MAX_NAME = 40  # Letters.
 
 _TABLES = '.csv', '.tsv', '.txt'
 
@@ -226,6 +228,28 @@ def paint(
         ' remove it, or make the objects overlap less'
     )
   return mask
+
+
+def require_names(names: Mapping[int, str], name: str) -> None:
+  """Checks names of objects or points.
+
+  Args:
+    names: The name of each number. One without a name is called by its number.
+    name: The name of the names in error messages.
+
+  Raises:
+    UserError: A name is empty, too long or not printable, or two have the same.
+  """
+  every = list(names.values())
+  for given in every:
+    if not (0 < len(given) <= _MAX_NAME and given.isprintable()):
+      raise errors.UserError(
+          f'{name}: {given!r} is no name: give 1 to {_MAX_NAME} letters'
+      )
+    if every.count(given) > 1:
+      raise errors.UserError(
+          f'{name}: {given!r} is the name of several: give each its own'
+      )
 
 
 def read_mask(path: str | os.PathLike) -> MaskPrompt:

@@ -25,6 +25,7 @@ class PromptsOverTime:
     name: The name in error messages, such as the flag.
     frames: The numbers of the frames with prompts, sorted.
     sources: The files or folders that the prompts are read from.
+    names: The names of objects, by their numbers. Objects may have none.
   """
 
   def __init__(
@@ -32,6 +33,7 @@ class PromptsOverTime:
       name: str,
       readers: Mapping[int, Callable[[], Mapping[int, prompts.ObjectPrompt]]],
       sources: Sequence[str | os.PathLike] = (),
+      names: Mapping[int, str] = {},
   ):
     """Creates the prompts.
 
@@ -40,8 +42,10 @@ class PromptsOverTime:
       readers: By the number of a frame, a function that returns the prompts
         there by the numbers of their objects, 1 to 254.
       sources: The files or folders that the prompts are read from.
+      names: The names of objects, by their numbers. Objects may have none.
     """
     self.name = name
+    self.names = names
     self.sources = sources
     self.frames = sorted(readers)
     self._readers = readers
@@ -67,7 +71,8 @@ def read_prompts(path: str | os.PathLike) -> PromptsOverTime:
       correct what is found in the box; or "mask", the path of a picture, from
       the file's folder. If the picture shows several objects, the one with the
       number is taken. Objects are numbered from 1. An object begins in its
-      first entry. Later entries correct it.
+      first entry. Later entries correct it. An entry may have "name", the name
+      of its object.
 
   Raises:
     UserError: The file has another form, or cannot be read.
@@ -115,6 +120,7 @@ def read_prompts(path: str | os.PathLike) -> PromptsOverTime:
           for frame, of_frame in by_frame.items()
       },
       sources=[path, *(folder / e['mask'] for e in entries if 'mask' in e)],
+      names=_names(entries, name),
   )
 
 
@@ -169,6 +175,23 @@ def read_masks(
   return PromptsOverTime(name, readers, sources=[folder])
 
 
+def numbers_of(prompt: prompts.Prompt | PromptsOverTime) -> list[int]:
+  """Returns the numbers of the objects or points that a prompt marks, sorted.
+
+  Raises:
+    UserError: As `PromptsOverTime.at` and `MaskPrompt.in_frame`.
+  """
+  if isinstance(prompt, PromptsOverTime):
+    return sorted({n for frame in prompt.frames for n in prompt.at(frame)})
+  if isinstance(prompt, prompts.MaskPrompt):
+    size = np.shape(prompt.mask)[-2:]
+    mask = prompt.in_frame(size, size)
+    return [int(number) for number in np.setdiff1d(mask, 0)]
+  is_box = isinstance(prompt, prompts.BoxPrompt)
+  marked = prompt.corners if is_box else prompt.position
+  return [n + is_box for n in range(len(np.asarray(marked)))]
+
+
 def _read_all(readers):
   return {number: read() for number, read in readers.items()}
 
@@ -184,12 +207,27 @@ def _read_numbered(path, coding, name):
   }
 
 
+def _names(entries, name):
+  names = {}
+  for entry in entries:
+    given = entry.get('name')
+    if given is None:
+      continue
+    if names.setdefault(entry['number'], given) != given:
+      raise errors.UserError(
+          f'{name}: object {entry["number"]} has several names: keep one'
+      )
+  numbers = {entry['number'] for entry in entries}
+  prompts.require_names({n: names.get(n, str(n)) for n in numbers}, name)
+  return names
+
+
 def _read_entry(entry, index, folder, name):
   """Returns frame, number, and a function that returns the prompt."""
   name = f'{name}: prompt {index}'
   if not isinstance(entry, dict):
     raise errors.UserError(f'{name} is {json.dumps(entry)}: give {_FORM}')
-  if unknown := set(entry) - {'frame', 'number', *_KINDS}:
+  if unknown := set(entry) - {'frame', 'number', 'name', *_KINDS}:
     raise errors.UserError(
         f'{name} has an unknown key {min(unknown)!r}: give {_FORM}'
     )
@@ -199,6 +237,8 @@ def _read_entry(entry, index, folder, name):
         f'{name} has {" and ".join(kinds) or "nothing"} to mark its object:'
         f' give one of {", ".join(_KINDS)}'
     )
+  if not isinstance(entry.get('name', ''), str):
+    raise errors.UserError(f'{name}: give a name in quotes')
   frame, number = (
       _whole(entry, key, low, high, name)
       for key, low, high in (('frame', 0, None), ('number', 1, 254))

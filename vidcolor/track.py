@@ -12,6 +12,9 @@ One of these flags marks the objects or points in frame --query_frame:
   --pose=joints.json          joints: {"joints": {"neck": [x, y], ...},
                                        "limbs": [["neck", "hip"], ...]}
 
+--names=cat,dog names the objects, in the order of their numbers, or the points.
+The names are drawn, and stand in the tables.
+
 Tracking goes from there to both ends of the video.
 
   --grid=20                   points in a grid over the frame, 20 of them along
@@ -34,6 +37,7 @@ frame on; only the first one also holds before it.
                                {"frame": 57, "number": 2,
                                 "points": [[x, y, 1], [x, y, 0]]},
                                {"frame": 80, "number": 1, "mask": "080.png"}]
+                              Any may have a name: "name": "cat".
                               points: 1 on the object, 0 beside it; paths are
                               relative to the file
   --masks=FOLDER              masks of any frames, PNG. In a folder of pictures,
@@ -127,6 +131,9 @@ _OUTPUT_DIR = program.define_output_dir()
 _QUERY_FRAME = flags.DEFINE_integer(
     'query_frame', 0, 'The number of the marked frame.', 0
 )
+_NAMES = flags.DEFINE_list(
+    'names', [], 'A name for each object, in the order of their numbers.'
+)
 _GRID = flags.DEFINE_integer(
     'grid',
     None,
@@ -180,7 +187,7 @@ def main() -> None:
 
 
 def _refuse_flags_of_one_video():
-  for flag in (*_PROMPTS.values(), _QUERY_FRAME):
+  for flag in (*_PROMPTS.values(), _QUERY_FRAME, _NAMES):
     if flag.present:
       raise errors.UserError(
           f'--{flag.name} is for one video: of several, each has its own marks'
@@ -209,7 +216,7 @@ def _refuse_flags_of_videos():
 
 def _track_camera(device, read, value, output_dir):
   """Tracks until the camera ends or is stopped, and writes all results."""
-  prompt = read(value)
+  prompt, names = _name(read(value))
   source = camera.Camera(
       device,
       start=_VIDEO.start.value,
@@ -233,7 +240,9 @@ def _track_camera(device, read, value, output_dir):
         yield frame, found
 
     with _ended_by_signals(source, pace):
-      summary = track_output.write_live(output_dir, source, prompt, tracked())
+      summary = track_output.write_live(
+          output_dir, source, prompt, tracked(), names
+      )
   summary |= {
       'given': prompt.name,
       'preset': preset,
@@ -281,7 +290,7 @@ def _track(path, read, value, output_dir, progress):
   """Tracks one video, and writes all results; returns the summary."""
   start = time.perf_counter()
   video = _VIDEO.open(path, scale=_SCALE.value)
-  prompt = _read_prompt(read, value, video)
+  prompt, names = _name(_read_prompt(read, value, video))
   query_frame, sources = _QUERY_FRAME.value, [video.path, value]
   if isinstance(prompt, prompts_over_time.PromptsOverTime):
     query_frame = prompt.frames[0]
@@ -300,6 +309,7 @@ def _track(path, read, value, output_dir, progress):
       progress,
       export=_EXPORT.value,
       with_cutouts=_CUTOUTS.value,
+      names=names,
   )
   summary |= {'given': prompt.name, 'query_frame': query_frame} | _options()
   summary |= {'seconds': round(time.perf_counter() - start, 1)}
@@ -314,6 +324,24 @@ def _read_prompt(read, value, video):
   else:
     prompt = read(value) if read else None
   return _make_grid(video, prompt, _GRID.value) if _GRID.value else prompt
+
+
+def _name(prompt):
+  """Returns a prompt with the names of its points, and those of its objects."""
+  given = _NAMES.value
+  if not given:
+    return prompt, {}
+  numbers = prompts_over_time.numbers_of(prompt)
+  if len(given) != len(numbers):
+    raise errors.UserError(
+        f'--names has {len(given)} names, and {prompt.name} marks'
+        f' {len(numbers)}: give one for each'
+    )
+  names = dict(zip(numbers, given, strict=True))
+  prompts.require_names(names, '--names')
+  if isinstance(prompt, prompts.PointPrompt):
+    return prompt._replace(names=tuple(given)), {}
+  return prompt, names
 
 
 def _make_grid(video, prompt, count):

@@ -1,9 +1,10 @@
 """Writes what was tracked through a video: film, stills, masks and tracks."""
 
 import collections
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import csv
+import functools
 import os
 import pathlib
 from typing import Any
@@ -46,6 +47,7 @@ def write_tracking(
     export: Sequence[str] = (),
     with_cutouts: bool = False,
     colors: overlay.Colors | None = None,
+    names: Mapping[int, str] = {},
 ) -> dict[str, Any]:
   """Tracks and writes the results, one frame at a time.
 
@@ -65,6 +67,8 @@ def write_tracking(
     export: Names of `export_formats.FORMATS` to write objects in as well.
     with_cutouts: Whether to write what `cutouts.open_cutouts` does as well.
     colors: The color of each object. Default: colors that stand out.
+    names: The name of each object, by its number. Default: the prompt's names,
+      or numbers.
 
   Returns:
     A summary of the video and of each track. 'left_out' is a line that says
@@ -86,27 +90,30 @@ def write_tracking(
   tracked = progress(
       readable, desc='track', total=video.num_frames, unit='frame'
   )
-  limbs, names, shapes = (), (), None
+  limbs, shapes, names = (), None, {**_names_of(prompt), **names}
   with files.report_full_disk(output_dir):
     if isinstance(prompt, prompts.PointPrompt):
-      result = video_tracker.collect(tracked)
-      limbs, names = prompt.limbs, prompt.names
+      result, limbs = video_tracker.collect(tracked), prompt.limbs
     else:
       folder = output_dir / 'masks' / video.name
       result, shapes = _write_masks(tracked, folder)
-    names = names or [str(number) for number in result.numbers]
     if colors is None:
       colors = _choose_colors(video, result)
-    seconds, sound_fault = _write_pictures(
-        output_dir, video, result, limbs, colors, progress, with_cutouts
+    draw_on = functools.partial(
+        draw_frame, result=result, limbs=limbs, colors=colors, names=names
     )
-    _write_tracks(output_dir, result, shapes, seconds, names)
+    seconds, sound_fault = _write_pictures(
+        output_dir, video, result, draw_on, progress, with_cutouts
+    )
+    track_names = _name_each(result.numbers, names)
+    _write_tracks(output_dir, result, shapes, seconds, track_names)
     if export:
       rate = _rate(seconds) or _FRAMES_PER_SECOND
       export_formats.export(
           output_dir, video, result, export, frames_per_second=rate
       )
-    summary = _summary(video.path, video.size, result, seconds, names) | {
+    summary = _summary(video.path, video.size, result, seconds, track_names)
+    summary |= {
         'left_out': sound_fault,
         'fault': readable.describe(len(seconds)),
     }
@@ -119,6 +126,7 @@ def write_live(
     source: camera.Camera,
     prompt: prompts.Prompt,
     tracked: Iterable[tuple[video_source.VideoFrame, sessions.TrackedFrame]],
+    names: Mapping[int, str] = {},
 ) -> dict[str, Any]:
   """Writes the results of frames that are there only once, as they come.
 
@@ -129,6 +137,7 @@ def write_live(
     source: The camera.
     prompt: What is tracked.
     tracked: The frames, and what is tracked in each: see `live.follow`.
+    names: As in `write_tracking`.
 
   Returns:
     As `write_tracking`.
@@ -138,27 +147,28 @@ def write_live(
   """
   files.make_folder(output_dir)
   are_points = isinstance(prompt, prompts.PointPrompt)
-  limbs, names = (prompt.limbs, prompt.names) if are_points else ((), ())
+  limbs = prompt.limbs if are_points else ()
+  names = {**_names_of(prompt), **names}
   folder = output_dir / 'masks' / 'camera'
   with files.report_full_disk(output_dir):
     opened = contextlib.nullcontext() if are_points else _open_masks(folder)
     film, kept, seconds = output_dir / 'overlay.mp4', [], []
     with opened as write_mask:
-      drawn = _draw_live(tracked, limbs, write_mask, kept, seconds)
+      drawn = _draw_live(tracked, limbs, names, write_mask, kept, seconds)
       mp4.write_like(film, drawn, None)
     shapes = None
     if are_points:
       result = video_tracker.collect(kept)
     else:
       result, shapes = _collect_masks(kept, folder)
-    names = names or [str(number) for number in result.numbers]
+    track_names = _name_each(result.numbers, names)
     still_numbers = _still_numbers(len(kept))
     drawn = video_source.VideoSource(film)
     stills = [drawn.frame(number)[1].rgb for number in still_numbers]
     _write_strip(output_dir, stills, still_numbers, seconds)
-    _write_tracks(output_dir, result, shapes, seconds, names)
+    _write_tracks(output_dir, result, shapes, seconds, track_names)
     name = f'camera {source.name}'
-    summary = _summary(name, source.size, result, seconds, names)
+    summary = _summary(name, source.size, result, seconds, track_names)
     summary |= {'left_out': None, 'fault': None}
     track_report.write_report(output_dir, summary, result)
   return summary
@@ -170,6 +180,7 @@ def draw(
     path: str | os.PathLike[str],
     *,
     limbs: Sequence[tuple[int, int]] = (),
+    names: Mapping[int, str] = {},
 ) -> None:
   """Draws what was tracked over its video, and writes an MP4 file.
 
@@ -180,24 +191,28 @@ def draw(
     result: The result of `VideoTracker.track` for that video.
     path: The file to write, in one atomic step.
     limbs: Pairs of point indices, to draw as a skeleton.
+    names: The names of objects, by their numbers, to draw on them.
 
   Raises:
     UserError: The video cannot be read, or the file cannot be written.
   """
   video = video_tracker.open_video(video)
-  colors = _choose_colors(video, result)
+  draw_on = functools.partial(
+      draw_frame,
+      result=result,
+      limbs=limbs,
+      colors=_choose_colors(video, result),
+      names=names,
+  )
   if isinstance(video, video_source.VideoSource):
     files.refuse_to_replace(video.path, path)
     frames = (
-        frame._replace(rgb=draw_frame(frame.rgb, number, result, limbs, colors))
+        frame._replace(rgb=draw_on(frame.rgb, number))
         for number, frame in enumerate(video_source.ReadablePart(video))
     )
     mp4.write_like(path, frames, video)
   else:
-    frames = (
-        draw_frame(rgb, number, result, limbs, colors)
-        for number, rgb in enumerate(video)
-    )
+    frames = (draw_on(rgb, number) for number, rgb in enumerate(video))
     mp4.write(path, frames, _FRAMES_PER_SECOND)
 
 
@@ -207,6 +222,7 @@ def draw_frame(
     result: video_tracker.TrackResult,
     limbs: Sequence[tuple[int, int]] = (),
     colors: overlay.Colors | None = None,
+    names: Mapping[int, str] = {},
 ) -> UInt8[np.ndarray, 'height width 3']:
   """Draws what was tracked over one frame.
 
@@ -216,6 +232,7 @@ def draw_frame(
     result: What was tracked.
     limbs: Pairs of point indices, to draw as a skeleton.
     colors: The color of each object. Default: `overlay.object_colors`.
+    names: The names of objects, by their numbers, to draw on them.
 
   Returns:
     A new frame.
@@ -229,7 +246,21 @@ def draw_frame(
       visible=result.visible,
       limbs=limbs,
       colors=colors,
+      names=names,
   )
+
+
+def _names_of(prompt):
+  """Returns the names that a prompt has for numbers of points or objects."""
+  if isinstance(prompt, prompts.PointPrompt):
+    return dict(enumerate(prompt.names))
+  if isinstance(prompt, prompts_over_time.PromptsOverTime):
+    return dict(prompt.names)
+  return {}
+
+
+def _name_each(numbers, names):
+  return [names.get(number, str(number)) for number in numbers.tolist()]
 
 
 def _choose_colors(video, result):
@@ -242,7 +273,7 @@ def _choose_colors(video, result):
   return overlay.contrasting_colors(frame, result.masks[number])
 
 
-def _draw_live(tracked, limbs, write_mask, kept, seconds):
+def _draw_live(tracked, limbs, names, write_mask, kept, seconds):
   """Yields the drawn frames. Appends what is found, and the frames' times."""
   colors, first = None, None
   # Points are drawn with trails.
@@ -256,7 +287,7 @@ def _draw_live(tracked, limbs, write_mask, kept, seconds):
     kept.append(write_mask(found) if write_mask else found)
     first = frame.seconds if first is None else first
     seconds.append(frame.seconds - first)
-    rgb = draw_frame(frame.rgb, last, result, limbs, colors)
+    rgb = draw_frame(frame.rgb, last, result, limbs, colors, names)
     yield video_source.VideoFrame(rgb, seconds[-1])
 
 
@@ -316,9 +347,7 @@ def _shapes(mask, numbers):
   return rows
 
 
-def _write_pictures(
-    output_dir, video, result, limbs, colors, progress, with_cutouts
-):
+def _write_pictures(output_dir, video, result, draw_on, progress, with_cutouts):
   """Writes films and stills; returns the frames' times and any sound fault."""
   count = len(result.position)
   readable = video_source.ReadablePart(video)
@@ -328,7 +357,7 @@ def _write_pictures(
 
   def drawn(write_cutout):
     for number, frame in enumerate(frames):
-      rgb = draw_frame(frame.rgb, number, result, limbs, colors)
+      rgb = draw_on(frame.rgb, number)
       if write_cutout:
         shown = result.numbers[result.visible[number]]
         write_cutout(number, frame, np.isin(result.masks[number], shown))

@@ -35,6 +35,7 @@ def write_report(
       result.visible[:, shown],
       result.begins[shown].tolist(),
       marked={},
+      names=list(followed)[shown] if len(followed) > 1 else (),
   )
   panels.write_picture(output_dir / _CONFIDENCE, picture)
   left_out = max(0, len(followed) - _MAX_ROWS)

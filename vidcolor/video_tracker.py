@@ -350,7 +350,8 @@ def _backward(video, count):
 
 
 def prompt_size(
-    video: video_source.VideoSource | np.ndarray, prompt: prompts.ObjectPrompt
+    video: video_source.VideoSource | np.ndarray,
+    prompt: prompts.Prompt | prompts.ObjectPrompt,
 ) -> prompts.Size:
   """Returns the size of the frames in which a prompt was made."""
   if not isinstance(video, video_source.VideoSource):

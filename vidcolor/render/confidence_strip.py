@@ -20,6 +20,7 @@ def draw_confidence(
     begins: Sequence[int],
     marked: Mapping[int, Collection[int]],
     shown: int | None = None,
+    names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, 'height width 3']:
   """Returns the picture, in RGB.
 
@@ -33,6 +34,7 @@ def draw_confidence(
     begins: The first frame of each object, before which its row is empty.
     marked: The frames with marks of each object, by its index.
     shown: The number of the frame that is shown, if one is.
+    names: What is written on the rows. May be empty.
   """
   count, num_objects = confidence.shape
   picture = np.full((num_objects * (_ROW + _GAP) - _GAP, _WIDTH, 3), 255)
@@ -55,10 +57,10 @@ def draw_confidence(
     for frame in numbers:
       cv2.circle(picture, (middle(frame), y), 4, (255,) * 3, -1, cv2.LINE_AA)
       cv2.circle(picture, (middle(frame), y), 3, _MARK, -1, cv2.LINE_AA)
-  if num_objects > 1:
-    for index in range(num_objects):
-      at = 12, index * (_ROW + _GAP) + _ROW // 2
-      text.write_centred(picture, str(index + 1), at, 12, (255,) * 3)
+  for index, name in enumerate(names):
+    # Centred at the left edge, it moves into the picture.
+    at = 0, index * (_ROW + _GAP) + _ROW // 2
+    text.write_centred(picture, name, at, 12, (255,) * 3)
   return picture
 
 

@@ -3,7 +3,7 @@
 Positions are (x, y) in pixels. Pixel centres have whole coordinates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 import functools
 
 import cv2
@@ -106,24 +106,24 @@ def draw_masks(
   return drawn
 
 
-def draw_numbers(
+def draw_names(
     frame: Frame,
     mask: UInt8[np.ndarray, 'height width'],
-    numbers: Iterable[int],
+    names: Mapping[int, str],
 ) -> Frame:
-  """Writes numbers on their objects, or beside them if they are small.
+  """Writes names on their objects, or beside them if they are small.
 
   Args:
     frame: RGB.
     mask: Object numbers.
-    numbers: The objects that are numbered. Those without pixels are left out.
+    names: The text for each object number. Objects without pixels are left out.
 
   Returns:
     A new frame.
   """
   drawn = frame.copy()
   height = max(_MIN_DIGIT, len(frame) // 24)
-  for number in numbers:
+  for number, name in names.items():
     x, y, width, rows = cv2.boundingRect((mask == number).view(np.uint8))
     if not width:
       continue
@@ -138,7 +138,7 @@ def draw_numbers(
       is_room_above = y + top >= 2 * height
       at_y = top - height if is_room_above else bottom + height
     centre = int(x + at_x - 1), int(y + at_y - 1)
-    text.write_centred(drawn, str(number), centre, height, (255, 255, 255))
+    text.write_centred(drawn, name, centre, height, (255, 255, 255))
   return drawn
 
 
@@ -216,11 +216,13 @@ def draw_tracks(
     visible: Bool[np.ndarray, 'time tracked'],
     limbs: Sequence[tuple[int, int]] = (),
     colors: Colors | None = None,
+    names: Mapping[int, str] = {},
 ) -> Frame:
   """Draws what was tracked: objects, points, or joints if there are limbs.
 
-  An object is tinted, a lost one only outlined. If there are several, each has
-  its number on it. A point is a disc with a trail, a hidden one a ring.
+  An object is tinted, a lost one only outlined. If there are several, or names,
+  each has its name on it, or else its number. A point is a disc with a trail, a
+  hidden one a ring.
 
   Args:
     frame: RGB.
@@ -232,6 +234,7 @@ def draw_tracks(
     visible: Whether each object or point is visible.
     limbs: Pairs of point indices, to draw as a skeleton.
     colors: The RGB color of each object number. Default: `object_colors`.
+    names: The name of each object number. They may be missing.
 
   Returns:
     A new frame.
@@ -242,8 +245,9 @@ def draw_tracks(
     is_lost = np.isin(mask, numbers[~is_seen])
     frame = draw_masks(frame, np.where(is_lost, mask, 0), 0.0, colors=colors)
     frame = draw_masks(frame, np.where(is_lost, 0, mask), colors=colors)
-    if len(numbers) > 1:
-      frame = draw_numbers(frame, mask, numbers.tolist())
+    if len(numbers) > 1 or names:
+      every = {number: str(number) for number in numbers.tolist()}
+      frame = draw_names(frame, mask, {**every, **names})
     return frame
   if limbs:
     joints = np.where(is_seen[:, None], position[index], np.nan)
