@@ -393,9 +393,9 @@ def test_a_box_on_the_camera_is_tracked(browser, url):
   assert rgb.shape == CLIP.shape[1:] and (opacity == 255).all()
   # The square no longer has its color, and the rest does.
   area = IS_SQUARE[0].sum()
-  assert (np.abs(rgb - (200, 40, 40)).max(axis=-1) < 50).sum() < 0.3 * area
+  assert (np.abs(rgb - (200, 40, 40)).max(axis=-1) < 50).sum() < 0.4 * area
   is_grey = rgb.max(axis=-1) - rgb.min(axis=-1) < 40
-  assert is_grey.sum() > IS_SQUARE[0].size - 1.3 * area
+  assert is_grey.sum() > IS_SQUARE[0].size - 1.6 * area
 
   camera.press('Stop tracking')
   camera.says('Drag a box')
