@@ -24,6 +24,7 @@ function say(text) {
 
 async function ask(name, request) {
   const answer = await server[name]({person, ...request});
+  if (!answer) throw new Error('The server does not answer: reload the page.');
   if (answer.error) throw new Error(answer.error);
   return answer;
 }
