@@ -138,6 +138,7 @@ class _Tracked:
   def draw(self):
     """Returns the answer for the frame shown last."""
     found = self.session.found
+    assert found.mask is not None  # Boxes give objects.
     drawn = overlay.draw_tracks(
         self.session.frame,
         0,
