@@ -113,8 +113,7 @@ class Webcams:
     box = prompts.BoxPrompt([request['box']], 'the box')
     with warnings.catch_warnings(action='ignore'):  # A whole box shows itself.
       session = live.start(self._propagator, frame, box, frame.shape[:2])
-    colors = overlay.contrasting_colors(frame, session.found.mask)
-    self._people[request['person']] = tracked = _Tracked(session, colors)
+    self._people[request['person']] = tracked = _Tracked(session)
     if len(self._people) > _MAX_PEOPLE:
       self._people.popitem(last=False)
     return tracked.draw()
@@ -131,19 +130,18 @@ class Webcams:
 class _Tracked:
   """What is tracked for a person."""
 
-  def __init__(self, session: sessions.Session, colors: overlay.Colors):
+  def __init__(self, session: sessions.Session):
     self.session = session
-    self._colors = colors
+    self._colors = overlay.contrasting_colors(session.frame, self._mask())
 
   def draw(self):
     """Returns the answer for the frame shown last."""
     found = self.session.found
-    assert found.mask is not None  # Boxes give objects.
     drawn = overlay.draw_tracks(
         self.session.frame,
         0,
         numbers=found.numbers,
-        masks=found.mask[None],
+        masks=self._mask()[None],
         position=found.position[None],
         visible=found.visible[None],
         colors=self._colors,
@@ -153,6 +151,11 @@ class _Tracked:
         'picture': base64.b64encode(data).decode(),
         'visible': bool(found.visible.all()),
     }
+
+  def _mask(self):
+    mask = self.session.found.mask
+    assert mask is not None  # Boxes give objects, which have masks.
+    return mask
 
 
 def add(webcams: Webcams) -> None:
