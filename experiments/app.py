@@ -26,6 +26,7 @@ import threading
 import time
 import uuid
 import warnings
+import zipfile
 
 from absl import flags
 import cv2
@@ -46,6 +47,7 @@ from vidcolor.render import confidence_strip
 from vidcolor.video import video_source
 
 _MAX_SHORT_SIDE = 480
+_SCRIPT = pathlib.Path(__file__).with_suffix('.js')
 _PERIOD = 0.5  # Seconds between two looks whether a person stopped to wait.
 _ENDINGS = 'SIGTERM', 'SIGHUP'  # Signals that end the program as Ctrl-C does.
 _KINDS = {
@@ -64,7 +66,14 @@ _RESULTS = (
     'tracks.csv',
     'masks.zip',
     'prompts.json',
+    'prompts.zip',
 )
+_KEYS = (
+    'Keys: **,** and **.** go a frame back and on, **u** undoes, **t** tracks.'
+    ' **c** shows a cross on the frame: arrows move it (with Shift by a pixel),'
+    ' Enter clicks.'
+)
+_IN_TURN = {'concurrency_id': 'edit'}  # Each of these changes the session.
 _SCROLL = """
   () => requestAnimationFrame(() => document.querySelector('#film')
     .scrollIntoView({behavior: 'smooth', block: 'start'}))
@@ -78,6 +87,7 @@ _CSS = """
   #strip img { width: 100%; min-height: 2.5rem; object-fit: fill;
       cursor: pointer; }
   #film video { max-height: 70vh; }
+  @media (hover: none) { #keys { display: none; } }
   #downloads .label-clear-button { display: none; }
 """
 
@@ -179,6 +189,15 @@ def build(
     to = lambda session: session._replace(chosen=number or None)
     return change(session, kind, request, to)
 
+  def rename(session, kind, name, request: gr.Request):
+    if session.marks.names.get(session.chosen, '') == name.strip():
+      return [gr.skip()] * len(shown)
+    return change(session, kind, request, lambda s: s.rename(name))
+
+  def take_masks(session, kind, path, request: gr.Request):
+    to = lambda session: session.take_masks(_keep(path, request), tracker)
+    return change(session, kind, request, to)
+
   def take_tracked(session, kind, tracked, request: gr.Request):
     if session.video is tracked.video:  # It may have been replaced meanwhile.
       session = session._replace(tracked=tracked)
@@ -221,6 +240,14 @@ def build(
       gr.Warning(told)
     if not session.marks.are_points:
       shutil.make_archive(str(folder / 'masks'), 'zip', folder, 'masks')
+    if (folder / editor.GIVEN).exists():
+      with zipfile.ZipFile(folder / 'prompts.zip', 'w') as archive:
+        for path in (
+            folder / 'prompts.json',
+            *sorted((folder / editor.GIVEN).iterdir()),
+        ):
+          archive.write(path, path.relative_to(folder))
+      (folder / 'prompts.json').unlink()  # It is no use without the masks.
 
   def stop(request: gr.Request):
     turns.stop(request.session_hash)
@@ -248,18 +275,25 @@ def build(
           elem_classes='choices',
       )
       chosen = gr.Radio(label='It marks', elem_classes='choices')
-      hint = gr.Markdown()
+      name = gr.Textbox(label='Its name', max_lines=1, visible=False)
+      hint = gr.Markdown(elem_id='hint')
       picture = gr.Image(
           show_label=False, format='jpeg', buttons=[], elem_id='picture'
       )
-      number = gr.Slider(0, 1, step=1, label='Frame')
+      number = gr.Slider(0, 1, step=1, label='Frame', elem_id='frame')
       with gr.Column(visible=False) as confidence:
         gr.Markdown(_STRIP_HINT)
         strip = gr.Image(show_label=False, buttons=[], elem_id='strip')
       with gr.Row():
-        undo_button = gr.Button('Undo', min_width=_NARROW)
+        undo_button = gr.Button('Undo', min_width=_NARROW, elem_id='undo')
         clear_button = gr.Button('Clear', min_width=_NARROW)
-        track_button = gr.Button('Track', variant='primary', min_width=_NARROW)
+        track_button = gr.Button(
+            'Track', variant='primary', min_width=_NARROW, elem_id='track'
+        )
+      mask_button = gr.UploadButton(
+          'Mask of this frame, from a file', size='md'
+      )
+      gr.Markdown(_KEYS, elem_id='keys')
     with gr.Column(visible=False) as outcome:
       gr.Markdown('## 3. Watch it')
       film = gr.Video(
@@ -270,16 +304,22 @@ def build(
 
     given = [session, kind]
     shown = [session, picture, hint, undo_button, clear_button, track_button]
-    shown += [chosen, number, strip, confidence]
+    shown += [chosen, name, number, strip, confidence]
     file.upload(open_video, [file, kind], [file, *shown, mark_step, outcome])
     # Keys and the number's field change it without a release.
-    number.input(go_to, [*given, number], shown, trigger_mode='always_last')
-    strip.select(go_to_clicked, given, shown)
-    picture.select(click, given, shown)
-    kind.input(lambda session, kind: session.hint(kind), given, hint)
-    chosen.input(choose, [*given, chosen], shown)
-    undo_button.click(undo, given, shown)
-    clear_button.click(clear, given, shown)
+    number.input(
+        go_to, [*given, number], shown, trigger_mode='always_last', **_IN_TURN
+    )
+    strip.select(go_to_clicked, given, shown, **_IN_TURN)
+    picture.select(click, given, shown, **_IN_TURN)
+    show_hint = lambda session, kind: session.hint(kind)
+    kind.input(show_hint, given, hint, **_IN_TURN)
+    chosen.input(choose, [*given, chosen], shown, **_IN_TURN)
+    for event in name.submit, name.blur:
+      event(rename, [*given, name], shown, **_IN_TURN)
+    mask_button.upload(take_masks, [*given, mask_button], shown, **_IN_TURN)
+    undo_button.click(undo, given, shown, **_IN_TURN)
+    clear_button.click(clear, given, shown, **_IN_TURN)
     running = [track_button, stop_button]
     begun = track_button.click(
         begin, outputs=[*running, outcome, film, downloads]
@@ -293,7 +333,7 @@ def build(
         concurrency_limit=None,  # Who waits for a turn can still stop.
     )
     done.success(None, js=_SCROLL)
-    done.success(take_tracked, [*given, tracked], shown)
+    done.success(take_tracked, [*given, tracked], shown, **_IN_TURN)
     # Gradio does not run what `then` names after a failure.
     done.success(lambda: _swap(False), outputs=running)
     done.failure(lambda: [*_swap(False), _HIDDEN], outputs=[*running, outcome])
@@ -310,7 +350,10 @@ def _show(session, kind, request):
   numbers = () if session.marks.are_points else session.marks.begins
   strip = session.strip()
   chosen = gr.Radio(
-      [('New object', 0), *((f'Object {n}', n) for n in numbers)],
+      [
+          ('New object', 0),
+          *((session.marks.names.get(n, f'Object {n}'), n) for n in numbers),
+      ],
       value=session.chosen or 0,
       visible=bool(numbers),
   )
@@ -326,6 +369,10 @@ def _show(session, kind, request):
       clear,
       track,
       chosen,
+      gr.Textbox(
+          value=session.marks.names.get(session.chosen, ''),
+          visible=bool(numbers) and session.chosen is not None,
+      ),
       gr.Slider(maximum=last, value=session.number),
       None if strip is None else _write_picture(strip, '.png', request),
       gr.Column(visible=strip is not None),
@@ -447,6 +494,7 @@ def main() -> None:
           footer_links=[],
           theme=gr.themes.Default(**fonts),
           css=_CSS,
+          head=f'<script>{_SCRIPT.read_text()}</script>',
       )
     except OSError as error:
       raise errors.UserError(
