@@ -316,7 +316,9 @@ def build(
     kind.input(show_hint, given, hint, **_IN_TURN)
     chosen.input(choose, [*given, chosen], shown, **_IN_TURN)
     for event in name.submit, name.blur:
-      event(rename, [*given, name], shown, **_IN_TURN)
+      # What shows progress takes no click, and a click may end the typing.
+      hidden = {'show_progress': 'hidden'}
+      event(rename, [*given, name], shown, **hidden, **_IN_TURN)
     mask_button.upload(take_masks, [*given, mask_button], shown, **_IN_TURN)
     undo_button.click(undo, given, shown, **_IN_TURN)
     clear_button.click(clear, given, shown, **_IN_TURN)
