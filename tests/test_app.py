@@ -30,6 +30,7 @@ from tests import odd_videos
 from tests import programs
 from tests import tiny
 from vidcolor import masks
+from vidcolor import prompts_over_time
 from vidcolor.video import mp4
 
 pytestmark = pytest.mark.slow
@@ -164,6 +165,25 @@ class _Page:
     before = self.run(_SOURCE)
     self.find('//input[@type="range"]').send_keys(Keys.ARROW_RIGHT)
     self.until(lambda: self.run(_SOURCE) not in (before, None))
+
+  def press_key(self, key, new_frame=False):
+    """Presses a key where nothing is typed; may wait until it is drawn."""
+    before = self.until(lambda: self.run(_SOURCE))
+    self._browser.execute_script('document.activeElement.blur()')
+    action_chains.ActionChains(self._browser).send_keys(key).perform()
+    if new_frame:
+      self.until(lambda: self.run(_SOURCE) not in (before, None))
+
+  def open_mask(self, path):
+    """Gives the button for a mask a file."""
+    entry = self.find('//input[starts-with(@data-testid, "Mask")]')
+    entry.send_keys(str(path))
+
+  def call_it(self, name):
+    """Enters the name of the chosen object."""
+    entry = '//*[self::input or self::textarea]'
+    entry = self.find(f'//label[contains(., "Its name")]{entry}')
+    entry.send_keys(name, Keys.ENTER)
 
   def steady(self, xpath):
     """Scrolls to an element, and waits until what is above it is laid out."""
@@ -329,6 +349,40 @@ def test_an_object_is_tracked_and_corrected_and_another_added(
   page.shows('1 object. Click Track')
   page.press('Clear')
   page.shows('Click on a new object.')
+
+
+def test_a_mask_is_taken_and_named_and_keys_do_all(page, clip, tmp_path):
+  masks.write_png(tmp_path / 'mask.png', IS_SQUARE[1].astype(np.uint8))
+  page.open(clip)
+  page.shows('Click beside a corner')
+  page.press_key('.', new_frame=True)
+  assert page.frame() == 1
+  page.open_mask(tmp_path / 'mask.png')
+  page.shows('1 object.')
+  page.call_it('cut u')
+  page.shows('beside a corner of cut u')
+  page.choose('New object')
+  page.shows('beside a corner of a new object')
+  page.choose('On the object')
+  page.shows('on a new object')
+  page.press_key('c')
+  page.press_key(Keys.ARROW_UP)
+  page.press_key(Keys.ENTER, new_frame=True)
+  page.shows('2 objects.')
+  page.press_key('u', new_frame=True)
+  page.shows('1 object. Click Track')
+  page.press_key('t')
+  page.shows('1 object, tracked.')
+  with zipfile.ZipFile(page.download('prompts.zip')) as archive:
+    archive.extractall(tmp_path)
+  given = prompts_over_time.read_prompts(tmp_path / 'prompts.json')
+  assert given.frames == [1] and given.names == {1: 'cut u'}
+  np.testing.assert_array_equal(given.at(1)[1].mask, IS_SQUARE[1])
+  assert not page.offers('prompts.json')
+  assert {row['name'] for row in _rows(page.download('tracks.csv'))} == {
+      'cut u'
+  }
+  assert page.run('document.querySelector("#strip img").alt')
 
 
 def test_files_go_with_the_page(browser, url, temporary, clip):
