@@ -5,7 +5,8 @@ python -m experiments.app
 
 and open the address that it prints. Frames are shrunk to a short side of at
 most 480 pixels. Objects can be marked and corrected in any frame, and tracked
-again; prompts.json repeats that with `vidcolor.track --prompts`. The tab Camera
+again, by clicks, keys and masks from files; prompts.json, or prompts.zip if
+there are masks, repeats that with `vidcolor.track --prompts`. The tab Camera
 tracks what a camera sees.
 
 One video is tracked at a time; other people wait. A temporary folder holds
@@ -316,9 +317,14 @@ def build(
     kind.input(show_hint, given, hint, **_IN_TURN)
     chosen.input(choose, [*given, chosen], shown, **_IN_TURN)
     for event in name.submit, name.blur:
-      # What shows progress takes no click, and a click may end the typing.
-      hidden = {'show_progress': 'hidden'}
-      event(rename, [*given, name], shown, **hidden, **_IN_TURN)
+      event(
+          rename,
+          [*given, name],
+          shown,
+          # What shows progress takes no click, and a click may end the typing.
+          show_progress='hidden',
+          **_IN_TURN,
+      )
     mask_button.upload(take_masks, [*given, mask_button], shown, **_IN_TURN)
     undo_button.click(undo, given, shown, **_IN_TURN)
     clear_button.click(clear, given, shown, **_IN_TURN)
