@@ -25,6 +25,7 @@ CONFIGS = {
     'paper': (1, 1),
     'paper_cpu': (1, 1),
     'paper_cpu_256': (1, 1),
+    'permissive': (1, 1),
     'pod': (256, 64),
     'strong': (1, 1),
 }

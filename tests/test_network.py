@@ -1,5 +1,6 @@
 """Networks: saved, loaded, and those that earlier versions wrote."""
 
+import json
 import pathlib
 import shutil
 import zipfile
@@ -10,6 +11,8 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
+from data_prep import licences as licences_lib
+from experiments.configs import permissive
 from tests import tiny
 import vidcolor
 from vidcolor import errors
@@ -164,6 +167,19 @@ def test_the_papers_network_is_in_the_package():
   # Training changed the zeros around the centers of kernels.
   kernel = loaded.model.temporal[0].space.kernel[...]
   assert float(jnp.abs(kernel[0, 0, 0]).mean()) > 1e-3
+
+
+def test_the_permissive_network_names_its_sources():
+  path = pretrained.NETWORKS['permissive']
+  config = network.Network.load('permissive').config
+  shipped = permissive.get_config()
+  shipped.dataset.data_dir = None
+  assert config.to_dict() == json.loads(shipped.to_json())
+  lines = path.with_name('permissive_sources.tsv').read_text().splitlines()
+  rows = [line.split('\t') for line in lines[1:]]
+  licences = {licence.split(' (')[0] for _, licence, _ in rows}
+  assert licences <= set(licences_lib.PERMISSIVE)
+  assert sum(int(count) for *_, count in rows) == 186
 
 
 @pytest.mark.slow

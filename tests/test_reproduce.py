@@ -54,11 +54,11 @@ def test_the_network_is_trained_on_permitted_clips(clips, tmp_path):
   result = _reproduce(clips, output, *SMALL)
   assert result.returncode == 0, result.stderr
   assert '3 clips' in result.stdout
-  first = (output / 'strong.npz').read_bytes()
-  (output / 'strong.npz').unlink()
+  first = (output / 'permissive.npz').read_bytes()
+  (output / 'permissive.npz').unlink()
   assert _reproduce(clips, output, *SMALL).returncode == 0
-  assert (output / 'strong.npz').read_bytes() == first
-  assert network.Network.load(output / 'strong.npz').config.steps == 2
+  assert (output / 'permissive.npz').read_bytes() == first
+  assert network.Network.load(output / 'permissive.npz').config.steps == 2
   (manifest,) = (output / 'data').rglob('manifest.json')
   assert json.loads(manifest.read_text())['splits']['train']['records'] == 3
   assert (output / 'sources.tsv').read_text().splitlines() == [

@@ -63,8 +63,8 @@ class Network:
 
     Args:
       path: A training run, one of its checkpoints, or an .npz file that `save`
-        wrote. Or 'strong' or 'paper', the networks in the package. Default:
-        'strong'.
+        wrote. Or 'strong', 'permissive' or 'paper', the networks in the
+        package. Default: 'strong'.
       make_model: Function that makes the network. It is needed if training was
         given a `make_model` that cannot be imported by its name.
 
