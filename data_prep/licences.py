@@ -55,7 +55,9 @@ def permitted_clips(
   """
   path = clips_dir / 'MANIFEST.tsv'
   try:
-    rows = list(csv.DictReader(path.open(newline=''), delimiter='\t'))
+    # Spreadsheets begin UTF-8 with a mark of the byte order.
+    with path.open(encoding='utf-8-sig', newline='') as file:
+      rows = list(csv.DictReader(file, delimiter='\t'))
   except (OSError, ValueError, csv.Error) as error:
     raise errors.UserError(
         f'{path} cannot be read ({error}): write a table with the columns'
