@@ -133,7 +133,7 @@ def test_only_the_message_tells_of_a_camera_that_is_not_there(tmp_path, capfd):
     ('options', 'message'),
     [
         ({'start': 2.0, 'end': 1.0}, 'from 2 s to 1 s'),
-        ({'scale': 1.5}, 'scale by 1.5'),
+        ({'scale': 1.5}, 'cannot scale the camera .* by 1.5'),
     ],
 )
 def test_what_is_out_of_range_is_told(path, options, message):

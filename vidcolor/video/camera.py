@@ -61,15 +61,7 @@ class Camera:
     self.name = str(device)
     self.dropped = 0
     self._start, self._end = start, math.inf if end is None else end
-    if not 0 <= start < self._end:
-      raise errors.UserError(
-          f'cannot read from {start:g} s to {self._end:g} s: start at 0 s or'
-          ' later, and end after that'
-      )
-    if not 0 < scale <= 1:
-      raise errors.UserError(
-          f'cannot scale by {scale:g}: give a scale above 0 and at most 1'
-      )
+    video_source.check_part(f'the camera {self.name}', start, self._end, scale)
     self._capture = _open(self.name)
     height, width = (
         round(self._capture.get(side))

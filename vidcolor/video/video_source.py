@@ -49,6 +49,31 @@ class VideoFrame(NamedTuple):
   seconds: float
 
 
+def check_part(
+    name: str | os.PathLike[str], start: float, end: float, scale: float
+) -> None:
+  """Checks which part of a video, or of what a camera sees, is to be read.
+
+  Args:
+    name: The name in error messages.
+    start: Seconds that are left out.
+    end: The second at which reading stops.
+    scale: Factor by which frames are shrunk.
+
+  Raises:
+    UserError: A number is out of range.
+  """
+  if not 0 < scale <= 1:
+    raise errors.UserError(
+        f'cannot scale {name} by {scale:g}: give a scale above 0 and at most 1'
+    )
+  if not 0 <= start < end:
+    raise errors.UserError(
+        f'cannot read {name} from {start:g} s to {end:g} s: start at 0 s or'
+        ' later, and end after that'
+    )
+
+
 class VideoSource:
   """A video file, or the pictures of a folder or of one file.
 
@@ -214,16 +239,7 @@ class VideoSource:
           f'there is no file or folder {self.path}: give a video, or a folder'
           ' of pictures'
       )
-    if not 0 < scale <= 1:
-      raise errors.UserError(
-          f'cannot scale {self.path} by {scale:g}: give a scale above 0'
-          ' and at most 1'
-      )
-    if not 0 <= self.start < self._end:
-      raise errors.UserError(
-          f'cannot read {self.path} from {self.start:g} s to {self._end:g} s:'
-          ' start at 0 s or later, and end after that'
-      )
+    check_part(self.path, self.start, self._end, scale)
     if not 0 < frames_per_second < math.inf:
       raise errors.UserError(
           f'cannot play {self.path} at {frames_per_second:g} frames a second:'
