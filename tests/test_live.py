@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_film(long_clip, tmp_path):
         (('--points=1,1', '--query_frame=3'), '--query_frame is for videos.*'),
         (('--boxes=1,1,9,9', '--export=mot'), '--export is for videos.*'),
         (('--prompts=a.json',), '--prompts is for videos.*'),
-        (('--boxes=1,1,9,9', '--end=0'), 'cannot read the camera .* from 0 s to 0 s.*'),
+        (('--boxes=1,1,9,9', '--end=0'), 'cannot read .* from 0 s to 0 s.*'),
     ],
 )
 def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
