@@ -50,19 +50,20 @@ def permitted_clips(
     leave_out: Words. Clips whose file contains one of them are left out.
 
   Raises:
-    UserError: There is no such table, or it lacks a column or names a file that
-      is missing.
+    UserError: There is no such table, or it lacks a column, or it names a file
+      that is missing or outside of the folder, or one file twice.
   """
   path = clips_dir / 'MANIFEST.tsv'
   try:
     # Spreadsheets begin UTF-8 with a mark of the byte order.
     with path.open(encoding='utf-8-sig', newline='') as file:
-      rows = list(csv.DictReader(file, delimiter='\t'))
+      rows = list(csv.DictReader(file, delimiter='\t', strict=True))
   except (OSError, ValueError, csv.Error) as error:
     raise errors.UserError(
         f'{path} cannot be read ({error}): write a table with the columns'
         f' {", ".join(_COLUMNS)}, separated by tabs'
     ) from error
+  names = set()
   for number, row in enumerate(rows, 2):
     if not all(row.get(column) for column in _COLUMNS):
       raise errors.UserError(
@@ -74,6 +75,13 @@ def permitted_clips(
       continue
     if '(doubtful)' in clip.licence or any(x in clip.file for x in leave_out):
       continue
+    name = pathlib.PurePath(clip.file)
+    if name.is_absolute() or '..' in name.parts or name in names:
+      raise errors.UserError(
+          f'{path} line {number}: {clip.file} is outside of the folder, or in'
+          ' the table twice: correct it'
+      )
+    names.add(name)
     if not (clips_dir / clip.file).is_file():
       raise errors.UserError(
           f'{clips_dir / clip.file} is missing, and {path} names it: add the'

@@ -33,6 +33,12 @@ def test_permitted_clips_are_counted_by_source(tmp_path):
   ]
 
 
+def test_a_clip_in_the_table_twice_is_refused(tmp_path):
+  row = '12\t0.mp4\tb\tMIT'
+  with pytest.raises(errors.UserError, match='line 3: 0.mp4 .*twice'):
+    _permitted(tmp_path, row, row)
+
+
 @pytest.mark.parametrize(
     ('table', 'told'),
     [
@@ -40,6 +46,8 @@ def test_permitted_clips_are_counted_by_source(tmp_path):
         (b'file\tsource\n0.mp4\tb', 'line 2 lacks one of file, source'),
         (b'file\tsource\tlicence\n0.mp4\tb\tMIT', '0.mp4 is missing'),
         (b'\xff\xfe\x00\x01', 'cannot be read'),
+        (b'file\tsource\tlicence\n0.mp4\t"b\tMIT', 'cannot be read'),
+        (b'file\tsource\tlicence\n../0.mp4\tb\tMIT', 'outside of'),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, table, told):
