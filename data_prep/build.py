@@ -97,8 +97,8 @@ def main(arguments: list[str]) -> None:
         'Training reads records from disks only: copy the dataset to a disk or'
         ' mount the bucket, and run data_prep.palette there.'
     )
-  elif not (builder.data_path / 'palette.npy').exists():
-    palette.fit(builder.data_dir)
+  else:
+    palette.fit_once(builder.data_dir)
 
 
 def _check_folders():

@@ -50,6 +50,12 @@ def main() -> None:
   print(f'Written: palette.npy and palette.png in {given.dataset_dir}')
 
 
+def fit_once(dataset_dir: str | os.PathLike) -> None:
+  """Fits a palette as `fit` does, unless the dataset has one."""
+  if not (pathlib.Path(dataset_dir) / 'palette.npy').exists():
+    fit(dataset_dir)
+
+
 def fit(
     dataset_dir: str | os.PathLike,
     *,

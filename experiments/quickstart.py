@@ -106,8 +106,7 @@ def _config(output_dir):
         source_dir=_CLIPS_DIR.value, data_dir=output_dir / f'clips_{source:08x}'
     )
   builder.download_and_prepare()
-  if not (pathlib.Path(builder.data_dir) / 'palette.npy').exists():
-    palette_lib.fit(builder.data_dir)
+  palette_lib.fit_once(builder.data_dir)
   config = compact.get_config()
   config.dataset.name = builder.name
   config.dataset.data_dir = str(builder.data_dir_root)

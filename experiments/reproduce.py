@@ -58,15 +58,14 @@ def main() -> None:
     )
   files.make_folder(output_dir)
   print(f'{len(clips)} clips', flush=True)
+  _link(clips, clips_dir, output_dir / 'clips')
   with files.atomic_write(output_dir / 'sources.tsv') as temporary:
     temporary.write_text(licences_lib.sources(clips))
-  _link(clips, clips_dir, output_dir / 'clips')
   builder = kinetics.Kinetics(
       source_dir=output_dir / 'clips', data_dir=output_dir / 'data'
   )
   builder.download_and_prepare()
-  if not (builder.data_path / 'palette.npy').exists():
-    palette_lib.fit(builder.data_dir)
+  palette_lib.fit_once(builder.data_dir)
   config = _CONFIG.value
   config.dataset.data_dir = str(output_dir / 'data')
   loop.train(config, output_dir / 'run')
@@ -75,7 +74,19 @@ def main() -> None:
 
 
 def _link(clips, clips_dir, folder):
-  """Makes a folder with links to the clips and to nothing else."""
+  """Makes a folder with links to the clips and to nothing else.
+
+  Raises:
+    UserError: The folder has other clips, of a run that was begun before.
+  """
+  if folder.exists():
+    known = {p.relative_to(folder) for p in folder.rglob('*') if p.is_symlink()}
+    if known != {pathlib.Path(clip.file) for clip in clips}:
+      raise errors.UserError(
+          f'{folder} has other clips than those selected now: give another'
+          ' --output_dir'
+      )
+    return
   with files.atomic_folder(folder) as temporary:
     for clip in clips:
       link = temporary / clip.file

@@ -12,7 +12,6 @@ import threading
 from typing import Any
 import warnings
 
-import cv2
 import gradio as gr
 import numpy as np
 from PIL import Image
@@ -21,11 +20,12 @@ from vidcolor import errors
 from vidcolor import live
 from vidcolor import prompts
 from vidcolor import sessions
+from vidcolor.data import images
 from vidcolor.render import overlay
 
 _MAX_SIDE = 640  # Pixels. webcam.js sends smaller ones.
 _MAX_PEOPLE = 4  # Whose objects are in memory.
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 85]
+_JPEG_QUALITY = 85
 _HTML = """
   <div class="view">
     <video muted playsinline></video>
@@ -146,7 +146,7 @@ class _Tracked:
         visible=found.visible[None],
         colors=self._colors,
     )
-    data = cv2.imencode('.jpg', drawn[..., ::-1], _JPEG)[1].tobytes()
+    data = images.encode_jpeg(drawn, _JPEG_QUALITY)
     return {
         'picture': base64.b64encode(data).decode(),
         'visible': bool(found.visible.all()),

@@ -62,6 +62,9 @@ def test_the_network_is_trained_on_permitted_clips(clips, tmp_path):
       'a/more\tCC0 (by its README)\t1',
       'b/clips\tMIT\t2',
   ]
+  other = _reproduce(clips, output, *SMALL, '--licences=MIT')
+  assert other.returncode == 2
+  assert 'has other clips than those selected now' in other.stderr
 
 
 def test_a_wrong_table_ends_in_one_line(tmp_path):
