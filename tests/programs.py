@@ -122,6 +122,13 @@ def run(
   return subprocess.CompletedProcess(program.args, program.returncode, *outputs)
 
 
+def track(video, output_dir, *flags, run=run) -> subprocess.CompletedProcess:
+  """Runs `vidcolor.track` by `run` or `run_here`."""
+  return run(
+      'vidcolor.track', f'--video={video}', f'--output_dir={output_dir}', *flags
+  )
+
+
 def _run_alone(module, args, env: Mapping[str, str]):
   return subprocess.run(
       [sys.executable, '-m', module, *args],

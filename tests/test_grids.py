@@ -53,17 +53,11 @@ def fixture_clip(tmp_path_factory):
   return path
 
 
-def _track(clip, output_dir, *flags, run=programs.run):
-  return run(
-      'vidcolor.track', f'--video={clip}', f'--output_dir={output_dir}', *flags
-  )
-
-
 @pytest.mark.slow
 def test_a_grid_over_objects_is_tracked(clip, tmp_path):
   mask = clip.with_name('mask.png')
   flags = f'--mask={mask}', '--query_frame=1', '--scale=0.5', '--grid=4'
-  run = _track(clip, tmp_path, *flags)
+  run = programs.track(clip, tmp_path, *flags)
   assert run.returncode == 0, run.stderr
   with np.load(tmp_path / 'tracks.npz') as tracks:
     names = tracks['names'].tolist()
@@ -80,7 +74,7 @@ def test_a_grid_over_objects_is_tracked(clip, tmp_path):
 
 @pytest.mark.slow
 def test_a_grid_over_the_frame_is_tracked(clip, tmp_path):
-  run = _track(clip, tmp_path, '--grid=8', '--end=0.1')
+  run = programs.track(clip, tmp_path, '--grid=8', '--end=0.1')
   assert run.returncode == 0, run.stderr
   with np.load(tmp_path / 'tracks.npz') as tracks:
     points = np.stack([tracks['x'][0], tracks['y'][0]], axis=-1)
@@ -97,6 +91,6 @@ def test_a_grid_over_the_frame_is_tracked(clip, tmp_path):
     ],
 )
 def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
-  run = _track(clip, tmp_path / 'out', *flags, run=programs.run_here)
+  run = programs.track(clip, tmp_path / 'out', *flags, run=programs.run_here)
   assert run.returncode == 2 and message in run.stderr, run.stderr
   assert run.stderr.count('\n') == 1 and not list(tmp_path.rglob('*.*'))

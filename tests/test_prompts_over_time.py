@@ -162,12 +162,6 @@ def clip(tmp_path_factory):
   return path
 
 
-def _track(clip, output_dir, *flags, run=programs.run):
-  return run(
-      'vidcolor.track', f'--video={clip}', f'--output_dir={output_dir}', *flags
-  )
-
-
 @pytest.mark.slow
 def test_the_program_takes_prompts_over_time(clip, tmp_path):
   masks.write_png(tmp_path / 'late.png', _square(6))
@@ -179,7 +173,7 @@ def test_the_program_takes_prompts_over_time(clip, tmp_path):
           {'frame': 6, 'number': 2, 'mask': 'late.png'},
       ],
   )
-  run = _track(clip, tmp_path / 'out', f'--prompts={path}')
+  run = programs.track(clip, tmp_path / 'out', f'--prompts={path}')
   assert run.returncode == 0, run.stderr
   summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
   assert summary['query_frame'] == 2 and summary['given'] == f'--prompts={path}'
@@ -202,7 +196,7 @@ def test_the_program_takes_its_own_masks_again(clip, tmp_path):
   folder.mkdir()
   for t in (0, 4):
     masks.write_png(folder / f'{t:05d}.png', _square(t, 3))
-  run = _track(clip, tmp_path / 'out', f'--masks={folder}', '--end=0.6')
+  run = programs.track(clip, tmp_path / 'out', f'--masks={folder}', '--end=0.6')
   assert run.returncode == 0, run.stderr
   for t in (0, 4):
     found = masks.read(tmp_path / 'out' / 'masks' / 'clip' / f'{t:05d}.png')
@@ -234,7 +228,7 @@ def test_what_is_wrong_is_one_line_before_anything(
 ):
   masks.write_png(tmp_path / 's.png', np.ones((9, 9), np.uint8))
   path = _write(tmp_path, entries)
-  run = _track(
+  run = programs.track(
       clip, tmp_path / 'out', f'--prompts={path}', *flags, run=programs.run_here
   )
   assert run.returncode == 2, run.stderr
@@ -255,7 +249,9 @@ def test_given_masks_are_not_replaced(clip, tmp_path, flag):
       'mask': (path, path),
       'prompts': (_write(tmp_path, entries), path),
   }[flag]
-  run = _track(clip, tmp_path, f'--{flag}={value}', run=programs.run_here)
+  run = programs.track(
+      clip, tmp_path, f'--{flag}={value}', run=programs.run_here
+  )
   assert run.returncode == 2
   assert f'{replaced} would be replaced' in run.stderr
   assert [path.name for path in folder.iterdir()] == ['00002.png']

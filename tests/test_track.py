@@ -33,12 +33,6 @@ def clip(tmp_path_factory):
   return folder.with_suffix('.mp4')
 
 
-def _track(video, output_dir, *flags, run=programs.run):
-  return run(
-      'vidcolor.track', f'--video={video}', f'--output_dir={output_dir}', *flags
-  )
-
-
 def _rows(output_dir):
   with open(output_dir / 'tracks.csv', newline='') as file:
     return list(csv.DictReader(file))
@@ -51,7 +45,7 @@ def _frames(path):
 
 def test_tracks_objects_from_a_frame_in_the_middle(clip, tmp_path):
   mask = clip.with_name('mask.png')
-  run = _track(clip, tmp_path, f'--mask={mask}', '--query_frame=3')
+  run = programs.track(clip, tmp_path, f'--mask={mask}', '--query_frame=3')
   assert run.returncode == 0, run.stderr
   assert 'report.html' in run.stdout
   paths = sorted((tmp_path / 'masks' / 'a square').iterdir())
@@ -81,7 +75,7 @@ def test_tracks_objects_from_a_frame_in_the_middle(clip, tmp_path):
 def test_tracks_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
   flags = '--boxes=18,20,47,49', '--start=0.2', '--end=0.6', '--scale=0.5'
   exports = '--export=coco,cvat,mot,yolo', '--cutouts', '--names=my square'
-  run = _track(clip, tmp_path, *flags, *exports)
+  run = programs.track(clip, tmp_path, *flags, *exports)
   assert run.returncode == 0, run.stderr
   rows = _rows(tmp_path)
   assert len(rows) == 4 and rows[0]['name'] == 'my square'
@@ -97,7 +91,7 @@ def test_tracks_boxes_in_a_part_of_a_smaller_video(clip, tmp_path):
 def test_tracks_points_in_a_folder_of_pictures(clip, tmp_path):
   points = '--points=10,20;39,49', '--names=ground,corner'
   flags = *points, '--query_frame=0', '--fps=12'
-  run = _track(clip.with_suffix(''), tmp_path, *flags)
+  run = programs.track(clip.with_suffix(''), tmp_path, *flags)
   assert run.returncode == 0, run.stderr
   assert not (tmp_path / 'masks').exists()
   rows = [row for row in _rows(tmp_path) if row['name'] == 'corner']
@@ -111,7 +105,7 @@ def test_tracks_a_pose(clip, tmp_path):
   pose = tmp_path / 'pose.json'
   joints = {'head': [10, 20], 'foot': [39, 49]}
   pose.write_text(json.dumps({'joints': joints, 'limbs': [['head', 'foot']]}))
-  run = _track(clip, tmp_path / 'out', f'--pose={pose}', '--end=0.4')
+  run = programs.track(clip, tmp_path / 'out', f'--pose={pose}', '--end=0.4')
   assert run.returncode == 0, run.stderr
   rows = _rows(tmp_path / 'out')
   assert [row['name'] for row in rows] == 4 * ['head', 'foot']
@@ -122,7 +116,7 @@ def test_its_own_film_is_not_replaced(clip, tmp_path, name):
   film = tmp_path / name
   film.write_bytes(clip.read_bytes())
   flags = '--boxes=20,20,60,60', '--cutouts'
-  run = _track(film, tmp_path, *flags, run=programs.run_here)
+  run = programs.track(film, tmp_path, *flags, run=programs.run_here)
   assert run.returncode == 2
   assert f'{film} would be replaced' in run.stderr
   assert film.read_bytes() == clip.read_bytes()
@@ -135,7 +129,7 @@ def test_masks_of_other_videos_stay(clip, tmp_path):
     (tmp_path / 'masks' / name).mkdir(parents=True)
     (tmp_path / 'masks' / name / '00077.png').touch()
   # A folder goes by its name, however it is called.
-  run = _track(
+  run = programs.track(
       f'{clip.with_suffix("")}/../a square',
       tmp_path,
       '--boxes=20,20,60,60',
@@ -187,7 +181,7 @@ def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
   }.items():
     flags = [flag.replace(name, str(tmp_path / file)) for flag in flags]
   output_dir = tmp_path / 'out'
-  run = _track(clip, output_dir, *flags, run=programs.run_here)
+  run = programs.track(clip, output_dir, *flags, run=programs.run_here)
   assert run.returncode == 2, run.stderr
   assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
   assert not list(output_dir.glob('*'))
@@ -202,7 +196,7 @@ def test_what_is_wrong_is_one_line(clip, tmp_path, flags, message):
     ],
 )
 def test_what_the_first_frames_tell_is_one_line(clip, tmp_path, flags, message):
-  run = _track(clip, tmp_path / 'out', *flags)
+  run = programs.track(clip, tmp_path / 'out', *flags)
   assert run.returncode == 2, run.stderr
   assert re.fullmatch(f'error: .*{message}.*\n', run.stderr), run.stderr
   assert not list((tmp_path / 'out').glob('*'))
